@@ -1,0 +1,209 @@
+"""The command line: parse, call, print. Every mistake a person can make ends as one line on stderr and exit status 2;
+`bench gate` exits with 1 when a gate is broken, and Ctrl-C with 130."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from models.errors import UserError, unknown
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Are early exits worth it in object detection, on your images and your machine? Start with: bench run",
+)
+RUNS = Path("results/runs")
+FORMATS = ("table", "json", "csv", "markdown")
+
+
+@app.command("run")
+def run_command(
+    strategies: Annotated[str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns.")] = None,
+    preset: Annotated[str, typer.Option(help="default, smoke or photographs; see bench ls.")] = "default",
+    spec: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
+    data: Annotated[str | None, typer.Option(help="shapes, coco:DIR or a TOML file (docs/data.md).")] = None,
+    classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
+    cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
+    weights: Annotated[str | None, typer.Option(help='Stock COCO weights: a .pth file or "torchvision".')] = None,
+    runtime: Annotated[str | None, typer.Option(help="openvino or eager.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; the preset's when left out.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run of this name.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on below the foundation gate; stamps every record.")
+    ] = False,
+) -> None:
+    """Train or load a baseline, apply strategies, measure them all, print the table and the verdict.
+
+    Examples:
+
+      bench run
+
+      bench run --preset smoke
+
+      bench run --preset photographs --data coco:DIR --classes person --weights FILE.pth
+
+      bench run --strategies early_exit,prune,prune+quant --name mine
+    """
+    from bench.spec import read
+
+    overrides = {
+        "strategies": names(strategies),
+        "data.source": data,
+        "data.classes": names(classes),
+        "data.cap": cap,
+        "model.weights": weights,
+        "runtime": runtime,
+        "threads": threads,
+        "seed": seed,
+        "name": name,
+    }
+    plan = read(preset, spec, overrides)
+    folder = claim(out / plan.name, plan, resume)
+    from bench.run import run
+
+    try:
+        run(plan, folder, force=force)
+    except KeyboardInterrupt:
+        again = shlex.join([*sys.argv[1:], *([] if resume else ["--resume"])])
+        print(f"bench: interrupted; what is trained is kept, go on with: bench {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    show(folder, "table")
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
+    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
+) -> None:
+    """Print a run's table and verdict again and draw its pareto.png.
+
+    Examples:
+
+      bench report default
+
+      bench report results/reference/coco-person --format markdown
+    """
+    show(find(run, out), format)
+
+
+@app.command()
+def gate(
+    run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
+    against: Annotated[Path, typer.Option(help="TOML file of gates.")] = Path("results/gates.toml"),
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
+) -> None:
+    """Check a run against regression gates; exit status 1 and one line per broken gate.
+
+    Example:
+
+      bench gate default --against results/gates.toml
+    """
+    from bench.gate import check, load_gates
+    from bench.records import load_run
+
+    broken = check(load_run(find(run, out)), load_gates(against))
+    for line in broken:
+        print(line)
+    if broken:
+        raise typer.Exit(1)
+    print(f"{run}: every gate of {against} holds")
+
+
+@app.command("ls")
+def list_command() -> None:
+    """List strategies, runtimes, presets, data and criteria."""
+    from bench.data.spec import KINDS
+    from bench.routing.criteria import CRITERIA
+    from bench.runtimes import RUNTIMES
+    from bench.spec import describe_presets
+    from strategies.registry import available, describe
+
+    rows = [("strategy", name, describe(kind)) for name, kind in available().items()]
+    rows += [("runtime", name, text) for name, text in RUNTIMES.items()]
+    rows += [("preset", name, text) for name, text in describe_presets().items()]
+    rows += [("data", name, text) for name, text in KINDS.items()]
+    rows += [("criterion", name, (criterion.__doc__ or "").strip()) for name, criterion in CRITERIA.items()]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("kind", "name", "what it is"):
+        table.add_column(column, no_wrap=column != "what it is")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console(width=100 if not sys.stdout.isatty() else None).print(table)
+
+
+def names(text: str | None) -> list[str] | None:
+    """A comma-separated option as a list; None when it was not given."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def find(run: str, out: Path) -> Path:
+    """The folder of a run given by name or by path."""
+    return Path(run) if Path(run).is_dir() else out / run
+
+
+def claim(folder: Path, plan, resume: bool) -> Path:
+    """The run's folder, made ready; UserError when it exists and is not to be resumed, or belongs to another spec."""
+    from bench.files import replacing
+
+    path, text = folder / "spec.json", plan.model_dump_json(indent=2)
+    if path.exists() and not resume:
+        raise UserError(
+            "this run exists already", where=str(folder), fix="go on with --resume, or choose another --name"
+        )
+    if path.exists() and path.read_text() != text:
+        raise UserError(
+            "this run was started with other settings",
+            where=str(path),
+            fix="repeat those, or choose another --name",
+        )
+    with replacing(path) as partial:
+        partial.write_text(text)
+    return folder
+
+
+def show(folder: Path, format: str) -> None:
+    """Print a run in one of FORMATS; the table also draws pareto.png."""
+    from bench.records import load_run
+    from bench.report import export, pareto, print_report
+
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS, where="--format")
+    found = load_run(folder)
+    if format != "table":
+        print(export(found, format), end="")
+        return
+    print_report(found, Console(width=None if sys.stdout.isatty() else 100))
+    pareto(found, folder / "pareto.png")
+    print(f"\nplot: {folder / 'pareto.png'}   records: {folder / 'records'}")
+
+
+def main() -> None:
+    """The `bench` command."""
+    try:
+        app()
+    except UserError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"bench: {error.filename}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The id lists that are committed next to results in place of the images (`splits.json`), and the check
+that a dataset built somewhere else is the same one."""
+
+from collections.abc import Mapping
+
+from bench.data.split import Dataset, Split
+from models.errors import UserError
+
+
+def manifest(dataset: Dataset) -> dict:
+    """What identifies a dataset, ready for JSON: its name, its classes and, per split, role, ids and hash."""
+    return {
+        "name": dataset.name,
+        "classes": list(dataset.classes),
+        "splits": [
+            {"role": split.role, "ids": [example.id for example in split.examples], "hash": split.hash}
+            for split in dataset.splits
+        ],
+    }
+
+
+def check_manifest(dataset: Dataset, manifest: Mapping) -> None:
+    """Raises UserError when `dataset` is not the one `manifest` was written from, saying where they
+    differ."""
+    try:
+        classes = list(manifest["classes"])
+        wanted = {entry["role"]: (list(entry["ids"]), entry["hash"]) for entry in manifest["splits"]}
+        stored = [wanted[split.role] for split in dataset.splits]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"not a manifest of splits: {error} is missing or of the wrong kind",
+            where="splits",
+            fix="write it again from the dataset",
+        ) from error
+    if classes != list(dataset.classes):
+        raise UserError(f"classes are {list(dataset.classes)}, the manifest has {classes}", where=dataset.name)
+    for split, (ids, split_hash) in zip(dataset.splits, stored, strict=True):
+        if split.hash != split_hash:
+            raise UserError(
+                f"the {split.role} split is not the one in the manifest: {_difference(split, ids)}",
+                where=dataset.name,
+                fix="rebuild the dataset from the same source, or measure everything again on this one",
+            )
+
+
+def _difference(split: Split, wanted: list) -> str:
+    ids = [example.id for example in split.examples]
+    here, there = set(ids), set(wanted)
+    missing, extra = [i for i in wanted if i not in here], [i for i in ids if i not in there]
+    if missing or extra:
+        parts = [
+            f"{len(some)} {word} ids ({_some(some)})" for word, some in (("missing", missing), ("extra", extra)) if some
+        ]
+        return ", ".join(parts)
+    if ids != wanted:
+        return "the same ids in another order"
+    return "the same ids, but boxes, labels or images have changed"
+
+
+def _some(ids: list, limit: int = 5) -> str:
+    return ", ".join(map(str, ids[:limit])) + (", ..." if len(ids) > limit else "")

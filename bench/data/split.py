@@ -1,0 +1,197 @@
+"""What every measurement stands on: examples, the three splits that never share an image, and their
+hashes. A record names the hash of its test split, so numbers from different images or boxes cannot land
+in one table."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+import torch
+
+from bench.data.images import Images
+from models.detector import Targets
+from models.errors import UserError
+
+Role = Literal["train", "val", "test"]
+ROLES: tuple[Role, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """The ground truth of one image; n boxes, n may be 0.
+
+    boxes float32 [n, 4], xyxy in pixels, inside the image; labels int64 [n] in 1..C (0 is background);
+    crowd bool [n], regions that a detection may hit without being counted wrong; areas float32 [n] in
+    square pixels, COCO's `area` or width x height; difficulty: named numbers in [0, 1] where they are known
+    (generated images), else empty.
+    """
+
+    id: int
+    width: int
+    height: int
+    boxes: np.ndarray
+    labels: np.ndarray
+    crowd: np.ndarray
+    areas: np.ndarray
+    difficulty: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for array in (self.boxes, self.labels, self.crowd, self.areas):
+            array.flags.writeable = False
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The examples of one role and their images. Label k means `classes[k - 1]`."""
+
+    role: Role
+    classes: tuple[str, ...]
+    examples: tuple[Example, ...]
+    images: Images
+
+    def __post_init__(self):
+        if not self.examples:
+            raise UserError(f"the {self.role} split is empty", fix="give it at least one image, or check the filter")
+        if len(self.examples) != len(self.images):
+            raise ValueError(f"{len(self.examples)} examples but {len(self.images)} images")
+        seen: set[int] = set()
+        for example in self.examples:
+            if example.id in seen:
+                raise UserError(f"image id {example.id} appears twice in the {self.role} split")
+            seen.add(example.id)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def image(self, i: int) -> np.ndarray:
+        """Image i: uint8 [H, W, 3], RGB, read only. Raises UserError when it cannot be read or its size
+        is not the one its boxes were drawn for."""
+        image, example = self.images.load(i), self.examples[i]
+        if image.shape != (example.height, example.width, 3):
+            raise UserError(
+                f"the image is {image.shape[1]} x {image.shape[0]} px "
+                f"but its annotations are for {example.width} x {example.height}",
+                where=self.images.name(i),
+                fix="annotate the image as it is stored, or resize the boxes with it",
+            )
+        return image
+
+    def targets(self, indices: Sequence[int]) -> Targets:
+        """The ground truth of these images for training: boxes in the unit square, padded to the fullest image.
+        Raises UserError on the test split."""
+        chosen = [tunable(self).examples[i] for i in indices]
+        most = max((len(example.labels) for example in chosen), default=0)
+        boxes = torch.zeros(len(chosen), most, 4)
+        labels = torch.zeros(len(chosen), most, dtype=torch.long)
+        crowd = torch.zeros(len(chosen), most, dtype=torch.bool)
+        for row, example in enumerate(chosen):
+            n = len(example.labels)
+            scale = np.array([example.width, example.height] * 2, np.float32)
+            boxes[row, :n] = torch.from_numpy(example.boxes / scale)
+            labels[row, :n] = torch.from_numpy(example.labels.copy())
+            crowd[row, :n] = torch.from_numpy(example.crowd.copy())
+        return Targets(boxes, labels, crowd)
+
+    @cached_property
+    def image_hashes(self) -> tuple[str, ...]:
+        """sha256 (hex) of the bytes of each image, in order."""
+        return self.images.hashes()
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 (hex) over ids, boxes, labels, crowd flags and image bytes, in order; the same on every
+        machine."""
+        digest = hashlib.sha256()
+        for example, image_hash in zip(self.examples, self.image_hashes, strict=True):
+            digest.update(np.array([example.id, len(example.labels)], "<i8").tobytes())
+            digest.update(np.asarray(example.boxes, "<f4").tobytes())
+            digest.update(np.asarray(example.labels, "<i8").tobytes())
+            digest.update(np.asarray(example.crowd, "u1").tobytes())
+            digest.update(bytes.fromhex(image_hash))
+        return digest.hexdigest()
+
+    def coco(self) -> dict:
+        """The ground truth as a COCO dictionary: category ids 1..C, annotation ids from 1, bbox xywh."""
+        annotations = []
+        for example in self.examples:
+            boxes = example.boxes.astype(np.float64)
+            sides = boxes[:, 2:] - boxes[:, :2]
+            for k, label in enumerate(example.labels):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": example.id,
+                        "category_id": int(label),
+                        "bbox": [*boxes[k, :2].tolist(), *sides[k].tolist()],
+                        "area": float(example.areas[k]),
+                        "iscrowd": int(example.crowd[k]),
+                    }
+                )
+        return {
+            "info": {},
+            "images": [{"id": e.id, "width": e.width, "height": e.height} for e in self.examples],
+            "annotations": annotations,
+            "categories": [{"id": k, "name": name} for k, name in enumerate(self.classes, 1)],
+        }
+
+
+def tunable(split: Split) -> Split:
+    """The split itself when anything may be fitted on it, that is train or val. Raises UserError for test."""
+    if split.role == "test":
+        raise UserError(
+            "the test split may not be tuned on",
+            fix="thresholds, temperatures, calibration and training never see the test split",
+        )
+    return split
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits of the same classes. Raises UserError when two of them share an image, compared byte
+    for byte."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+
+    def __post_init__(self):
+        for role, split in zip(ROLES, self.splits, strict=True):
+            if split.role != role:
+                raise ValueError(f"a {split.role} split stands where {role} belongs")
+            if split.classes != self.classes:
+                raise UserError(
+                    f"the {role} split has classes {list(split.classes)} instead of {list(self.classes)}",
+                    where=self.name,
+                    fix="all splits need the same classes in the same order",
+                )
+        for one, other in combinations(self.splits, 2):
+            _check_disjoint(self.name, one, other)
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """train, val, test."""
+        return self.train, self.val, self.test
+
+
+def _check_disjoint(name: str, one: Split, other: Split) -> None:
+    at = {image_hash: i for i, image_hash in enumerate(one.image_hashes)}
+    pairs = [(at[image_hash], j) for j, image_hash in enumerate(other.image_hashes) if image_hash in at]
+    if not pairs:
+        return
+    shown = "; ".join(
+        f"id {one.examples[i].id} in {one.role} ({one.images.name(i)}) is "
+        f"id {other.examples[j].id} in {other.role} ({other.images.name(j)})"
+        for i, j in pairs[:3]
+    )
+    raise UserError(
+        f"{one.role} and {other.role} share {len(pairs)} image{'s'[: len(pairs) > 1]}: {shown}"
+        + ("; ..." if len(pairs) > 3 else ""),
+        where=name,
+        fix="keep each image in one split only, whatever its file name",
+    )

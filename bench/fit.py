@@ -1,0 +1,174 @@
+"""Training, the one way every strategy gets it: AdamW on a one-cycle schedule, a checkpoint after every epoch, and a
+fingerprint of everything that went in. A fit whose fingerprint is already on disk is loaded instead of repeated; one
+that was interrupted goes on where its last whole epoch ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.batches import Batches
+from bench.files import replacing
+from bench.progress import bar
+from models.detector import Detector
+from models.errors import UserError
+from strategies.base import Objective
+
+
+def weights_hash(module: nn.Module) -> str:
+    """sha256 over the names, shapes and bytes of all parameters and buffers, as hex."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass
+class Trainer:
+    """A `strategies.base.Fit` bound to one training split.
+
+    data_hash: of the training split. folder: where checkpoints go. batch: images a step. device: a torch device.
+    """
+
+    batches: Batches
+    data_hash: str
+    folder: Path
+    batch: int
+    seed: int
+    device: str = "cpu"
+
+    def __call__(
+        self,
+        detector: Detector,
+        *,
+        name: str,
+        objective: Objective,
+        epochs: int,
+        rate: float,
+        inherited: Sequence[nn.Module] = (),
+        inherited_rate: float = 1.0,
+    ) -> Detector:
+        """Train `detector` in place and return it in eval mode, on the CPU. `objective` must be determined by `name`
+        and the detector: the fingerprint cannot look inside it."""
+        recipe = {
+            "name": name,
+            "epochs": epochs,
+            "rate": rate,
+            "inherited_rate": inherited_rate,
+            "batch": self.batch,
+        }
+        recipe |= {
+            "seed": self.seed,
+            "data": self.data_hash,
+            "start": weights_hash(detector),
+            "inherited": len(inherited),
+        }
+        fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        done = self.folder / f"{name}-{fingerprint[:12]}.safetensors"
+        if done.exists():
+            detector.load_state_dict(load_file(done))
+            return detector.eval()
+        if epochs > 0:
+            self._train(detector, objective, epochs, rate, inherited, inherited_rate, done.with_suffix(".part"))
+        with replacing(done) as partial:
+            save_file({key: value.contiguous() for key, value in detector.state_dict().items()}, partial)
+        done.with_suffix(".part").unlink(missing_ok=True)
+        return detector.eval()
+
+    def _train(
+        self,
+        detector: Detector,
+        objective: Objective,
+        epochs: int,
+        rate: float,
+        inherited: Sequence[nn.Module],
+        inherited_rate: float,
+        part: Path,
+    ) -> None:
+        detector.to(self.device, memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(parameter_groups(detector, inherited, rate, inherited_rate), betas=(0.9, 0.99))
+        steps = max(1, len(self.batches) // min(self.batch, len(self.batches)))
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=peaks, total_steps=epochs * steps + 1, pct_start=0.15, cycle_momentum=False
+        )
+        name = part.name.rsplit("-", 1)[0]
+        first = self._restore(part, detector, optimizer, schedule)
+        with bar(f"training {name}", epochs * steps) as advance:
+            advance(first * steps)
+            for epoch in range(first, epochs):
+                detector.train()
+                for module in inherited:
+                    if isinstance(module, nn.BatchNorm2d):
+                        module.eval()
+                torch.manual_seed(self._seed(name, epoch))
+                for images, targets in self.batches.epoch(self.batch, self._seed(name, epoch)):
+                    losses = objective(detector, images.to(self.device), targets.to(self.device))
+                    total = torch.stack(list(losses.values())).sum()
+                    check_finite(total, losses, name)
+                    optimizer.zero_grad(set_to_none=True)
+                    total.backward()
+                    nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
+                    optimizer.step()
+                    schedule.step()
+                    advance(note=f"epoch {epoch + 1}/{epochs} loss {float(total.detach()):.2f}")
+                state = {"model": detector.state_dict(), "optimizer": optimizer.state_dict()}
+                with replacing(part) as partial:
+                    torch.save(state | {"schedule": schedule.state_dict(), "epoch": epoch + 1}, partial)
+        detector.to("cpu", memory_format=torch.contiguous_format)
+
+    def _seed(self, name: str, epoch: int) -> int:
+        return zlib.crc32(f"{self.seed}/{name}/{epoch}".encode())
+
+    def _restore(self, part: Path, detector: Detector, optimizer: Any, schedule: Any) -> int:
+        """Load an interrupted fit's last whole epoch; returns how many epochs are done."""
+        if not part.exists():
+            return 0
+        saved = torch.load(part, map_location=self.device, weights_only=True)
+        detector.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        return saved["epoch"]
+
+
+def parameter_groups(
+    detector: nn.Module,
+    inherited: Sequence[nn.Module],
+    rate: float,
+    inherited_rate: float,
+    decay: float = 0.02,
+) -> list[dict[str, Any]]:
+    """AdamW groups: inherited or new, and weight decay only on weights with more than one dimension."""
+    old = {id(parameter) for module in inherited for parameter in module.parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in detector.parameters():
+        groups.setdefault((id(parameter) in old, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": members,
+            "lr": rate * (inherited_rate if is_old else 1.0),
+            "weight_decay": decay if matrix else 0.0,
+        }
+        for (is_old, matrix), members in groups.items()
+    ]
+
+
+def check_finite(total: Tensor, losses: dict[str, Tensor], name: str) -> None:
+    """UserError as soon as a loss is no number: training on would only waste time."""
+    if not torch.isfinite(total):
+        bad = [key for key, value in losses.items() if not torch.isfinite(value)]
+        raise UserError(
+            f"the loss is no longer a number: {', '.join(bad)}",
+            where=f"training {name}",
+            fix="lower the rate",
+        )

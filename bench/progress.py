@@ -1,0 +1,50 @@
+"""Progress bars for everything that takes longer than two seconds: a live bar on a terminal, one line when done
+elsewhere, so that a log stays readable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def bar(label: str, total: int) -> Iterator[Callable[..., None]]:
+    """Yields advance(steps=1, note=""); the note (a loss, say) stands at the end of the line."""
+    started, last = time.monotonic(), {"note": "", "drawn": 0.0}
+    columns = (
+        TextColumn("{task.description:<28.28}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(
+        *columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(label, total=total, note="")
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            last["note"] = note or last["note"]
+            progress.update(task, advance=steps, note=last["note"])
+            if time.monotonic() - last["drawn"] > 0.2:  # drawn from here: a thread of its own would disturb timings
+                last["drawn"] = time.monotonic()
+                progress.refresh()
+
+        yield advance
+    seconds = time.monotonic() - started
+    if seconds >= 2:
+        console.print(f"  {label:<28.28} {seconds:6.0f} s  {last['note']}", markup=False)

@@ -1,0 +1,245 @@
+"""What was measured at one operating point, as typed JSON: the schema with every key documented, and the
+store, one file per point in RUN/records/. Tables, plots, verdicts and gates are views of these records."""
+
+import difflib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from bench.files import replacing
+from models.errors import UserError
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy")
+LIBRARIES += ("transformers", "fvcore", "onnxruntime")
+FLOP = "one multiply-add counts as one"
+SLACK = 1e-5  # ms; what rounding the samples may move them
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Milliseconds = Annotated[float, Field(gt=0), AfterValidator(lambda ms: max(round(ms, 5), SLACK))]
+Replicate = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda ap: round(ap, 6))]
+
+
+class _Typed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OperatingPoint(_Typed):
+    name: str = Field(description="short name of the point, e.g. 'tol2'")
+    criterion: str | None = Field(description="criterion that routes the images; null: no image is routed")
+    thresholds: tuple[float | None, ...] | None = Field(description="one per exit but the last; null: never")
+    chosen_on: str | None = Field(description="role of the split the thresholds were chosen on, e.g. 'val'")
+    note: str = Field(default="", description="anything a reader of the point must know")
+
+
+class ExitAccuracy(_Typed):
+    exit: int = Field(ge=0, description="index of the exit, 0 is the earliest")
+    map: Share = Field(description="COCO mAP (IoU .50:.95) when this exit answers every test image")
+    map50: Share = Field(description="AP50 when this exit answers every test image")
+    flops: int = Field(ge=0, description="multiply-adds of an image that leaves here, all heads so far")
+    latency_ms: Positive | None = Field(description="mean ms when this exit answers; null: not timed")
+    temperature: Positive | None = Field(description="temperature its scores were divided by; null: none")
+
+
+class Latency(_Typed):
+    """Milliseconds from the uint8 image in memory to its detections, at batch size 1."""
+
+    mean: Positive = Field(description="mean, ms")
+    p50: Positive = Field(description="median, ms")
+    p90: Positive = Field(description="90th percentile, ms")
+    p99: Positive = Field(description="99th percentile, ms")
+    samples: tuple[Milliseconds, ...] = Field(min_length=1, description="every sample, ms, rounded to 1e-5")
+    images: tuple[int, ...] = Field(description="id of the test image behind each sample")
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if len(self.images) != len(self.samples):
+            raise ValueError(f"{len(self.samples)} samples but {len(self.images)} image ids")
+        low, high = min(self.samples) - SLACK, max(self.samples) + SLACK
+        if not low <= self.mean <= high or not low <= self.p50 <= self.p90 <= self.p99 <= high:
+            raise ValueError("mean, p50, p90 and p99 do not fit the samples")
+        return self
+
+
+class Foundation(_Typed):
+    map50: Share = Field(description="AP50 of the baseline on the validation split")
+    floor: Share = Field(description="AP50 the baseline had to reach before any strategy is judged")
+    passed: bool = Field(description="whether it did")
+
+
+class Environment(_Typed):
+    cpu: str = Field(description="processor name")
+    cores: int = Field(ge=1, description="cores this process may use")
+    threads: int = Field(ge=1, description="threads the runtime was given")
+    python: str = Field(description="Python version")
+    os: str = Field(description="operating system and its release")
+    git_commit: str | None = Field(description="commit of the working directory's checkout; null: none")
+    dirty: bool | None = Field(description="whether that checkout had uncommitted changes; null: no checkout")
+    libraries: dict[str, str] = Field(description="installed version of every library that moves a number")
+    time: str = Field(description="when, ISO 8601, UTC")
+
+
+class Record(_Typed):
+    schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="version of this schema")
+    name: str = Field(pattern=r"^\w[\w.+=-]*$", description="unique in the run, the file's stem")
+    strategy: str = Field(min_length=1, description="strategy, 'a+b' when composed, 'baseline' for none")
+    variant: str = Field(description="which of its candidates, e.g. '30%'; empty: the only one")
+    runtime: str = Field(description="runtime the stages ran on, e.g. 'openvino'")
+    precision: str = Field(description="'fp32', 'int8', ...")
+    operating_point: OperatingPoint = Field(description="which exit answers which image")
+    map: Share = Field(description="COCO mAP (IoU .50:.95) on the test split, 0..1")
+    map50: Share = Field(description="AP50 on the test split")
+    map75: Share = Field(description="AP75 on the test split")
+    ap_small: Share | None = Field(description="mAP of objects under 32x32 px; null: the split has none")
+    ap_medium: Share | None = Field(description="mAP of objects of 32x32 to 96x96 px; null: none")
+    ap_large: Share | None = Field(description="mAP of objects over 96x96 px; null: none")
+    ap_per_class: dict[str, Share | None] = Field(description="mAP by class name; null: no such object")
+    ap50_per_class: dict[str, Share | None] = Field(description="AP50 by class name; null: no such object")
+    per_exit: tuple[ExitAccuracy, ...] = Field(min_length=1, description="static exits, earliest first")
+    map_bootstrap: tuple[Replicate, ...] = Field(min_length=1, description="mAP on paired resamples")
+    map_interval: tuple[Share, Share] = Field(description="95 % interval of the mAP, low and high")
+    flops_mean: float = Field(ge=0, description="mean multiply-adds per test image")
+    flops_per_exit: tuple[int, ...] = Field(description="multiply-adds of an image that leaves at each exit")
+    flops_unit: Literal["one multiply-add counts as one"] = Field(FLOP, description="what one FLOP is")
+    params: int = Field(ge=0, description="number of weights")
+    size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
+    latency_ms: Latency = Field(description="time per image, batch 1")
+    exit_share: tuple[Share, ...] = Field(description="share of the test images that each exit answers")
+    test_images: int = Field(ge=1, description="number of test images behind the accuracies")
+    split_hash: str = Field(description="content hash of the test split")
+    splits: dict[str, str] = Field(description="content hash of every split by role")
+    weights_hash: str = Field(description="content hash of the weights")
+    seed: int = Field(description="seed of the run")
+    forced: bool = Field(description="the baseline missed its foundation gate and the run went on by force")
+    foundation: Foundation = Field(description="the foundation gate: is the baseline worth comparing with")
+    detections: str = Field(description="gzipped COCO results of the test split, relative to the run")
+    audit: dict[str, JsonValue] = Field(default={}, description="facts about the artifact, e.g. int8 layers")
+    environment: Environment = Field(description="where and when it was measured")
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        exits = len(self.per_exit)
+        if not exits == len(self.flops_per_exit) == len(self.exit_share):
+            raise ValueError("per_exit, flops_per_exit and exit_share differ in length")
+        if [one.exit for one in self.per_exit] != list(range(exits)):
+            raise ValueError("per_exit must list exits 0, 1, ... in order")
+        if abs(sum(self.exit_share) - 1) > 1e-6:
+            raise ValueError(f"exit_share sums to {sum(self.exit_share):.6f}, not 1")
+        if not 0.999 * min(self.flops_per_exit) <= self.flops_mean <= 1.001 * max(self.flops_per_exit):
+            raise ValueError("flops_mean lies outside flops_per_exit")
+        thresholds = self.operating_point.thresholds
+        if thresholds is not None and len(thresholds) != exits - 1:
+            raise ValueError(f"{len(thresholds)} thresholds for {exits} exits: all but the last have one")
+        if self.map_interval[0] > self.map_interval[1]:
+            raise ValueError("map_interval is not (low, high)")
+        if os.path.isabs(self.detections):
+            raise ValueError("detections must be a path relative to the run")
+        return self
+
+
+def save(record: Record, run_dir: Path) -> Path:
+    """Write RUN_DIR/records/NAME.json, whole or not at all, and return its path. Raises UserError on a full
+    disk."""
+    path = Path(run_dir) / "records" / f"{record.name}.json"
+    with replacing(path) as partial:
+        partial.write_text(record.model_dump_json() + "\n")
+    return path
+
+
+def load_run(run_dir: Path) -> list[Record]:
+    """Every record of a run, the baseline first, then by strategy and mean latency. Raises UserError for a
+    folder that is missing or holds no records, and for a file that is not JSON or breaks the schema."""
+    run_dir = Path(run_dir)
+    if not run_dir.is_dir():
+        runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
+        close = difflib.get_close_matches(run_dir.name, runs, n=1)
+        fix = "".join(f"did you mean {one}? " for one in close) + f"runs there: {', '.join(runs) or 'none'}"
+        raise UserError("no such run", where=str(run_dir), fix=fix)
+    records = [_load(path) for path in sorted((run_dir / "records").glob("*.json"))]
+    if not records:
+        raise UserError("holds no records", where=str(run_dir), fix="run it again")
+    return sorted(records, key=lambda r: (r.strategy != "baseline", r.strategy, r.latency_ms.mean, r.name))
+
+
+def _load(path: Path) -> Record:
+    def broken(what: str) -> UserError:
+        return UserError(what, where=str(path), fix="remove it and measure again")
+
+    try:
+        found = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise broken(f"not readable as JSON: {error}") from error
+    number = found.get("schema_version") if isinstance(found, dict) else None
+    if number != SCHEMA_VERSION:
+        raise broken(f"schema version {number}, this program reads {SCHEMA_VERSION}")
+    try:
+        record = Record.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise broken(f"not a record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if record.name != path.stem:
+        raise broken(f"holds the record {record.name}, not {path.stem}")
+    return record
+
+
+def baseline_of(records: Sequence[Record], runtime: str) -> Record | None:
+    """The fp32 baseline on this runtime, or None: what a speed-up or a drop is measured against. Where there are two,
+    as loaded and fine-tuned, it is the one that the strategies were built on."""
+    here = [r for r in records if (r.strategy, r.runtime, r.precision) == ("baseline", runtime, "fp32")]
+    return next((r for r in here if r.variant != "loaded"), here[0] if here else None)
+
+
+def same_split(records: Sequence[Record]) -> None:
+    """Raise UserError unless all records were measured on one test split: others never share a table."""
+    for record in records:
+        if record.split_hash != records[0].split_hash:
+            one, other = record.split_hash[:12], records[0].split_hash[:12]
+            what = f"measured on test split {one}, but {records[0].name} on {other}"
+            raise UserError(what, where=record.name, fix="compare records of one test split only")
+
+
+def environment(threads: int) -> Environment:
+    """This machine now. `threads` is what the runtime was given."""
+    commit = _git("rev-parse", "HEAD")
+    return Environment(
+        cpu=_cpu(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        threads=threads,
+        python=platform.python_version(),
+        os=f"{platform.system()} {platform.release()}",
+        git_commit=commit,
+        dirty=None if commit is None else bool(_git("status", "--porcelain")),
+        libraries={name: found for name in LIBRARIES if (found := _version(name))},
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine() or "unknown"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,62 @@
+"""A run's records for other programs and for papers: JSON with everything, CSV with the scalars, and the
+terminal's table as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bench.records import Record, same_split
+from bench.report.table import caption, columns
+from bench.verdict import verdict
+from models.errors import UserError
+
+
+def export(records: Sequence[Record], fmt: str) -> str:
+    """The records as 'json', 'csv' or 'markdown' text. JSON holds every key and every raw sample. CSV has one
+    row per record, nested scalars under dotted names. Raises UserError for another format, or when the test
+    splits differ."""
+    same_split(records)
+    formats = {"json": _json, "csv": _csv, "markdown": _markdown}
+    if fmt not in formats:
+        close = difflib.get_close_matches(fmt, formats, n=1)
+        fix = f"did you mean {close[0]}?" if close else f"one of {', '.join(formats)}"
+        raise UserError(f"unknown format {fmt!r}", fix=fix)
+    return formats[fmt](records)
+
+
+def _json(records: Sequence[Record]) -> str:
+    return json.dumps([r.model_dump(mode="json") for r in records], indent=1) + "\n"
+
+
+def _csv(records: Sequence[Record]) -> str:
+    rows = [_scalars(r.model_dump(mode="json")) for r in records]
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _scalars(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found |= _scalars(value, f"{prefix}{key}.")
+        elif not isinstance(value, list):
+            found[prefix + key] = value
+    return found
+
+
+def _markdown(records: Sequence[Record]) -> str:
+    cells = columns(records)
+    rows = [list(cells), ["---"] * len(cells), *([cell(r) for cell in cells.values()] for r in records)]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    found = verdict(records)
+    notes = [f"- {line}" for line in caption(records)]
+    return "\n".join([*lines, "", *notes, "", found.sentence, found.at_equal_map]).rstrip() + "\n"

@@ -1,0 +1,176 @@
+"""The picture of a run: mAP against latency and against FLOPs, one colour and marker per strategy, the
+frontier and the verdict. The colours are Okabe and Ito's, which colour-blind readers can tell apart, and two
+more."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from bench.files import replacing
+from bench.records import Record, baseline_of, same_split
+from bench.report.table import flops_format, label
+from bench.verdict import frontier, verdict
+
+COLOURS = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C6D31")
+MARKERS = ("s", "o", "D", "^", "v", "p", "X", "<", ">")
+INK, GREY, PALE = "#222222", "#6E6E6E", "#E8E8E8"
+DECISIONS = {"WORTH IT": "#00704F", "NOT WORTH IT": "#B03A00", "UNDECIDED": "#8A6100", None: INK}
+DASHES = (0, (5, 4))
+Cost = Callable[[Record], float]
+
+
+def pareto(records: Sequence[Record], path: Path) -> None:
+    """Write a PNG of 1600 x 800 px. Raises UserError when the records were measured on different test
+    splits."""
+    same_split(records)
+    unit = flops_format(records)[0]
+    scale = {"MFLOPs": 1e6, "GFLOPs": 1e9}[unit]
+    runtimes = ", ".join(dict.fromkeys(r.runtime for r in records))
+    figure = Figure(figsize=(16, 8), dpi=100, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.055, right=0.985, top=0.85, bottom=0.15, wspace=0.05)
+    left.set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=12)
+    left.set_xlabel(f"mean ms per image, batch 1 ({runtimes})", color=INK, fontsize=12)
+    right.set_xlabel(f"mean {unit} per image ({records[0].flops_unit})", color=INK, fontsize=12)
+    panels = ((left, lambda r: r.latency_ms.mean), (right, lambda r: r.flops_mean / scale))
+    styles = _styles(records)
+    for axes, cost in panels:
+        _frame(axes, records, cost)
+        _reference(axes, records, cost)
+        _points(axes, records, styles, cost)
+    _title(figure, records)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False, fontsize=12)
+    canvas.draw()
+    for axes, cost in panels:
+        _label(axes, records, styles, cost)
+    with replacing(Path(path)) as partial:
+        figure.savefig(partial, format="png")
+
+
+def _styles(records: Sequence[Record]) -> dict[str, tuple[str, str]]:
+    """Strategy -> colour and marker; the baseline's are always the same."""
+    strategies = dict.fromkeys(["baseline", *(r.strategy for r in records)])
+    return {s: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, s in enumerate(strategies)}
+
+
+def _title(figure: Figure, records: Sequence[Record]) -> None:
+    found = verdict(records)
+    text = textwrap.fill(found.sentence, 138)
+    colour = INK if any(r.forced for r in records) else DECISIONS[found.decision]
+    figure.text(0.055, 0.965, text, va="top", fontsize=13, weight="bold", color=colour)
+
+
+def _frame(axes: Axes, records: Sequence[Record], cost: Cost) -> None:
+    axes.grid(color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=GREY, labelsize=11, length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlim(*_roomy([cost(r) for r in records], 0.1))
+    axes.set_ylim(*_roomy([end for r in records for end in (*r.map_interval, r.map)], 0.05))
+
+
+def _roomy(values: Sequence[float], share: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    room = share * (high - low) or 0.1 * high or 1.0
+    return low - room, high + room
+
+
+def _reference(axes: Axes, records: Sequence[Record], cost: Cost) -> None:
+    """The frontier as steps (the best mAP within a cost) and the baseline as dashes, runtime by runtime."""
+    end, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
+    for i, runtime in enumerate(dict.fromkeys(r.runtime for r in records)):
+        here = [r for r in records if r.runtime == runtime]
+        edge = [here[k] for k in frontier([(cost(r), r.map) for r in here])]
+        x = np.repeat([*map(cost, edge), end], 2)[:-1]
+        y = np.repeat([bottom, *(r.map for r in edge)], 2)[1:]
+        name = "frontier" if i == 0 else None
+        axes.plot(x, y, color="#C9C9C9", linewidth=4, zorder=1, label=name)
+        if baseline := baseline_of(here, runtime):
+            axes.axhline(baseline.map, color=GREY, linewidth=1, linestyle=DASHES, zorder=1)
+            axes.axvline(cost(baseline), color=GREY, linewidth=1, linestyle=DASHES, zorder=1)
+
+
+def _points(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, str]], cost: Cost) -> None:
+    """Points with their intervals; a thin line joins the operating points of one detector."""
+    for strategy, (colour, marker) in styles.items():
+        detectors: dict[tuple[str, str, str], list[Record]] = {}
+        for record in sorted((r for r in records if r.strategy == strategy), key=cost):
+            detectors.setdefault((record.variant, record.precision, record.runtime), []).append(record)
+        for i, own in enumerate(detectors.values()):
+            x, y = [cost(r) for r in own], [r.map for r in own]
+            low, high = zip(*(r.map_interval for r in own), strict=True)
+            axes.vlines(x, low, high, color=colour, alpha=0.35, linewidth=2, zorder=2)
+            name = strategy if i == 0 else None
+            look = {"markersize": 10, "markeredgecolor": "white", "linewidth": 1.0}
+            axes.plot(x, y, color=colour, marker=marker, zorder=3, label=name, **look)
+
+
+def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, str]], cost: Cost) -> None:
+    """Name each point where the name covers the least: beside it if that is free, else further off."""
+    places = axes.transData.transform([(cost(r), r.map) for r in records])
+    lines = [line.get_transform().transform(line.get_xydata()) for line in axes.lines]
+    lines += [axes.transData.transform([(cost(r), end) for end in r.map_interval]) for r in records]
+    taken = np.concatenate([_around(places, 9), *(_around(_along(line), 2) for line in lines)])
+    for record, place in zip(records, places, strict=True):
+        name = label(record, records)
+        text = axes.annotate(
+            name.removeprefix(f"{record.strategy}-"),
+            place,
+            xycoords="figure pixels",
+            textcoords="figure pixels",
+            fontsize=11,
+            color=[0.7 * part for part in to_rgb(styles[record.strategy][0])],
+            ha="center",
+            va="center",
+            zorder=4,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "shrinkA": 2, "shrinkB": 7},
+        )
+        size = text.get_window_extent()
+        box = _free_box(place, size.width, size.height, taken, axes.bbox.extents)
+        text.set_position(((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+        taken = np.concatenate([taken, np.repeat(box[None], 5, axis=0)])  # another name is the worst to cover
+
+
+def _around(places: np.ndarray, reach: float) -> np.ndarray:
+    return np.concatenate([places - reach, places + reach], axis=1)
+
+
+def _along(corners: np.ndarray) -> np.ndarray:
+    """Points every 4 px or less along a line through corners [n, 2]: [m, 2], px."""
+    pairs = list(pairwise(corners)) or [(corners[0], corners[0])]
+    return np.concatenate([np.linspace(a, b, 2 + int(np.abs(b - a).max() / 4)) for a, b in pairs])
+
+
+def _free_box(place: np.ndarray, width: float, height: float, taken: np.ndarray, panel: np.ndarray) -> np.ndarray:
+    """The box [x0, y0, x1, y1] of this size near `place` that overlaps taken boxes [n, 4] and the panel's
+    outside the least; all in px."""
+    half = np.array([width, height]) / 2
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    reaches = np.arange(10, 80, 10)[:, None, None]
+    centres = (place + directions * (half + reaches)).reshape(-1, 2)
+    boxes = np.concatenate([centres - half, centres + half], axis=1)
+    covered = _overlap(boxes, taken).sum(axis=1)
+    outside = width * height - _overlap(boxes, panel[None])[:, 0]
+    distance = np.repeat(reaches.ravel(), len(angles))
+    return boxes[np.argmin(covered + 10 * outside + 3 * distance)]
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Common area of every box of a [n, 4] with every box of b [m, 4]: [n, m], px."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.prod(np.clip(high - low, 0, None), axis=2)

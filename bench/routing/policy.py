@@ -1,0 +1,39 @@
+"""A policy says which exit answers each image: a criterion and one threshold per exit but the last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from bench.routing.criteria import CRITERIA
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Exit k answers when its score is >= thresholds[k]; the last exit answers whatever is left.
+
+    criterion None: a static policy, whose thresholds are -inf or inf and look at nothing.
+    """
+
+    criterion: str | None
+    thresholds: tuple[float, ...]
+
+    def answers(self, exit: int, probabilities: Tensor) -> bool:
+        """Whether this exit (not the last) answers, given its probabilities [A, 1 + C]."""
+        if self.criterion is None:
+            return self.thresholds[exit] == -math.inf
+        return CRITERIA[self.criterion](probabilities) >= self.thresholds[exit]
+
+    def route(self, scores: np.ndarray) -> np.ndarray:
+        """The exit of each image, int64 [N], from criterion scores [N, E] (E exits, the last column is not read)."""
+        thresholds = np.asarray(self.thresholds, dtype=np.float64)
+        leaves = np.concatenate([scores[:, :-1] >= thresholds, np.ones((len(scores), 1), bool)], axis=1)
+        return leaves.argmax(axis=1)
+
+
+def static(exit: int, exits: int) -> Policy:
+    """Always exit `exit` (from 0) of `exits`."""
+    return Policy(None, tuple(-math.inf if k == exit else math.inf for k in range(exits - 1)))

@@ -1,0 +1,226 @@
+"""The way a run takes, top to bottom: spec, data, baseline, foundation gate, candidates, deployment, exit tables,
+policies, latency, records. Whatever was trained is kept and found again; whatever is measured is measured anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench import records
+from bench.batches import Batches
+from bench.data.manifest import check_manifest, manifest
+from bench.data.spec import load
+from bench.data.split import Dataset
+from bench.files import replacing
+from bench.fit import Trainer, weights_hash
+from bench.measure.accuracy import accuracy
+from bench.measure.cost import parameters
+from bench.measure.latency import Timing
+from bench.measure.results import coco_results, write_json
+from bench.progress import console
+from bench.records import Record
+from bench.routing.table import exit_table
+from bench.runtimes import deploy
+from bench.spec import RunSpec
+from bench.stats import interval
+from bench.study import Point, Study, evaluate, key, study, time_points
+from models.errors import UserError
+from models.ssdlite import ssdlite
+from strategies import registry
+from strategies.base import Candidate
+
+
+def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
+    """Carry out `spec` in `folder` and return its records, which are saved there too.
+
+    force: go on although the baseline misses its foundation gate; every record is stamped.
+    """
+    torch.set_num_threads(spec.threads)
+    data = open_data(spec, folder)
+    trainer = Trainer(
+        Batches(data.train, spec.model.size), data.train.hash, folder / "checkpoints", spec.batch, spec.seed
+    )
+
+    console.print("[bold]baseline[/]")
+    baselines = make("baseline", start(spec, data), spec, data, trainer)
+    foundation = check_foundation(baselines[-1], spec, data, folder, force)
+
+    candidates = list(baselines)
+    for name in spec.strategies:
+        if name != "baseline":
+            console.print(f"[bold]{name}[/]")
+            candidates += make(name, baselines[-1], spec, data, trainer)
+
+    console.print("[bold]measuring[/]")
+    artifacts = folder / "artifacts"
+    studies = [
+        study(
+            deploy(candidate, spec.runtime, threads=spec.threads, folder=artifacts / key(candidate)),
+            spec,
+            data,
+        )
+        for candidate in candidates
+    ]
+    timings = time_points([point for one in studies for point in one.points], spec.measure, spec.seed, data.test)
+    environment = records.environment(spec.threads)
+    found = [
+        record(one, point, timings, spec, data, foundation, environment) for one in studies for point in one.points
+    ]
+    save(found, studies, data, folder)
+    return found
+
+
+def open_data(spec: RunSpec, folder: Path) -> Dataset:
+    """The dataset, checked against the run's manifest if there is one; otherwise the manifest is written."""
+    size = spec.model.size if spec.data.source == "shapes" else None
+    chosen = spec.data
+    data = load(chosen.source, classes=chosen.classes, cap=chosen.cap, seed=spec.seed, sizes=chosen.sizes, size=size)
+    path = folder / "splits.json"
+    if path.exists():
+        check_manifest(data, json.loads(path.read_text()))
+    else:
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(manifest(data)) + "\n")
+    return data
+
+
+def start(spec: RunSpec, data: Dataset) -> Candidate:
+    """The detector that the baseline is made from: stock weights, or random ones that depend on the seed alone."""
+    torch.manual_seed(spec.seed)
+    return Candidate("baseline", "start", ssdlite(data.classes, spec.model.size, spec.model.weights))
+
+
+def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer) -> list[Candidate]:
+    """The candidates of one strategy. It sees train and val; the test split does not come near it."""
+    options = dict(spec.strategy)
+    options["baseline"] = options.get("baseline", {}) | {"pretrained": spec.model.weights is not None}
+    torch.manual_seed(spec.seed)
+    strategy = registry.build(name, options)
+    return strategy.apply(from_, fit=trainer, train=data.train, val=data.val, seed=spec.seed)
+
+
+def check_foundation(
+    baseline: Candidate, spec: RunSpec, data: Dataset, folder: Path, force: bool
+) -> records.Foundation:
+    """Measure the baseline on val; UserError when it cannot detect well enough to build on, unless forced."""
+    deployed = deploy(baseline, spec.runtime, threads=spec.threads, folder=folder / "artifacts" / key(baseline))
+    reached = evaluate(exit_table(deployed, data.val), data.val)
+    map50 = accuracy(reached, np.zeros(len(data.val), int), full=False).map50
+    if map50 is None:
+        raise UserError(
+            "no val image has an object to find",
+            where="foundation gate",
+            fix="choose other classes or images",
+        )
+    if map50 < spec.foundation and not force:
+        raise UserError(
+            f"the baseline reaches AP50 {map50:.3f} on val, under its foundation gate of {spec.foundation:.2f}",
+            where="foundation gate",
+            fix="train it longer, or add --force to go on and have every record stamped",
+        )
+    console.print(f"  foundation: AP50 {map50:.3f} on val, gate {spec.foundation:.2f}", markup=False)
+    return records.Foundation(map50=map50, floor=spec.foundation, passed=map50 >= spec.foundation)
+
+
+def record(
+    one: Study,
+    point: Point,
+    timings: dict[str, Timing],
+    spec: RunSpec,
+    data: Dataset,
+    foundation: records.Foundation,
+    environment: records.Environment,
+) -> Record:
+    """One operating point as a Record."""
+    candidate, timing, reached = one.candidate, timings[point.name], point.accuracy
+    flops = [cost.flops for cost in one.costs]
+    replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
+    low, high = interval(replicates)
+    gated = point.choice.policy.criterion is not None
+    simulated = point.exits[timing.images]
+    audit = {
+        **point.deployed.chain.audit,
+        "made": candidate.note,
+        "flops_cross_check": [cost.cross_check for cost in one.costs],
+        "calls_leaving_elsewhere_than_simulated": int((simulated != timing.exits).sum()),
+    }
+    return Record(
+        name=point.name,
+        strategy=point.strategy,
+        variant=candidate.variant,
+        runtime=spec.runtime,
+        precision=candidate.precision,
+        operating_point=records.OperatingPoint(
+            name=point.choice.name,
+            criterion=point.choice.policy.criterion,
+            thresholds=tuple(None if t == np.inf else t for t in point.choice.policy.thresholds) if gated else None,
+            chosen_on=point.choice.chosen_on,
+            note=point.choice.note,
+        ),
+        map=reached.map,
+        map50=reached.map50,
+        map75=reached.map75,
+        ap_small=reached.ap_small,
+        ap_medium=reached.ap_medium,
+        ap_large=reached.ap_large,
+        ap_per_class=reached.per_class,
+        ap50_per_class=reached.per_class50,
+        per_exit=[
+            records.ExitAccuracy(
+                exit=number,
+                map=accuracies.map,
+                map50=accuracies.map50,
+                flops=flops[number],
+                latency_ms=timings[static.name].mean,
+                temperature=float(stage.temperature),
+            )
+            for number, (accuracies, stage, static) in enumerate(
+                zip(one.per_exit, candidate.detector.stages, one.points, strict=False)
+            )
+        ],
+        map_bootstrap=replicates.tolist(),
+        map_interval=(low, high),
+        flops_mean=float(np.take(flops, point.exits).mean()),
+        flops_per_exit=flops,
+        params=parameters(candidate.detector),
+        size_mb=point.deployed.chain.bytes / 1e6,
+        latency_ms=records.Latency(
+            mean=timing.mean,
+            p50=timing.p50,
+            p90=timing.p90,
+            p99=timing.p99,
+            samples=timing.samples.tolist(),
+            images=[data.test.examples[int(index)].id for index in timing.images],
+        ),
+        exit_share=(np.bincount(point.exits, minlength=len(flops)) / len(point.exits)).tolist(),
+        test_images=len(data.test),
+        split_hash=data.test.hash,
+        splits={split.role: split.hash for split in data.splits},
+        weights_hash=weights_hash(candidate.detector),
+        seed=spec.seed,
+        forced=not foundation.passed,
+        foundation=foundation,
+        detections=f"detections/{point.name}.json.gz",
+        audit=audit,
+        environment=environment,
+    )
+
+
+def save(found: list[Record], studies: list[Study], data: Dataset, folder: Path) -> None:
+    """Detections and ground truth first, then the records that name them; records of an earlier attempt go."""
+    ids = [example.id for example in data.test.examples]
+    write_json(folder / "ground_truth.json.gz", data.test.coco())
+    for one in studies:
+        for point in one.points:
+            write_json(
+                folder / f"detections/{point.name}.json.gz",
+                coco_results(ids, one.table.composed(point.exits)),
+            )
+    for stale in (folder / "records").glob("*.json"):
+        if stale.stem not in {record.name for record in found}:
+            stale.unlink()
+    for one in found:
+        records.save(one, folder)

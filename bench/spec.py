@@ -1,0 +1,126 @@
+"""What a run is: typed, and checked before anything expensive starts. Presets are TOML files in bench/presets/; a
+`--spec FILE` has the same keys, and the command line overrides either."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.routing import criteria
+from bench.runtimes import base as runtimes
+from models.errors import UserError, unknown
+from strategies import registry
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PRESETS = Path(__file__).parent / "presets"
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Typed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Typed):
+    source: str = Field("shapes", description="shapes, coco:DIR or a TOML file")
+    classes: tuple[str, ...] | None = Field(None, description="chosen classes; none: all")
+    cap: Count | None = Field(None, description="at most so many training images per class")
+    sizes: tuple[Count, Count, Count] | None = Field(None, description="shapes only: train, val and test images")
+
+
+class Model(_Typed):
+    size: Annotated[int, Field(ge=64, le=1024)] = Field(320, description="side of the square input, px")
+    weights: str | None = Field(None, description='stock COCO state dict, "torchvision", or none: from scratch')
+
+
+class Measure(_Typed):
+    images: Count = Field(100, description="test images that latency is timed on")
+    repeats: Count = Field(5, description="rounds over those images")
+    warmup: Count = Field(20, description="rounds before the timed ones")
+    resamples: Annotated[int, Field(ge=100)] = Field(1000, description="bootstrap resamples of the test images")
+    tolerances: tuple[Fraction, ...] = Field((0.01, 0.05), description="relative mAP an exit policy may lose on val")
+
+
+class RunSpec(_Typed):
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] = Field(description="of the run's folder")
+    strategies: tuple[str, ...] = Field(
+        ("early_exit", "prune", "quant"), description="what to set against the baseline"
+    )
+    runtime: str = Field("openvino", description="what the candidates run on")
+    threads: Count = Field(default_factory=lambda: default_threads(), description="threads of training and runtime")
+    seed: Annotated[int, Field(ge=0)] = 0
+    batch: Count = Field(16, description="training images a step")
+    foundation: Fraction = Field(0.40, description="AP50 on val the baseline must reach before a strategy builds on it")
+    data: Data = Data()
+    model: Model = Model()
+    measure: Measure = Measure()
+    strategy: dict[str, dict[str, Any]] = Field({}, description="options of each strategy, by name")
+
+
+def default_threads() -> int:
+    """As many as this process may use, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 4)
+
+
+def presets() -> list[str]:
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def describe_presets() -> dict[str, str]:
+    """Each preset's name and the comment that opens its file."""
+    return {name: (PRESETS / f"{name}.toml").read_text().splitlines()[0].lstrip("# ") for name in presets()}
+
+
+def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpec:
+    """The spec of a preset or of a file, with dotted `overrides` ("data.classes": [...]) whose value is not None.
+
+    Raises UserError for an unknown preset or key, a wrong value, and anything `check` finds.
+    """
+    if file is None and preset not in presets():
+        raise unknown("preset", preset, presets(), where="--preset")
+    path = file or PRESETS / f"{preset}.toml"
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="give a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"not TOML: {error}", where=str(path), fix="see docs/specs.md") from error
+    for key, value in overrides.items():
+        if value is not None:
+            *parents, leaf = key.split(".")
+            inner = table
+            for parent in parents:
+                inner = inner.setdefault(parent, {})
+            inner[leaf] = value
+    try:
+        spec = RunSpec.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"{path.name if file else 'preset ' + preset}: {'.'.join(map(str, first['loc']))}"
+        raise UserError(first["msg"], where=where, fix="see docs/specs.md") from error
+    check(spec)
+    return spec
+
+
+def check(spec: RunSpec) -> None:
+    """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
+    registry.check(spec.strategies)
+    for name in spec.strategies:
+        strategy = registry.build(name, spec.strategy)
+        for part in getattr(strategy, "parts", (strategy,)):
+            criteria.check(getattr(part, "criteria", ()))
+    registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
+    needs_int8 = any("quant" in name.split("+") for name in spec.strategies)
+    runtimes.check(spec.runtime, {"fp32", "int8"} if needs_int8 else {"fp32"})
+    if spec.model.weights and spec.model.weights != "torchvision" and not Path(spec.model.weights).is_file():
+        raise UserError("no such weights file", where=spec.model.weights, fix='give a .pth file or "torchvision"')

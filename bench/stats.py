@@ -1,0 +1,45 @@
+"""The statistics under every number: paired bootstrap resamples of the test images, percentile intervals, and
+how many images a comparison needs. Method: Efron and Tibshirani, An Introduction to the Bootstrap, ch. 13."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MOST_IMAGES = 10_000_000
+
+
+def resample(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """Indices 0..n-1 drawn with replacement: int64 [resamples, n]. The same arguments give the same draws, so
+    detectors scored on the same rows are compared image by image."""
+    return np.random.default_rng(seed).integers(0, n, size=(resamples, n))
+
+
+def interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval (low, high) that holds the middle `level` (between 0 and 1) of the samples [n]."""
+    low, high = np.quantile(np.asarray(samples, float), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def probability_above(a: ArrayLike, b: ArrayLike) -> float:
+    """Share of paired replicates [n] in which a exceeds b, in [0, 1]; a tie counts as half."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return float(np.mean((a > b) + 0.5 * (a == b)))
+
+
+def bonferroni(level: float, comparisons: int) -> float:
+    """The level that each of several intervals needs for all of them to hold together at `level`."""
+    return 1 - (1 - level) / comparisons
+
+
+def images_to_decide(difference: float, bounds: tuple[float, float], images: int) -> int | None:
+    """About how many images would move 0 out of an interval that holds it, if the difference stays as it is.
+
+    The distance from the difference to the bound beyond 0 shrinks with 1 / sqrt(images). Two significant
+    digits, never below `images`; None for a difference of 0, or when ten million images would not do.
+    """
+    reach = difference - bounds[0] if difference > 0 else bounds[1] - difference
+    if difference == 0 or (needed := images * max(1.0, (reach / difference) ** 2)) > MOST_IMAGES:
+        return None
+    step = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return math.ceil(needed / step) * step

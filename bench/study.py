@@ -1,0 +1,118 @@
+"""What is measured of one candidate: every exit on the artifact, the policies chosen on val, their accuracy on test,
+and the time of all operating points against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.data.split import Dataset, Split
+from bench.measure.accuracy import Accuracy, Matches, accuracy, bootstrap_map, ground_truth, match
+from bench.measure.cost import Cost, flops_per_exit
+from bench.measure.latency import Contender, Timing, interleaved
+from bench.progress import bar
+from bench.routing.search import Choice, search, static_choices
+from bench.routing.table import ExitTable, exit_table
+from bench.runtimes import Deployed
+from bench.spec import Measure, RunSpec
+from bench.verdict import EARLY
+from strategies.base import Candidate
+
+
+def evaluate(table: ExitTable, split: Split) -> list[Matches]:
+    """Every exit's detections matched with the ground truth, once."""
+    truth, ids = ground_truth(split.coco()), [example.id for example in split.examples]
+    return [match(truth, ids, detections) for detections in table.detections]
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy."""
+
+    name: str
+    strategy: str
+    deployed: Deployed
+    choice: Choice
+    exits: np.ndarray
+    accuracy: Accuracy
+    replicates: np.ndarray
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything but time about one candidate: its operating points on test, and the cost of every exit."""
+
+    candidate: Candidate
+    costs: list[Cost]
+    table: ExitTable
+    per_exit: list[Accuracy]
+    points: list[Point]
+
+
+def key(candidate: Candidate) -> str:
+    """A candidate's name in files and tables."""
+    return f"{candidate.strategy}-{candidate.variant}"
+
+
+def study(deployed: Deployed, spec: RunSpec, data: Dataset) -> Study:
+    """Choose a deployed candidate's policies on val, and measure their accuracy on test."""
+    candidate, detector = deployed.candidate, deployed.candidate.detector
+    costs = flops_per_exit(list(detector.stages), (torch.zeros(1, 3, detector.size, detector.size),))
+    choices = static_choices(detector.exits)
+    if detector.exits > 1:
+        val = exit_table(deployed, data.val)
+        flops = [cost.flops for cost in costs]
+        choices += search(val, evaluate(val, data.val), flops, candidate.criteria, spec.measure.tolerances)
+    table = exit_table(deployed, data.test)
+    matches = evaluate(table, data.test)
+    points = [point(deployed, choice, table, matches, spec) for choice in choices]
+    per_exit = [accuracy(matches, np.full(len(data.test), exit), full=False) for exit in range(detector.exits)]
+    return Study(candidate, costs, table, per_exit, points)
+
+
+def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequence[Matches], spec: RunSpec) -> Point:
+    """One policy on the test table: which exit answers each image, the mAP, and its paired bootstrap."""
+    scores = table.scores.get(choice.policy.criterion, np.zeros((len(table.detections[0]), table.exits)))
+    exits = choice.policy.route(scores)
+    replicates = bootstrap_map(matches, exits, spec.measure.resamples, spec.seed)
+    strategy, variant = deployed.candidate.strategy, deployed.candidate.variant
+    if choice.policy.criterion is None and (exits < table.exits - 1).all():
+        strategy = truncated(strategy)
+    name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
+    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
+
+
+def truncated(strategy: str) -> str:
+    """What a multi-exit strategy is called when every image leaves at one inner exit: a plain shallower network."""
+    return "+".join("truncate" if part in EARLY else part for part in strategy.split("+"))
+
+
+def time_points(points: Sequence[Point], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
+    """Latency of every operating point, all of them taking turns on the same test images."""
+    chosen = np.sort(np.random.default_rng(seed).choice(len(test), size=min(measure.images, len(test)), replace=False))
+    images = [np.array(test.image(int(index))) for index in chosen]
+    contenders = {point.name: contender(point) for point in points}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(points[0].deployed.chain.host_threads)
+    try:
+        with bar("timing", len(images) * measure.repeats) as advance:
+            timings = interleaved(
+                contenders,
+                images,
+                repeats=measure.repeats,
+                warmup=measure.warmup,
+                seed=seed,
+                progress=lambda done, total: advance(),
+            )
+    finally:
+        torch.set_num_threads(threads)
+    return {name: Timing(timing.samples, chosen[timing.images], timing.exits) for name, timing in timings.items()}
+
+
+def contender(point: Point) -> Contender:
+    """One call of the operating point's conditional path; returns the exit it took."""
+    detect, policy = point.deployed.detect, point.choice.policy
+    return lambda image: detect(image, policy).exit

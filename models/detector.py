@@ -1,0 +1,107 @@
+"""What a detector is here: a chain of stages and one postprocess. A Stage is an `nn.Module` called as
+`stage(*state) -> (next_state, raw)`; the first state is `(images,)`, and `raw` is what the stage's exit head says,
+before decoding. A plain detector has one stage and so one exit; nothing treats it as a special case."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+Raw = tuple[Tensor, Tensor]  # class logits [N, A, 1 + C] (0 is background) and box code [N, A, 4]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The answer for one image, sorted by descending score.
+
+    boxes: float32 [k, 4], x1 y1 x2 y2. scores: float32 [k] in [0, 1]. labels: int64 [k], 1..C (0 is background).
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def scaled(self, width: float, height: float) -> Detections:
+        """The same detections with x multiplied by `width` and y by `height` (unit square to pixels)."""
+        factor = self.boxes.new_tensor([width, height, width, height])
+        return Detections(self.boxes * factor, self.scores, self.labels)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truth of a batch, padded to the image with most boxes.
+
+    boxes: float32 [N, M, 4], x1 y1 x2 y2 in the unit square. labels: int64 [N, M], 1..C, 0 where padded.
+    crowd: bool [N, M], regions that are neither an object to find nor background.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    crowd: Tensor
+
+    def to(self, device: str | torch.device) -> Targets:
+        return Targets(self.boxes.to(device), self.labels.to(device), self.crowd.to(device))
+
+
+class Detector(nn.Module):
+    """A chain of stages with one postprocess.
+
+    stages: modules called as `stage(*state) -> (next_state, raw)`.
+    decode: module, raw -> (probabilities [N, A, 1 + C], boxes [N, A, 4] in the unit square).
+    select: one image's (probabilities [A, 1 + C], boxes [A, 4]) -> Detections in the unit square (NMS or DETR-style).
+    loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit.
+    classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
+    """
+
+    def __init__(
+        self,
+        stages: list[nn.Module],
+        decode: nn.Module,
+        select: Callable[[Tensor, Tensor], Detections],
+        loss: Callable[[list[Raw], Targets], list[dict[str, Tensor]]],
+        classes: tuple[str, ...],
+        size: int,
+    ):
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.decode = decode
+        self.select = select
+        self.loss = loss
+        self.classes = classes
+        self.size = size
+
+    @property
+    def exits(self) -> int:
+        return len(self.stages)
+
+    def walk(self, images: Tensor) -> Iterator[Raw]:
+        """Run stage by stage; stop iterating and the later stages never run. images: [N, 3, size, size] in [-1, 1]."""
+        state: State = (images,)
+        for stage in self.stages:
+            state, raw = stage(*state)
+            yield raw
+
+    def forward(self, images: Tensor) -> list[Raw]:
+        """The raw answer of every exit."""
+        return list(self.walk(images))
+
+    def clone(self) -> Detector:
+        return copy.deepcopy(self)
+
+
+def to_input(image: np.ndarray, size: int) -> Tensor:
+    """uint8 [H, W, 3] RGB -> float32 [1, 3, size, size] in [-1, 1], resized as torchvision's SSDLite does."""
+    pixels = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()
+    if pixels.shape[-2:] != (size, size):
+        pixels = F.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)
+    return pixels.div_(127.5).sub_(1.0)

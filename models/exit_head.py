@@ -1,0 +1,118 @@
+"""A light SSD head for an early exit: squeeze-and-excitation on the trunk map, a small pyramid of its own (one map at
+stride 16 cannot see large objects), and SSDLite predictors on all six levels, with the full model's anchors."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import SqueezeExcitation
+from torchvision.ops.misc import Conv2dNormActivation
+
+from models.detector import Detector, Raw
+from models.ssdlite import ANCHORS_PER_CELL, CUTTABLE, LEVELS, SSDLiteStage, level_sizes
+
+norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
+CONTEXT_CHANNELS = ANCHORS_PER_CELL * (1 + 4)  # per anchor: foreground probability and box code
+
+
+def separable(channels: int, out: int, stride: int = 1) -> nn.Sequential:
+    """Depthwise 3x3, then pointwise to `out` channels, both normalised."""
+    return nn.Sequential(
+        Conv2dNormActivation(
+            channels, channels, 3, stride, groups=channels, norm_layer=norm, activation_layer=nn.Hardswish
+        ),
+        Conv2dNormActivation(channels, out, 1, norm_layer=norm, activation_layer=nn.Hardswish),
+    )
+
+
+class Predictor(nn.Module):
+    """One level's answer: a shared depthwise 3x3, then pointwise class and box outputs, flattened anchor by anchor."""
+
+    def __init__(self, channels: int, outputs: int):
+        super().__init__()
+        self.look = Conv2dNormActivation(
+            channels, channels, 3, groups=channels, norm_layer=norm, activation_layer=nn.ReLU6
+        )
+        self.classes = nn.Conv2d(channels, ANCHORS_PER_CELL * outputs, 1)
+        self.boxes = nn.Conv2d(channels, ANCHORS_PER_CELL * 4, 1)
+        self.outputs = outputs
+
+    def forward(self, x: Tensor) -> Raw:
+        x = self.look(x)
+        return rows(self.classes(x), self.outputs), rows(self.boxes(x), 4)
+
+
+def rows(x: Tensor, columns: int) -> Tensor:
+    """[N, anchors * columns, H, W] -> [N, H * W * anchors, columns], in the order of torchvision's SSD heads."""
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, columns)
+
+
+class ExitHead(nn.Module):
+    """Class logits and box codes over six levels from one trunk map.
+
+    channels: of the trunk map. width: intermediate channels. outputs: classes with background. side: height and
+    width of the trunk map (20 at 320 px).
+    """
+
+    def __init__(self, channels: int, width: int, outputs: int, side: int):
+        super().__init__()
+        self.enter = nn.Sequential(separable(channels, width), SqueezeExcitation(width, width // 4))
+        self.shrink = nn.ModuleList(separable(width, width, stride=2) for _ in range(LEVELS - 1))
+        self.predict = nn.ModuleList(Predictor(width, outputs) for _ in range(LEVELS))
+        self.side = side
+        for predictor in self.predict:
+            for conv in (predictor.classes, predictor.boxes):
+                nn.init.normal_(conv.weight, std=0.03)
+                nn.init.zeros_(conv.bias)
+
+    def forward(self, x: Tensor) -> Raw:
+        levels = [self.enter(x)]
+        for block in self.shrink:
+            levels.append(block(levels[-1]))
+        answers = [predict(level) for predict, level in zip(self.predict, levels, strict=True)]
+        return torch.cat([logits for logits, _ in answers], 1), torch.cat([deltas for _, deltas in answers], 1)
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The convolutions whose output channels are classes and box codes."""
+        return [layer for predictor in self.predict for layer in (predictor.classes, predictor.boxes)]
+
+    def context(self, logits: Tensor, deltas: Tensor) -> Tensor:
+        """What the finest level said, as a map for the next stage: [N, CONTEXT_CHANNELS, side, side].
+
+        Detached: a deeper exit may read this one's answer but not bend it to its own ends."""
+        finest = self.side * self.side * ANCHORS_PER_CELL
+        foreground = 1 - logits[:, :finest].softmax(-1)[..., :1]
+        said = torch.cat([foreground, deltas[:, :finest]], dim=-1).detach()
+        return said.reshape(len(said), self.side, self.side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
+
+
+def silent_mix(channels: int) -> nn.Conv2d:
+    """A convolution from context to a stage's input that starts at zero."""
+    mix = nn.Conv2d(CONTEXT_CHANNELS, channels, 1)
+    nn.init.zeros_(mix.weight)
+    nn.init.zeros_(mix.bias)
+    return mix
+
+
+def add_exits(detector: Detector, after: tuple[int, ...], widths: tuple[int, ...]) -> Detector:
+    """A copy of a one-exit SSDLite with exits after the given trunk blocks; its last exit still answers as before.
+
+    after: increasing trunk block indices within 7..12. widths: channels of each exit head. ValueError otherwise.
+    """
+    if list(after) != sorted(set(after)) or any(cut not in CUTTABLE for cut in after):
+        raise ValueError(f"exits must follow increasing trunk blocks within 7..12, not {after}")
+    source = detector.clone()
+    (full,) = source.stages
+    blocks = list(full.blocks)
+    outputs = 1 + len(source.classes)
+    stages, start, context = [], 0, None
+    for cut, width in zip(after, widths, strict=True):
+        piece = nn.Sequential(*blocks[start : cut + 1])
+        channels = blocks[cut].out_channels
+        head = ExitHead(channels, width, outputs, side=level_sizes(source.size)[0][0])
+        stages.append(SSDLiteStage(piece, head, context, last=False))
+        start, context = cut + 1, silent_mix(channels)
+    stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context))
+    return Detector(stages, source.decode, source.select, source.loss, source.classes, source.size)

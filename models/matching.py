@@ -1,0 +1,45 @@
+"""Which anchor is responsible for which box: IoU matching as in SSD (Liu et al. 2016, section 2.2), for a whole
+batch at once. An anchor takes the box it overlaps most if IoU >= 0.5, and every box keeps its best anchor."""
+
+import torch
+from torch import Tensor
+
+from models.detector import Targets
+
+BACKGROUND, IGNORED = -1, -2
+
+
+def pairwise_iou(boxes: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU of boxes [N, M, 4] with anchors [A, 4] as [N, M, A], and the share of each anchor that a box covers."""
+    top_left = torch.maximum(boxes[:, :, None, :2], anchors[:, :2])
+    bottom_right = torch.minimum(boxes[:, :, None, 2:], anchors[:, 2:])
+    overlap = (bottom_right - top_left).clamp(min=0).prod(-1)
+    box_area = (boxes[..., 2:] - boxes[..., :2]).prod(-1)[..., None]
+    anchor_area = (anchors[:, 2:] - anchors[:, :2]).prod(-1)
+    return overlap / (box_area + anchor_area - overlap).clamp(min=1e-9), overlap / anchor_area.clamp(min=1e-9)
+
+
+def match(anchors: Tensor, targets: Targets, threshold: float = 0.5) -> Tensor:
+    """For every anchor the index of its box, BACKGROUND (-1) or IGNORED (-2, inside a crowd region): int64 [N, A].
+
+    anchors: [A, 4], x1 y1 x2 y2 in the unit square. Where two boxes share their best anchor the later one keeps it,
+    as in torchvision's SSDMatcher.
+    """
+    images, most = targets.labels.shape
+    if most == 0:
+        return torch.full((images, len(anchors)), BACKGROUND, device=anchors.device)
+    iou, covered = pairwise_iou(targets.boxes, anchors)
+    real = (targets.labels > 0) & ~targets.crowd
+    iou = iou.masked_fill(~real[..., None], -1.0)
+
+    best_iou, owner = iou.max(dim=1)
+    owner = owner.masked_fill(best_iou < threshold, BACKGROUND)
+    in_crowd = (covered.masked_fill(~targets.crowd[..., None], 0.0) > threshold).any(dim=1)
+    owner = owner.masked_fill((owner == BACKGROUND) & in_crowd, IGNORED)
+
+    best_anchor = iou.argmax(dim=2)
+    rows = torch.arange(images, device=anchors.device)
+    for column in range(most):
+        has_box = real[:, column]
+        owner[rows[has_box], best_anchor[has_box, column]] = column
+    return owner

@@ -1,0 +1,179 @@
+"""SSDLite with MobileNetV3-Large (Sandler et al. 2018; Howard et al. 2019) as a chain of stages. The network, its
+anchors and its box coder are torchvision's `ssdlite320_mobilenet_v3_large`, taken apart so that it can be cut after
+any trunk block; stock weights load strictly, and a chosen class subset slices the 91-way head."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.ops import batched_nms
+
+from models.detector import Detections, Detector, Raw, State
+from models.errors import UserError, unknown
+from models.losses import BOX_WEIGHTS, SSDLoss
+
+COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.meta["categories"])
+LEVELS = 6
+ANCHORS_PER_CELL = 6
+CUTTABLE = range(7, 13)  # trunk blocks with a map at stride 16; block 13 already belongs to the full model's head
+
+
+class Decode(nn.Module):
+    """Raw answers -> (probabilities [N, A, 1 + C], boxes [N, A, 4] in the unit square, clipped to it)."""
+
+    def __init__(self, anchors: Tensor):
+        super().__init__()
+        self.register_buffer("centre", (anchors[:, :2] + anchors[:, 2:]) / 2, persistent=False)
+        self.register_buffer("extent", anchors[:, 2:] - anchors[:, :2], persistent=False)
+        self.register_buffer("weights", torch.tensor(BOX_WEIGHTS), persistent=False)
+
+    def forward(self, logits: Tensor, deltas: Tensor) -> tuple[Tensor, Tensor]:
+        code = deltas / self.weights
+        centre = code[..., :2] * self.extent + self.centre
+        half = code[..., 2:].clamp(max=math.log(1000.0 / 16)).exp() * self.extent / 2
+        return logits.softmax(-1), torch.cat([centre - half, centre + half], dim=-1).clamp(0, 1)
+
+
+def select(
+    probabilities: Tensor,
+    boxes: Tensor,
+    *,
+    floor: float = 0.001,
+    nms_iou: float = 0.55,
+    candidates: int = 300,
+    most: int = 300,
+) -> Detections:
+    """One image's NMS, equal to torchvision's SSD postprocess: per class the best `candidates` scores above `floor`,
+    non-maximum suppression at `nms_iou`, then the best `most` over all classes."""
+    scores, anchors = probabilities[:, 1:].topk(min(candidates, len(probabilities)), dim=0)
+    rank, column = (scores > floor).nonzero(as_tuple=True)
+    scores, labels = scores[rank, column], column + 1
+    picked = boxes[anchors[rank, column]]
+    kept = batched_nms(picked, scores, labels, nms_iou)[:most]
+    return Detections(picked[kept], scores[kept], labels[kept])
+
+
+class FullHead(nn.Module):
+    """The stock detector from block 13 on: two trunk levels, four extra levels, and the stock head over all six."""
+
+    def __init__(self, c4: nn.Module, tail: nn.Module, extra: nn.ModuleList, head: nn.Module):
+        super().__init__()
+        self.c4, self.tail, self.extra, self.head = c4, tail, extra, head
+
+    def forward(self, x: Tensor) -> Raw:
+        x = self.c4(x)
+        levels = [x, x := self.tail(x)]
+        for block in self.extra:
+            levels.append(x := block(x))
+        answer = self.head(levels)
+        return answer["cls_logits"], answer["bbox_regression"]
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The convolutions whose output channels are classes and box codes."""
+        return [block[1] for part in self.head.children() for block in part.module_list]
+
+
+class SSDLiteStage(nn.Module):
+    """Trunk blocks and the head that reads them. With `context`, what the exit before said (see `ExitHead.context`)
+    is added to the stage's input through a zero-initialised convolution, so a new stage starts as if there were none.
+
+    temperature: the exit's logits are divided by it (Guo et al. 2017); 1 until fitted.
+    """
+
+    def __init__(self, blocks: nn.Module, head: nn.Module, context: nn.Module | None = None, last: bool = True):
+        super().__init__()
+        self.blocks, self.head, self.mix, self.last = blocks, head, context, last
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, x: Tensor, said: Tensor | None = None) -> tuple[State, Raw]:
+        if self.mix is not None and said is not None:
+            x = x + self.mix(said)
+        x = self.blocks(x)
+        logits, deltas = self.head(x)
+        state = () if self.last else (x, self.head.context(logits, deltas))
+        return state, (logits / self.temperature, deltas)
+
+
+def anchor_grid(levels: list[tuple[int, int]], size: int) -> Tensor:
+    """torchvision's SSDLite default boxes for the given feature map sizes: [A, 4], x1 y1 x2 y2 in the unit square."""
+    generator = DefaultBoxGenerator([[2, 3]] * LEVELS, min_ratio=0.2, max_ratio=0.95)
+    centred = generator._grid_default_boxes([list(level) for level in levels], [size, size])
+    return torch.cat([centred[:, :2] - centred[:, 2:] / 2, centred[:, :2] + centred[:, 2:] / 2], dim=1)
+
+
+def level_sizes(size: int) -> list[tuple[int, int]]:
+    """Side lengths of the six feature levels for a square input: 20, 10, 5, 3, 2, 1 at 320 px."""
+    side, sides = math.ceil(size / 16), []
+    for _ in range(LEVELS):
+        sides.append((side, side))
+        side = math.ceil(side / 2)
+    return sides
+
+
+def stock(outputs: int = len(COCO_NAMES)) -> nn.Module:
+    """torchvision's own SSDLite320, untrained, with `outputs` class outputs (background included)."""
+    return ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=outputs)
+
+
+def assemble(model: nn.Module, classes: tuple[str, ...], size: int) -> Detector:
+    """Take torchvision's SSDLite apart into a one-stage Detector that computes exactly the same."""
+    first, tail = model.backbone.features
+    blocks, c4 = first[:-1], first[-1]
+    stage = SSDLiteStage(blocks, FullHead(c4, tail, model.backbone.extra, model.head))
+    anchors = anchor_grid(level_sizes(size), size)
+    return Detector([stage], Decode(anchors), partial(select), SSDLoss(anchors), classes, size)
+
+
+def slice_classes(model: nn.Module, classes: tuple[str, ...]) -> None:
+    """Keep only background and `classes` of a stock 91-way head, in place. Raises UserError for unknown names."""
+    for name in classes:
+        if name not in COCO_NAMES[1:] or name == "N/A":
+            raise unknown("COCO class", name, [n for n in COCO_NAMES[1:] if n != "N/A"], where="classes")
+    keep = torch.tensor([0] + [COCO_NAMES.index(name) for name in classes])
+    head = model.head.classification_head
+    head.num_columns = len(keep)
+    for block in head.module_list:
+        old = block[1]
+        new = nn.Conv2d(old.in_channels, ANCHORS_PER_CELL * len(keep), 1)
+        new.weight.data = old.weight.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten(0, 1)
+        new.bias.data = old.bias.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten()
+        block[1] = new
+
+
+def read_weights(source: str) -> dict[str, Tensor]:
+    """A stock state dict from a `.pth` file, or from torchvision's own download when source is "torchvision"."""
+    if source == "torchvision":
+        return SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(progress=True, check_hash=True)
+    path = Path(source)
+    if not path.is_file():
+        raise UserError("no such weights file", where=source, fix='give a .pth file or "torchvision"')
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120]
+        raise UserError(f"not a PyTorch state dict: {reason}", where=source, fix="save one with torch.save") from error
+
+
+def ssdlite(classes: tuple[str, ...], size: int = 320, weights: str | None = None) -> Detector:
+    """A plain one-exit SSDLite for `classes`, untrained or from stock COCO weights (see `read_weights`)."""
+    if weights is None:
+        return assemble(stock(1 + len(classes)), classes, size)
+    model = stock()
+    try:
+        model.load_state_dict(read_weights(weights), strict=True)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[min(1, len(lines) - 1)].strip()[:120]
+        raise UserError(
+            f"not the weights of torchvision's ssdlite320_mobilenet_v3_large: {reason}",
+            where=weights,
+            fix="use a stock COCO state dict with 91 outputs",
+        ) from error
+    slice_classes(model, classes)
+    return assemble(model, classes, size)

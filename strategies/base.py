@@ -1,0 +1,83 @@
+"""The protocol every strategy follows, and the Candidate it returns. A strategy is handed a `fit` function and the
+train and val splits. It is never handed the test split, so nothing it chooses can have seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.detector import Detector, Raw, Targets
+
+Objective = Callable[[Detector, Tensor, Targets], dict[str, Tensor]]
+
+
+class Images(Protocol):
+    """What a strategy may do with a split: look at its images and read their ground truth."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, index: int) -> np.ndarray:
+        """uint8 [H, W, 3] RGB."""
+
+    def targets(self, indices: Sequence[int]) -> Targets:
+        """Padded ground truth in the unit square."""
+
+
+class Fit(Protocol):
+    """Train on the training split. Resumable, seeded by `name`; returns the detector in eval mode."""
+
+    def __call__(
+        self,
+        detector: Detector,
+        *,
+        name: str,
+        objective: Objective,
+        epochs: int,
+        rate: float,
+        inherited: Sequence[nn.Module] = (),
+        inherited_rate: float = 1.0,
+    ) -> Detector:
+        """objective: named losses to sum. rate: peak AdamW learning rate. inherited: modules that came trained: their
+        batch norm keeps its statistics and they learn at `inherited_rate` times the rate."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A detector with its precision and a note of how it was made.
+
+    strategy and variant name it. precision: "fp32" or "int8". calibration: training images as uint8 [H, W, 3], needed
+    by int8. criteria: what may decide whether an exit answers, by name; unused with one exit.
+    """
+
+    strategy: str
+    variant: str
+    detector: Detector
+    precision: str = "fp32"
+    calibration: tuple[np.ndarray, ...] = ()
+    criteria: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Strategy(Protocol):
+    """Takes a trained candidate and returns cheaper ones."""
+
+    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]: ...
+
+
+def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+    """The detector's own loss, summed over its exits."""
+    losses: dict[str, Tensor] = {}
+    for number, exit_losses in enumerate(detector.loss(detector(images), targets), start=1):
+        losses |= {f"exit{number}/{name}": value for name, value in exit_losses.items()}
+    return losses
+
+
+def raw_answers(detector: Detector, images: Tensor) -> list[Raw]:
+    """Every exit's raw answer, as a teacher gives it: eval mode, no gradient."""
+    with torch.no_grad():
+        return detector.eval()(images)

@@ -1,0 +1,45 @@
+"""The detector every other strategy is measured against: loaded from weights or trained from scratch, and, when it was
+loaded, fine-tuned as well, so that no strategy wins merely by having seen the training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from strategies.base import Candidate, Fit, Images, plain_objective
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """epochs and rate of its training; 0 epochs keep the detector as it is.
+
+    pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is returned too.
+    """
+
+    epochs: int
+    rate: float
+    pretrained: bool
+
+    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+        """[loaded?, trained]: the last one is what other strategies build on."""
+        loaded = (
+            [Candidate("baseline", "loaded", start.detector, note="stock weights, untouched")]
+            if self.pretrained
+            else []
+        )
+        if self.epochs == 0:
+            return loaded
+        detector = start.detector.clone()
+        inherited = tuple(detector.modules()) if self.pretrained else ()
+        fit(
+            detector,
+            name="baseline",
+            objective=plain_objective,
+            epochs=self.epochs,
+            rate=self.rate,
+            inherited=inherited,
+        )
+        note = f"trained {self.epochs} epochs" + (" from stock weights" if self.pretrained else " from scratch")
+        return [
+            *loaded,
+            Candidate("baseline", "tuned" if self.pretrained else "trained", detector, note=note),
+        ]

@@ -1,0 +1,63 @@
+"""SSDLite with exits after inner trunk blocks: all exits are trained together, each also towards the next deeper one,
+and each exit's temperature is fitted on val. Which exit answers an image is decided later, by a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+from models.detector import Detector, Targets
+from models.exit_head import add_exits
+from models.losses import distillation
+from models.temperature import fit_temperatures
+from strategies.base import Candidate, Fit, Images
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """after: trunk blocks followed by an exit. widths: intermediate channels of each exit head. loss_weights: one per
+    exit, the full model last. distil: weight of the distillation from each exit's next deeper one.
+    inherited_rate: the learning rate of what the baseline brought, relative to the new heads'."""
+
+    epochs: int
+    rate: float
+    after: tuple[int, ...] = (8, 12)
+    widths: tuple[int, ...] = (128, 256)
+    loss_weights: tuple[float, ...] = (0.3, 0.4, 0.3)
+    distil: float = 0.5
+    inherited_rate: float = 0.3
+    criteria: tuple[str, ...] = ("mean_foreground", "mean_background", "max_score")
+
+    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+        detector = add_exits(start.detector, self.after, self.widths)
+        inherited = tuple(module for stage in detector.stages for module in stage.blocks.modules()) + tuple(
+            detector.stages[-1].head.modules()
+        )
+        fit(
+            detector,
+            name="early_exit",
+            objective=self.objective,
+            epochs=self.epochs,
+            rate=self.rate,
+            inherited=inherited,
+            inherited_rate=self.inherited_rate,
+        )
+        fit_temperatures(detector, val)
+        note = f"exits after blocks {self.after}, trained jointly for {self.epochs} epochs"
+        variant = "b" + "-".join(map(str, self.after))
+        return [Candidate("early_exit", variant, detector, criteria=self.criteria, note=note)]
+
+    def objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        raws = detector(images)
+        losses: dict[str, Tensor] = {}
+        for number, (weight, exit_losses) in enumerate(
+            zip(self.loss_weights, detector.loss(raws, targets), strict=True), start=1
+        ):
+            losses |= {f"exit{number}/{name}": weight * value for name, value in exit_losses.items()}
+        for number, (student, teacher) in enumerate(pairwise(raws), start=1):
+            losses[f"exit{number}/distil"] = (
+                self.distil * self.loss_weights[number - 1] * distillation(student, teacher)
+            )
+        return losses

@@ -1,0 +1,105 @@
+"""What `--data` may say, and what it answers when it says something else."""
+
+import pytest
+
+from bench.data.spec import load
+from models.errors import UserError
+
+TOML = """
+[data]
+name = "my-parts"
+images = "images"
+annotations = { train = "instances_train.json", val = "instances_val.json", test = "instances_test.json" }
+"""
+
+
+@pytest.fixture
+def toml(coco_dir):
+    """Writes a TOML file beside the data and gives its path as text."""
+
+    def write(text: str) -> str:
+        path = coco_dir.path / "own.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_shapes():
+    data = load("shapes", seed=2, sizes=(3, 2, 1), size=64)
+    assert [len(split) for split in data.splits] == [3, 2, 1]
+    assert data.classes == ("circle", "square", "triangle", "star")
+    assert data.train.image(0).shape == (64, 64, 3)
+
+
+def test_coco_folder(coco_dir):
+    data = load(f"coco:{coco_dir.path}", classes=("chair",), cap=1)
+    assert (data.name, data.classes, len(data.train), len(data.test)) == ("parts", ("chair",), 2, 2)
+
+
+def test_toml_reads_beside_itself(toml, coco_dir):
+    data = load(toml(TOML))
+    assert (data.name, data.classes) == ("my-parts", ("person", "chair"))
+    assert data.test.hash == load(f"coco:{coco_dir.path}").test.hash
+
+
+def test_toml_options_and_what_overrides_them(toml):
+    path = toml(TOML.replace('name = "my-parts"', 'classes = ["chair"]\ncap = 5'))
+    assert load(path).name == "own"
+    assert load(path).classes == ("chair",)
+    assert load(path, classes=("person",)).classes == ("person",)
+
+
+def test_toml_with_a_folder_per_role(toml):
+    table = 'images = { train = "images", val = "images", test = "images" }'
+    assert len(load(toml(TOML.replace('images = "images"', table))).test) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[data]", "[date]", r"no table \[data\]"),
+        ("[data]", "[data", r"own\.toml: cannot read it as TOML: .*line 2"),
+        ("name =", "nam =", r"'nam' is not understood in \[data\] \(did you mean 'name'\?"),
+        ('images = "images"', "", r"'images' is missing .*text or a table"),
+        ('images = "images"', "images = 3", r"'images' is 3, not text or a table"),
+        ('val = "instances_val.json", ', "", r"'annotations' has train, test .*each of train, val and test"),
+        ('"my-parts"', '"x"\ncap = "many"', r"'cap' is 'many', not a whole number"),
+        ('"my-parts"', '"x"\ncap = true', r"'cap' is True, not a whole number"),
+        ('"my-parts"', '"x"\nclasses = "person"', r"'classes' is 'person', not a list"),
+        ('"my-parts"', '"x"\nclasses = [1]', r"classes is \[1\] \(give a list of names"),
+        ("instances_val", "instances_dev", r"instances_dev\.json: there is no such file"),
+    ],
+)
+def test_bad_toml_is_one_line(toml, old, new, message):
+    assert old in TOML
+    with pytest.raises(UserError, match=message) as caught:
+        load(toml(TOML.replace(old, new)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("shape", r"--data shape: .*did you mean 'shapes'\?"),
+        ("cooc:x", r"did you mean 'coco'\?"),
+        ("coco", r"not understood .*write coco:DIR"),
+        ("imagenet", r"not understood \(known: shapes, coco;"),
+        ("gone.toml", r"gone\.toml: there is no such file"),
+    ],
+)
+def test_unknown_specs(spec, message):
+    with pytest.raises(UserError, match=message):
+        load(spec)
+
+
+def test_a_folder_without_its_format(coco_dir):
+    with pytest.raises(UserError, match=r"a folder needs its format \(write coco:.*parts\)"):
+        load(str(coco_dir.path))
+
+
+def test_options_of_the_other_kind(coco_dir):
+    with pytest.raises(UserError, match="'cap' is for data in COCO format only"):
+        load("shapes", cap=3)
+    with pytest.raises(UserError, match="'size' is for shapes only"):
+        load(f"coco:{coco_dir.path}", size=64)

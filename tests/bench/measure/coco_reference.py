@@ -1,0 +1,104 @@
+"""Random ground truth and detections with everything that goes wrong in practice, and COCOeval run on them
+the way everyone runs it."""
+
+import contextlib
+import copy
+import io
+
+import numpy as np
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from bench.measure.accuracy import ground_truth, match
+from bench.measure.results import coco_results
+from models.detector import Detections
+
+NAMES = ("person", "chair", "cup")
+EXITS = 3
+
+
+def boxes_near(rng, n):
+    corner, size = rng.uniform(0, 200, (n, 2)), rng.choice([10.0, 25, 60, 150], (n, 2))
+    return np.concatenate([corner, corner + size], axis=1)
+
+
+def random_truth(rng, n):
+    """A COCO dict with shuffled image ids, crowds, images without boxes and perhaps a class without any."""
+    ids = rng.permutation(np.arange(1, 10 * n, 7))[:n].tolist()
+    annotations = []
+    for image_id in ids:
+        for x1, y1, x2, y2 in boxes_near(rng, rng.choice([0, 1, 2, 6])):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": int(rng.choice([1, 1, 2, 3])),
+                    "bbox": [float(v) for v in (x1, y1, x2 - x1, y2 - y1)],
+                    "area": float((x2 - x1) * (y2 - y1) * rng.uniform(0.5, 1)),
+                    "iscrowd": int(rng.random() < 0.15),
+                }
+            )
+    missing = rng.choice([0, 0, 2])
+    return {
+        "images": [{"id": i, "width": 448, "height": 448} for i in ids],
+        "annotations": [a for a in annotations if a["category_id"] != missing],
+        "categories": [{"id": i + 1, "name": name} for i, name in enumerate(NAMES)],
+    }
+
+
+def random_detections(rng, truth, levels):
+    """One exit: boxes near the truth and others anywhere, on few score levels when ties are wanted."""
+    per_image = {image["id"]: [] for image in truth["images"]}
+    dropped, silent = rng.choice([0, 0, 3]), rng.random() < 0.1
+    for box in truth["annotations"]:
+        x, y, w, h = box["bbox"]
+        for _ in range(rng.integers(3)):
+            jitter = rng.normal(0, 0.12, 4) * [w, h, w, h]
+            per_image[box["image_id"]].append((np.array([x, y, x + w, y + h]) + jitter, box["category_id"]))
+    found = []
+    for rows in per_image.values():
+        k = rng.choice([0, 1, 5, 130], p=[0.3, 0.3, 0.35, 0.05])
+        rows += [(box, rng.choice([1, 2, 3])) for box in boxes_near(rng, k)]
+        rows = [] if silent or rng.random() < 0.1 else [row for row in rows if row[1] != dropped]
+        scores = -np.sort(-np.round(rng.random(len(rows)) * levels) / levels)
+        boxes = np.array([box for box, _ in rows]).reshape(-1, 4)
+        found.append(
+            Detections(
+                torch.tensor(boxes, dtype=torch.float32),
+                torch.tensor(scores, dtype=torch.float32),
+                torch.tensor([int(label) for _, label in rows], dtype=torch.int64),
+            )
+        )
+    return found
+
+
+def bed(seed, levels=4, n=14):
+    rng = np.random.default_rng(seed)
+    truth = random_truth(rng, n)
+    ids = [image["id"] for image in truth["images"]]
+    found = [random_detections(rng, truth, levels) for _ in range(EXITS)]
+    matches = [match(ground_truth(truth), ids, exit_found) for exit_found in found]
+    return rng, truth, ids, found, matches
+
+
+def composed(ids, found, routing):
+    return coco_results(ids, [found[e][i] for i, e in enumerate(routing)])
+
+
+def stock(truth, rows):
+    """COCOeval as everyone runs it: evaluate, accumulate, summarize on its defaults."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        index, found = COCO(), COCO()
+        index.dataset = copy.deepcopy(truth)
+        index.createIndex()
+        if rows:
+            found = index.loadRes(copy.deepcopy(rows))
+        else:
+            found.dataset = {**truth, "annotations": []}
+            found.createIndex()
+        judge = COCOeval(index, found, "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return judge

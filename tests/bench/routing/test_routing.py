@@ -1,0 +1,114 @@
+"""Policies route as written, the search keeps its promise on its own table, and never touches the test split."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from bench.measure.accuracy import accuracy, ground_truth, match
+from bench.routing.criteria import CRITERIA
+from bench.routing.policy import Policy, static
+from bench.routing.search import grid, search, static_choices
+from bench.routing.table import ExitTable
+from models.detector import Detections
+from models.errors import UserError
+
+EXITS, IMAGES = 3, 40
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    scores=arrays.arrays(np.float64, (20, 3), elements=st.floats(0, 1)),
+    thresholds=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+def test_routing_a_table_equals_asking_exit_by_exit(scores, thresholds):
+    policy = Policy("max_score", thresholds)
+    expected = [next((k for k in range(2) if row[k] >= thresholds[k]), 2) for row in scores]
+    assert policy.route(scores).tolist() == expected
+
+
+def test_a_policy_asks_its_criterion_about_probabilities():
+    probabilities = torch.tensor([[0.9, 0.1], [0.3, 0.7]])
+    assert Policy("max_score", (0.69,)).answers(0, probabilities)
+    assert not Policy("max_score", (0.71,)).answers(0, probabilities)
+    assert CRITERIA["mean_foreground"](probabilities) == pytest.approx(0.4)
+    assert CRITERIA["mean_background"](probabilities) == pytest.approx(0.6)
+
+
+def test_static_policies_always_take_their_exit():
+    for exit in range(EXITS):
+        assert (static(exit, EXITS).route(np.zeros((5, EXITS))) == exit).all()
+        taken = next((k for k in range(EXITS - 1) if static(exit, EXITS).answers(k, torch.zeros(1, 2))), EXITS - 1)
+        assert taken == exit
+    assert [choice.name for choice in static_choices(3)] == ["exit1", "exit2", "full"]
+    assert [choice.name for choice in static_choices(1)] == ["full"]
+
+
+def test_the_grid_reaches_from_everybody_to_nobody():
+    scores = np.random.default_rng(0).random((50, 3))
+    combinations = grid(scores, 7)
+    assert len(combinations) == 49
+    assert (0.0, 0.0) in combinations
+    assert (math.inf, math.inf) in combinations
+
+
+def world(role: str):
+    """40 images with one box; exit 0 finds the box on the images its criterion trusts, the others always."""
+    rng = np.random.default_rng(5)
+    box = [10.0, 10.0, 60.0, 60.0]
+    images = [{"id": i, "width": 100, "height": 100} for i in range(IMAGES)]
+    annotations = [
+        {"id": i + 1, "image_id": i, "category_id": 1, "bbox": [10, 10, 50, 50], "area": 2500, "iscrowd": 0}
+        for i in range(IMAGES)
+    ]
+    truth = ground_truth({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]})
+    easy = np.arange(IMAGES) % 2 == 0
+
+    def found(right: bool, score: float) -> Detections:
+        boxes = torch.tensor([box if right else [70.0, 70.0, 90.0, 90.0]])
+        return Detections(boxes, torch.tensor([score]), torch.ones(1, dtype=torch.long))
+
+    detections = [[found(exit > 0 or bool(easy[i]), 0.9 - 0.001 * i) for i in range(IMAGES)] for exit in range(EXITS)]
+    trust = np.where(easy, 0.9, 0.1)[:, None] + rng.random((IMAGES, EXITS)) * 0.05
+    table = ExitTable(role, "hash", detections, {"max_score": trust, "mean_foreground": 1 - trust})
+    matches = [match(truth, range(IMAGES), exit) for exit in detections]
+    return table, matches, easy
+
+
+def test_the_search_finds_the_policy_that_was_planted():
+    table, matches, easy = world("val")
+    (choice,) = search(table, matches, [1, 5, 9], ["max_score", "mean_foreground"], [0.0])
+    exits = choice.policy.route(table.scores[choice.policy.criterion])
+    assert choice.policy.criterion == "max_score"
+    assert choice.chosen_on == "val"
+    assert (exits[easy] == 0).all()
+    assert (exits[~easy] == 1).all()
+
+
+def test_every_choice_keeps_its_tolerance_and_looser_ones_cost_no_more():
+    table, matches, _ = world("val")
+    tolerances, flops = [0.0, 0.1, 0.3, 1.0], np.array([1, 5, 9])
+    full = accuracy(matches, np.full(IMAGES, EXITS - 1), full=False).map
+    costs = []
+    for tolerance, choice in zip(tolerances, search(table, matches, flops, ["max_score"], tolerances), strict=True):
+        exits = choice.policy.route(table.scores["max_score"])
+        assert accuracy(matches, exits, full=False).map >= (1 - tolerance) * full - 1e-12
+        costs.append(flops[exits].mean())
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] == 1
+
+
+def test_thresholds_are_never_chosen_on_test():
+    table, matches, _ = world("test")
+    with pytest.raises(UserError, match="test split"):
+        search(table, matches, [1, 5, 9], ["max_score"], [0.01])
+
+
+def test_one_exit_needs_no_search():
+    table, matches, _ = world("val")
+    alone = ExitTable("val", "hash", table.detections[:1], {})
+    assert search(alone, matches[:1], [1], [], [0.01]) == []

@@ -1,0 +1,198 @@
+"""The schema refuses records that contradict themselves, and the store never leaves half a file."""
+
+import errno
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bench.records import Record, baseline_of, environment, load_run, same_split, save
+from models.errors import UserError
+
+STORED = json.loads((Path(__file__).parent / "report" / "record.json").read_text())
+
+
+def record(name: str = "early_exit-tol2", **changes) -> Record:
+    return Record.model_validate({**STORED, "name": name, **changes})
+
+
+def latency(**changes) -> dict:
+    return {"latency_ms": {**STORED["latency_ms"], **changes}}
+
+
+def at(ms: float) -> dict:
+    return {"latency_ms": {"mean": ms, "p50": ms, "p90": ms, "p99": ms, "samples": [ms], "images": [1]}}
+
+
+def test_a_stored_record_of_this_version_still_loads():
+    assert json.loads(record().model_dump_json()) == STORED
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"map": 1.2}, "less than or equal to 1"),
+        ({"map": float("nan")}, "finite number"),
+        ({"ap_small": -0.1}, "greater than or equal to 0"),
+        ({"exit_share": [0.5, 0.4]}, "exit_share sums to 0.9"),
+        ({"exit_share": [1.0]}, "differ in length"),
+        ({"flops_per_exit": [214_000_000]}, "differ in length"),
+        ({"flops_mean": 900e6}, "outside flops_per_exit"),
+        ({"per_exit": STORED["per_exit"][::-1]}, "in order"),
+        ({"map_interval": [0.43, 0.40]}, "not \\(low, high\\)"),
+        ({"map_bootstrap": []}, "at least 1 item"),
+        ({"detections": "/tmp/found.json.gz"}, "relative to the run"),
+        ({"name": "../evil"}, "match pattern"),
+        ({"name": ".hidden"}, "match pattern"),
+        ({"speed": 3}, "Extra inputs"),
+        ({"flops_unit": "two"}, "one multiply-add"),
+        (
+            {"operating_point": {**STORED["operating_point"], "thresholds": [0.1, 0.2]}},
+            "2 thresholds for 2 exits",
+        ),
+        (latency(samples=[1.0, -2.0], images=[1, 2]), "greater than 0"),
+        (latency(images=[1]), "24 samples but 1 image ids"),
+        (latency(mean=99.0), "do not fit the samples"),
+        (latency(p50=STORED["latency_ms"]["p99"], p90=STORED["latency_ms"]["p50"]), "do not fit the samples"),
+    ],
+)
+def test_a_record_that_contradicts_itself_is_refused(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        record(**changes)
+
+
+def test_records_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        record().map = 0.9
+
+
+def test_every_key_is_documented():
+    schema = Record.model_json_schema()
+    models = {"Record": schema, **schema["$defs"]}
+    keys = {(name, key): value for name, model in models.items() for key, value in model.get("properties", {}).items()}
+    assert ("Latency", "p90") in keys
+    assert not [key for key, value in keys.items() if not value.get("description")]
+
+
+@given(st.lists(st.floats(1e-7, 1e4), min_size=1, max_size=20))
+def test_samples_are_rounded_but_stay_positive(samples):
+    mean = sorted(samples)[len(samples) // 2]
+    kept = record(**latency(samples=samples, images=[0] * len(samples), mean=mean, p50=mean, p90=mean, p99=mean))
+    for given_ms, kept_ms in zip(samples, kept.latency_ms.samples, strict=True):
+        assert kept_ms > 0
+        assert abs(kept_ms - given_ms) <= 1.01e-5
+        assert len(repr(kept_ms).partition(".")[2]) <= 5
+
+
+def test_what_is_saved_is_loaded_and_nothing_else_lies_there(tmp_path):
+    one = record()
+    path = save(one, tmp_path / "run")
+    assert path == tmp_path / "run" / "records" / "early_exit-tol2.json"
+    assert load_run(tmp_path / "run") == [one]
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_baseline_comes_first_then_strategies_by_latency(tmp_path):
+    for name, strategy, ms in [
+        ("q", "quant", 1),
+        ("a-slow", "adapt", 9),
+        ("a-fast", "adapt", 2),
+        ("b", "baseline", 5),
+    ]:
+        save(record(name, strategy=strategy, **at(ms)), tmp_path)
+    assert [r.name for r in load_run(tmp_path)] == ["b", "a-fast", "a-slow", "q"]
+
+
+def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch):
+    path = save(record(), tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"records/early_exit-tol2\.json.*space"):
+        save(record(map=0.1), tmp_path)
+    monkeypatch.undo()
+    assert load_run(tmp_path) == [record()]
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_missing_run_is_told_its_neighbours(tmp_path):
+    for run in ("person-ssdlite", "shapes"):
+        save(record(), tmp_path / run)
+    with pytest.raises(UserError, match=r"no such run.*did you mean person-ssdlite\? .*person-ssdlite, shapes"):
+        load_run(tmp_path / "person-ssdlit")
+    with pytest.raises(UserError, match=r"runs there: none"):
+        load_run(tmp_path / "nowhere" / "x")
+
+
+def test_a_folder_without_records_is_no_run(tmp_path):
+    with pytest.raises(UserError, match="holds no records"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema_version": 1, "na', "not readable as JSON"),
+        ("[]", "schema version None, this program reads 1"),
+        (json.dumps({**STORED, "schema_version": 7}), "schema version 7, this program reads 1"),
+        (json.dumps({**STORED, "map": "high"}), "not a record: map: .*valid number"),
+        (json.dumps({**STORED, "map": float("nan")}), "not a record: map: .*finite"),
+        (json.dumps({**STORED, "name": "other"}), "holds the record other, not broken"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, text, message):
+    save(record(), tmp_path)
+    (tmp_path / "records" / "broken.json").write_text(text)
+    with pytest.raises(UserError, match=rf"records/broken\.json: {message}"):
+        load_run(tmp_path)
+
+
+def test_other_test_splits_never_share_a_table():
+    same_split([record("a"), record("b")])
+    with pytest.raises(UserError, match=r"b: measured on test split beefbeef.*a on 3f2a"):
+        same_split([record("a"), record("b", split_hash="beefbeef" * 8)])
+
+
+def test_the_baseline_is_the_fp32_one_of_the_same_runtime():
+    rows = [
+        record("e", strategy="early_exit"),
+        record("b8", strategy="baseline", precision="int8"),
+        record("bi", strategy="baseline", runtime="inductor"),
+        record("b", strategy="baseline"),
+    ]
+    assert baseline_of(rows, "openvino").name == "b"
+    assert baseline_of(rows, "inductor").name == "bi"
+    assert baseline_of(rows, "eager") is None
+
+
+def test_environment_outside_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    found = environment(threads=3)
+    assert (found.threads, found.git_commit, found.dirty) == (3, None, None)
+    assert found.cpu
+    assert {"torch", "torchvision", "numpy", "pycocotools"} <= found.libraries.keys()
+
+
+def test_environment_without_git_at_all(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert environment(threads=1).git_commit is None
+
+
+def test_environment_in_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    clean = environment(threads=1)
+    assert len(clean.git_commit) == 40
+    assert clean.dirty is False
+    Path("new.txt").write_text("x")
+    assert environment(threads=1).dirty is True

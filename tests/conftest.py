@@ -1,0 +1,15 @@
+"""Fixtures every test may use: the folder of real photographs, when there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder that BENCH_SHARED names: real photographs and weights. Tests that ask for it skip without it."""
+    folder = os.environ.get("BENCH_SHARED")
+    if not folder:
+        pytest.skip("set BENCH_SHARED to a folder with photographs and weights")
+    return Path(folder).resolve()

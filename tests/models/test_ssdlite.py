@@ -1,0 +1,113 @@
+"""SSDLite taken apart must compute what torchvision's computes, with stock weights, sliced classes and added exits."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.detection.image_list import ImageList
+
+from models.detector import to_input
+from models.errors import UserError
+from models.exit_head import add_exits
+from models.ssdlite import COCO_NAMES, anchor_grid, assemble, level_sizes, slice_classes, ssdlite, stock
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = stock(outputs=6).eval()
+    for module in model.modules():  # as initialised, all scores are all but tied, and ties have no order
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return model
+
+
+@torch.inference_mode()
+def test_same_detections_as_torchvision(model, picture):
+    theirs = model([torch.from_numpy(picture).permute(2, 0, 1).float() / 255])[0]
+    detector = assemble(model, tuple("abcde"), 320).eval()
+    probabilities, boxes = detector.decode(*detector(to_input(picture, 320))[0])
+    ours = detector.select(probabilities[0], boxes[0]).scaled(300, 200)
+    assert len(ours) == len(theirs["scores"]) > 0
+    assert torch.equal(ours.labels, theirs["labels"])
+    assert torch.allclose(ours.scores, theirs["scores"], atol=1e-6)
+    assert torch.allclose(ours.boxes, theirs["boxes"], atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [96, 160, 320])
+def test_anchors_equal_torchvisions(model, size):
+    features = list(model.backbone(torch.zeros(1, 3, size, size)).values())
+    assert [tuple(level.shape[-2:]) for level in features] == level_sizes(size)
+    images = ImageList(torch.zeros(1, 3, size, size), [(size, size)])
+    theirs = model.anchor_generator(images, features)[0] / size
+    assert torch.allclose(anchor_grid(level_sizes(size), size), theirs, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_sliced_head_keeps_the_logits_of_the_chosen_classes(picture):
+    torch.manual_seed(1)
+    whole = stock().eval()
+    full = assemble(whole, COCO_NAMES[1:], 320).eval()(to_input(picture, 320))[0][0]
+    slice_classes(whole, ("chair", "person"))
+    sliced = assemble(whole, ("chair", "person"), 320).eval()(to_input(picture, 320))[0][0]
+    columns = [0, COCO_NAMES.index("chair"), COCO_NAMES.index("person")]
+    assert torch.allclose(sliced, full[..., columns], atol=1e-6)
+
+
+@torch.inference_mode()
+def test_adding_exits_leaves_the_last_answer_as_it_was(picture):
+    torch.manual_seed(2)
+    plain = ssdlite(("a", "b"), 160).eval()
+    staged = add_exits(plain, (8, 12), (32, 48)).eval()
+    images = to_input(picture, 160)
+    answers = staged(images)
+    assert len(answers) == staged.exits == 3
+    assert torch.equal(answers[-1][0], plain(images)[0][0])
+    assert all(logits.shape == answers[-1][0].shape for logits, _ in answers)
+
+
+def test_walking_runs_no_stage_that_is_not_asked_for(picture):
+    staged = add_exits(ssdlite(("a",), 96), (8, 12), (16, 16)).eval()
+    ran = []
+    for number, stage in enumerate(staged.stages):
+        stage.register_forward_hook(lambda *_, number=number: ran.append(number))
+    next(staged.walk(to_input(picture, 96)))
+    assert ran == [0]
+
+
+@pytest.mark.parametrize("after", [(8, 8), (12, 8), (3,), (13,)])
+def test_impossible_exit_positions(after):
+    with pytest.raises(ValueError, match="increasing"):
+        add_exits(ssdlite(("a",), 96), after, (16,) * len(after))
+
+
+def test_a_wrong_checkpoint_is_one_clear_line(tmp_path):
+    for content, expected in (({"x": torch.zeros(1)}, "not the weights"), ([1, 2], "not the weights")):
+        torch.save(content, tmp_path / "w.pth")
+        with pytest.raises(UserError, match=expected):
+            ssdlite(("person",), 320, str(tmp_path / "w.pth"))
+    (tmp_path / "w.pth").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="not a PyTorch state dict"):
+        ssdlite(("person",), 320, str(tmp_path / "w.pth"))
+    with pytest.raises(UserError, match="no such weights file"):
+        ssdlite(("person",), 320, str(tmp_path / "nothing.pth"))
+
+
+def test_an_unknown_class_gets_a_suggestion(tmp_path):
+    torch.save(stock().state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UserError, match="did you mean 'person'"):
+        ssdlite(("persn",), 320, str(tmp_path / "w.pth"))
+
+
+def test_stock_weights_load_strictly_and_detect(shared):
+    from PIL import Image
+
+    detector = ssdlite(("person",), 320, str(shared / "weights/ssdlite320_mobilenet_v3_large_coco.pth")).eval()
+    picture = np.array(Image.open(shared / "data/coco-person/images/000000489339.jpg").convert("RGB"))
+    with torch.inference_mode():
+        probabilities, boxes = detector.decode(*detector(to_input(picture, 320))[0])
+    assert detector.select(probabilities[0], boxes[0]).scores[0] > 0.5

@@ -1,0 +1,127 @@
+"""What each strategy hands back: shapes, costs and promises, without training."""
+
+import pytest
+import torch
+from toys import OneStep, Scenes, candidate
+
+from models.errors import UserError
+from models.temperature import CLAMP
+from strategies import registry
+from strategies.baseline import Baseline
+from strategies.early_exit import EarlyExit
+from strategies.prune import Prune
+from strategies.quant import Quant
+
+
+def apply(strategy, start=None, train=None):
+    fit = OneStep()
+    made = strategy.apply(start or candidate(), fit=fit, train=train or Scenes(), val=Scenes(), seed=3)
+    return made, fit.calls
+
+
+def test_a_loaded_baseline_is_returned_untouched_and_tuned():
+    made, calls = apply(Baseline(epochs=1, rate=1e-3, pretrained=True))
+    assert [one.variant for one in made] == ["loaded", "tuned"]
+    assert made[0].detector is not made[1].detector
+    assert len(calls) == 1
+
+
+def test_a_baseline_from_scratch_is_one_candidate_and_inherits_nothing():
+    made, calls = apply(Baseline(epochs=1, rate=1e-3, pretrained=False))
+    assert [one.variant for one in made] == ["trained"]
+    assert calls[0]["inherited"] == set()
+
+
+def test_early_exit_trains_every_head_and_only_the_heads_are_new():
+    start = candidate()
+    (made,), (call,) = apply(EarlyExit(epochs=1, rate=1e-3, widths=(16, 24)), start)
+    assert made.detector.exits == 3
+    assert {key.split("/")[0] for key in call["losses"]} == {"exit1", "exit2", "exit3"}
+    assert {"exit1/distil", "exit2/distil"} <= set(call["losses"])
+    new = [m for m in made.detector.modules() if not list(m.children()) and m not in call["inherited"]]
+    old = sum(p.numel() for p in start.detector.parameters())
+    added = sum(p.numel() for m in new for p in m.parameters(recurse=False))
+    assert added == sum(p.numel() for p in made.detector.parameters()) - old
+    for stage in (0, 1):
+        assert any(key.startswith(f"stages.{stage}.head") for key in call["touched"])
+    assert all(CLAMP[0] <= float(stage.temperature) <= CLAMP[1] for stage in made.detector.stages)
+
+
+def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
+    start = candidate()
+    images = torch.randn(1, 3, 96, 96)
+    made, calls = apply(Prune(epochs=1, rate=1e-3, ratios=(0.25, 0.5)), start)
+    sizes = [sum(p.numel() for p in one.detector.parameters()) for one in (start, *made)]
+    assert sizes[0] > sizes[1] > sizes[2]
+    for one in made:
+        for ours, theirs in zip(one.detector(images)[0], start.detector(images)[0], strict=True):
+            assert ours.shape == theirs.shape
+        assert torch.equal(one.detector.loss.anchors, start.detector.loss.anchors)
+    assert len(calls) == 2
+    assert all("distil" in call["losses"] for call in calls)
+
+
+def test_quant_calibrates_on_training_images_only_and_keeps_the_detector():
+    train, start = Scenes(count=5), candidate()
+    (made,), calls = apply(Quant(images=3), start, train)
+    assert (made.precision, len(made.calibration), calls) == ("int8", 3, [])
+    assert made.detector is start.detector
+    assert len(set(train.seen)) == 3
+
+
+def test_composition_multiplies_candidates_and_joins_names():
+    made, _ = apply(registry.build("prune+quant", {"prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.25, 0.5]}}))
+    assert [(one.strategy, one.variant, one.precision) for one in made] == [
+        ("prune+quant", "25pct-int8", "int8"),
+        ("prune+quant", "50pct-int8", "int8"),
+    ]
+
+
+def test_pruning_a_multi_exit_detector_keeps_its_exits():
+    options = {
+        "early_exit": {"epochs": 1, "rate": 1e-3, "widths": [16, 24]},
+        "prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.3]},
+    }
+    (made,), _ = apply(registry.build("early_exit+prune", options))
+    assert made.detector.exits == 3
+    assert made.criteria
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("erly_exit", {}, "did you mean 'early_exit'"),
+        ("prune+qant", {}, "did you mean 'quant'"),
+        ("prune", {"prune": {"ratio": 1}}, "did you mean 'ratios'"),
+        ("prune", {"prune": {"epochs": "many", "rate": 1}}, "epochs"),
+        ("prune", {}, "epochs: Field required"),
+    ],
+)
+def test_wrong_names_and_options_are_one_clear_line(name, options, message):
+    with pytest.raises(UserError, match=message):
+        registry.build(name, options)
+
+
+def test_third_parties_join_through_entry_points(monkeypatch):
+    class Point:
+        name = "mine"
+
+        def load(self):
+            return Quant
+
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Point()] if group == registry.GROUP else [])
+    assert registry.build("mine", {"mine": {"images": 7}}) == Quant(images=7)
+
+
+def test_no_strategy_is_ever_handed_the_test_split():
+    import inspect
+
+    for strategy in registry.available().values():
+        assert set(inspect.signature(strategy.apply).parameters) == {
+            "self",
+            "start",
+            "fit",
+            "train",
+            "val",
+            "seed",
+        }

@@ -1,0 +1,50 @@
+"""A tiny labelled source and a fit that does not train, for tests of what strategies build."""
+
+import numpy as np
+import torch
+
+from models.detector import Targets
+from models.ssdlite import ssdlite
+from strategies.base import Candidate
+
+
+class Scenes:
+    """`count` random pictures with one box each; remembers which were looked at."""
+
+    def __init__(self, count: int = 6, size: int = 96):
+        self.count, self.size, self.seen = count, size, []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image(self, index: int) -> np.ndarray:
+        self.seen.append(index)
+        return np.random.default_rng(index).integers(0, 256, (self.size, self.size, 3), dtype=np.uint8)
+
+    def targets(self, indices) -> Targets:
+        n = len(indices)
+        boxes = torch.tensor([[[0.1, 0.1, 0.5, 0.5]]]).repeat(n, 1, 1)
+        return Targets(boxes, torch.ones(n, 1, dtype=torch.long), torch.zeros(n, 1, dtype=torch.bool))
+
+
+class OneStep:
+    """Runs the objective forward and backward once, so that it is exercised, and changes nothing."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, detector, *, name, objective, epochs, rate, inherited=(), inherited_rate=1.0):
+        detector.train()
+        losses = objective(detector, torch.randn(2, 3, detector.size, detector.size), Scenes().targets([0, 1]))
+        sum(losses.values()).backward()
+        touched = [
+            key for key, value in detector.named_parameters() if value.grad is not None and value.grad.abs().sum()
+        ]
+        self.calls.append({"name": name, "losses": losses, "inherited": set(inherited), "touched": touched})
+        detector.zero_grad(set_to_none=True)
+        return detector.eval()
+
+
+def candidate(classes: tuple[str, ...] = ("a", "b"), size: int = 96) -> Candidate:
+    torch.manual_seed(0)
+    return Candidate("baseline", "trained", ssdlite(classes, size).eval())
