@@ -3,14 +3,13 @@ drops against the baseline; `check` answers with one line per broken gate, and n
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.records import Record, baseline_of, same_split
-from models.errors import UserError
+from models.errors import UserError, unknown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -108,6 +107,4 @@ def _number(value: Any, key: str, most: float, unit: str, where: str) -> None:
 
 def _known(key: str, known: Sequence[str] | Mapping[str, str], where: str) -> None:
     if key not in known:
-        close = difflib.get_close_matches(key, known, n=1)
-        fix = f"did you mean {close[0]}?" if close else f"one of {', '.join(known)}"
-        raise UserError(f"unknown key {key!r}", where=where, fix=fix)
+        raise unknown("key", key, known, where=where)

@@ -1,7 +1,6 @@
 """What was measured at one operating point, as typed JSON: the schema with every key documented, and the
 store, one file per point in RUN/records/. Tables, plots, verdicts and gates are views of these records."""
 
-import difflib
 import json
 import os
 import platform
@@ -15,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from bench.files import replacing
-from models.errors import UserError
+from models.errors import UserError, suggest
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy")
@@ -161,9 +160,7 @@ def load_run(run_dir: Path) -> list[Record]:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
-        close = difflib.get_close_matches(run_dir.name, runs, n=1)
-        fix = "".join(f"did you mean {one}? " for one in close) + f"runs there: {', '.join(runs) or 'none'}"
-        raise UserError("no such run", where=str(run_dir), fix=fix)
+        raise UserError("no such run", where=str(run_dir), fix=suggest(run_dir.name, runs) if runs else "no run there yet")
     records = [_load(path) for path in sorted((run_dir / "records").glob("*.json"))]
     if not records:
         raise UserError("holds no records", where=str(run_dir), fix="run it again")

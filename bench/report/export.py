@@ -4,7 +4,6 @@ terminal's table as Markdown."""
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from bench.records import Record, same_split
 from bench.report.table import caption, columns
 from bench.verdict import verdict
-from models.errors import UserError
+from models.errors import unknown
 
 
 def export(records: Sequence[Record], fmt: str) -> str:
@@ -23,9 +22,7 @@ def export(records: Sequence[Record], fmt: str) -> str:
     same_split(records)
     formats = {"json": _json, "csv": _csv, "markdown": _markdown}
     if fmt not in formats:
-        close = difflib.get_close_matches(fmt, formats, n=1)
-        fix = f"did you mean {close[0]}?" if close else f"one of {', '.join(formats)}"
-        raise UserError(f"unknown format {fmt!r}", fix=fix)
+        raise unknown("format", fmt, formats, where="--format")
     return formats[fmt](records)
 
 

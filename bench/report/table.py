@@ -98,7 +98,7 @@ def exits_table(records: Sequence[Record]) -> Table | None:
         for one in record.per_exit:
             shown.add_row(
                 Text("" if one.exit else name),
-                str(one.exit),
+                str(one.exit + 1),
                 f"{one.map:.3f}",
                 f"{one.map50:.3f}",
                 count(one.flops),
@@ -123,12 +123,11 @@ def print_report(records: Sequence[Record], console: Console) -> None:
 
 def _detectors(records: Sequence[Record]) -> dict[str, Record]:
     """One record per multi-exit detector: its operating points share the static exits."""
-    found: dict[str, Record] = {}
+    found: dict[tuple[str, ...], Record] = {}
     for record in records:
         if len(record.per_exit) > 1:
-            name = " ".join(filter(None, [record.strategy, record.variant, record.precision, record.runtime]))
-            found.setdefault(name, record)
-    return found
+            found.setdefault((record.weights_hash, record.precision, record.runtime), record)
+    return {" ".join(filter(None, [r.strategy, r.variant, *key[1:]])): r for key, r in found.items()}
 
 
 def _each(values: Iterable[str]) -> str:

@@ -1,7 +1,6 @@
 """The one artifact: a candidate on a runtime, as a chain of per-stage programs with the policy between them on the
-host. Every accuracy and every latency is measured on this object.
-Resizing, the criterion and NMS are inside the timed path
-and the same code for all runtimes."""
+host. Every accuracy and every latency is measured on this object. Resizing, the criterion and NMS are inside the timed
+path, and the same code for all runtimes."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def test_a_file_is_read_as_written(tmp_path):
     [
         ("", "holds no gates"),
         ("[floor]\n[drop]\n", "holds no gates"),
-        ("[drops]\nquant = 3\n", r"unknown key 'drops' \(did you mean drop\?\)"),
-        ("[speed]\nquant = 3\n", r"unknown key 'speed' \(one of floor, drop\)"),
+        ("[drops]\nquant = 3\n", r"unknown key 'drops' \(did you mean 'drop'\? known: floor, drop\)"),
+        ("[speed]\nquant = 3\n", r"unknown key 'speed' \(known: floor, drop\)"),
         ("drop = 3\n", r"drop must be a table \(write \[drop\]\)"),
         ("[floor]\nbaseline.map05 = 0.7\n", "unknown key 'map05' .*map50"),
         ("[floor]\nbaseline = 0.7\n", "floor.baseline does not say which metric"),

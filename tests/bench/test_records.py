@@ -125,9 +125,9 @@ def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch)
 def test_a_missing_run_is_told_its_neighbours(tmp_path):
     for run in ("person-ssdlite", "shapes"):
         save(record(), tmp_path / run)
-    with pytest.raises(UserError, match=r"no such run.*did you mean person-ssdlite\? .*person-ssdlite, shapes"):
+    with pytest.raises(UserError, match=r"no such run.*did you mean 'person-ssdlite'\? .*person-ssdlite, shapes"):
         load_run(tmp_path / "person-ssdlit")
-    with pytest.raises(UserError, match=r"runs there: none"):
+    with pytest.raises(UserError, match="no run there yet"):
         load_run(tmp_path / "nowhere" / "x")
 
 

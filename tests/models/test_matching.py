@@ -11,7 +11,7 @@ from models.detector import Targets
 from models.matching import BACKGROUND, IGNORED, match
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), images=st.integers(1, 3), most=st.integers(1, 6))
 def test_equals_torchvision_image_by_image(seed, images, most):
     targets = random_targets(seed, images, most)
@@ -27,7 +27,7 @@ def test_equals_torchvision_image_by_image(seed, images, most):
         assert torch.equal(owner[image], mapped)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_every_box_keeps_an_anchor_unless_another_takes_the_same_one(seed):
     targets = random_targets(seed, 1, 3)

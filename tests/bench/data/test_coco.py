@@ -153,7 +153,7 @@ rectangles = st.tuples(*[st.floats(0, 40, width=32)] * 2, *[st.floats(1, 24, wid
 marks = st.lists(st.tuples(rectangles, st.sampled_from((1, 7)), st.booleans()), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(marks, min_size=1, max_size=4))
 def test_what_is_written_is_read(contents):
     images = [{"id": i, "file_name": f"{i}", "width": 64, "height": 64} for i in range(len(contents))]

@@ -47,14 +47,14 @@ figures = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(figures)
 def test_boxes_are_tight(figure):
     measured = box_of(fine_mask(figure)) / FINE
     assert figure.box(SIZE) == pytest.approx(measured, abs=0.25)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(figures)
 def test_distance_is_negative_exactly_inside(figure):
     region, distance = figure.distance(SIZE)

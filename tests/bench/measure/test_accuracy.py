@@ -37,7 +37,7 @@ def assert_equal_to_stock(result, judge, full):
         same(result.per_class50[name], np.mean(precision[0, :, k]) if defined else -1)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), levels=st.sampled_from([2, 5, 2**20]))
 def test_any_routing_equals_stock_cocoeval_bit_for_bit(seed, levels):
     rng, truth, ids, found, matches = bed(seed, levels)
@@ -47,7 +47,7 @@ def test_any_routing_equals_stock_cocoeval_bit_for_bit(seed, levels):
         assert_equal_to_stock(accuracy(matches, routing, full=False), judge, full=False)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), levels=st.sampled_from([2, 2**20]))
 def test_a_resample_equals_stock_cocoeval_with_the_drawn_images_copied(seed, levels):
     rng, truth, ids, found, matches = bed(seed, levels)

@@ -37,9 +37,9 @@ def test_markdown_is_the_table_and_its_meaning(run):
 
 
 def test_an_unknown_format_is_refused(run):
-    with pytest.raises(UserError, match=r"unknown format 'markdwn' \(did you mean markdown\?\)"):
+    with pytest.raises(UserError, match=r"unknown format 'markdwn' \(did you mean 'markdown'\?"):
         export(run, "markdwn")
-    with pytest.raises(UserError, match="one of json, csv, markdown"):
+    with pytest.raises(UserError, match="known: json, csv, markdown"):
         export(run, "xlsx")
 
 

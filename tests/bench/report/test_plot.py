@@ -37,7 +37,7 @@ def test_other_test_splits_are_refused(run, tmp_path):
 
 
 @given(st.lists(st.tuples(st.floats(100, 900), st.floats(100, 500)), min_size=1, max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_label_finds_a_free_place_inside_the_panel(points):
     panel = np.array([0.0, 0.0, 1000.0, 600.0])
     taken = np.array([[x - 9, y - 9, x + 9, y + 9] for x, y in points])

@@ -91,10 +91,11 @@ def test_static_exits_once_per_detector(run):
     lines = rendered(exits_table(run))
     assert sum("early_exit fp32" in line for line in lines) == 1
     assert sum("early_exit+quant int8" in line for line in lines) == 1
+    assert not any("truncate" in line for line in lines)
     assert not any("baseline" in line for line in lines)
     first = run[1].per_exit[0]
     assert row(lines, "early_exit fp32 openvino")[3:7] == [
-        "0",
+        "1",
         f"{first.map:.3f}",
         f"{first.map50:.3f}",
         "223",

@@ -20,7 +20,7 @@ from models.errors import UserError
 EXITS, IMAGES = 3, 40
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     scores=arrays.arrays(np.float64, (20, 3), elements=st.floats(0, 1)),
     thresholds=st.tuples(st.floats(0, 1), st.floats(0, 1)),

@@ -1,0 +1,133 @@
+"""A deployed chain answers as eager PyTorch does, runs no stage after the exit taken, and int8 is really int8."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from bench.routing.policy import Policy, static
+from bench.routing.table import exit_table
+from bench.runtimes import RUNTIMES, Deployed, deploy
+from bench.runtimes import base as runtimes
+from models.detector import to_input
+from models.errors import UserError
+from models.exit_head import add_exits
+from models.ssdlite import ssdlite
+from strategies.base import Candidate
+
+PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def staged() -> Candidate:
+    torch.manual_seed(0)
+    detector = add_exits(ssdlite(("a", "b"), 96), (8, 12), (16, 24))
+    for module in detector.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return Candidate("early_exit", "b8-12", detector.eval(), criteria=("max_score",))
+
+
+@pytest.fixture(scope="module")
+def deployed(staged, tmp_path_factory) -> dict[str, Deployed]:
+    return {
+        name: deploy(staged, name, threads=1, folder=tmp_path_factory.mktemp(name) / "x") for name in RUNTIMES
+    }
+
+
+@pytest.mark.parametrize("exit", range(3))
+def test_every_runtime_agrees_with_the_detector_itself(deployed, staged, exit):
+    detector = staged.detector
+    for picture in PICTURES[:3]:
+        with torch.inference_mode():
+            probabilities, boxes = detector.decode(*detector(to_input(picture, 96))[exit])
+            expected = detector.select(probabilities[0], boxes[0]).scaled(120, 90)
+        for one in deployed.values():
+            answer = one.detect(picture, static(exit, 3))
+            assert answer.exit == exit
+            assert len(answer.detections) == len(expected) > 0
+            assert torch.allclose(answer.detections.scores, expected.scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("exit", "ran"), [(0, [1, 0, 0]), (1, [1, 1, 0]), (2, [1, 1, 1])])
+def test_stages_after_the_exit_taken_do_not_run(deployed, runtime, exit, ran):
+    one = deployed[runtime]
+    before = list(one.calls)
+    one.detect(PICTURES[0], static(exit, 3))
+    assert [now - then for now, then in zip(one.calls, before, strict=True)] == ran
+
+
+def test_a_skipped_stage_is_not_executed_by_openvino_itself(deployed):
+    one = deployed["openvino"]
+    later = one.chain._requests[1:]
+    for request in later:
+        for output in request.output_tensors:
+            output.data[...] = -7.0
+    one.detect(PICTURES[1], static(0, 3))
+    assert all((output.data == -7.0).all() for request in later for output in request.output_tensors)
+    one.detect(PICTURES[1], static(2, 3))
+    assert not any((output.data == -7.0).all() for request in later for output in request.output_tensors)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_conditional_path_takes_the_exits_and_gives_the_answers_of_the_table(deployed, runtime):
+    class Split:
+        role, hash = "test", "h"
+
+        def __len__(self):
+            return len(PICTURES)
+
+        def image(self, index):
+            return PICTURES[index]
+
+    one = deployed[runtime]
+    table = exit_table(one, Split())
+    scores = table.scores["max_score"]
+    middle = [float(np.sort(scores[:, k])[2:4].mean()) for k in range(2)]
+    policy = Policy("max_score", tuple(middle))
+    exits = policy.route(scores)
+    assert len(set(exits)) > 1
+    for index, picture in enumerate(PICTURES):
+        answer = one.detect(picture, policy)
+        assert answer.exit == exits[index]
+        kept = table.detections[exits[index]][index]
+        assert torch.equal(answer.detections.scores, kept.scores)
+        assert torch.equal(answer.detections.boxes, kept.boxes)
+
+
+def int8(detector_candidate: Candidate) -> Candidate:
+    return Candidate("quant", "int8", detector_candidate.detector, precision="int8", calibration=tuple(PICTURES))
+
+
+def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    one = deploy(int8(staged), "openvino", threads=1, folder=tmp_path)
+    assert runtimes.runtime_module("openvino").int8_convolutions(one.chain.audit["layers_by_precision"]) > 20
+    answers = one.every_exit(PICTURES[0], lambda probabilities: {"background": float(probabilities[:, 0].mean())})
+    assert len(answers) == 3
+    assert all(np.isfinite(watched["background"]) for _, watched in answers)
+
+
+def test_int8_that_runs_in_fp32_is_refused(staged, tmp_path, monkeypatch):
+    module = runtimes.runtime_module("openvino")
+    monkeypatch.setattr(module, "quantize", lambda models, images, threads: models)
+    with pytest.raises(UserError, match="no layer runs in int8"):
+        deploy(int8(staged), "openvino", threads=1, folder=tmp_path)
+
+
+def test_wrong_names_and_precisions_are_one_clear_line(staged, tmp_path):
+    with pytest.raises(UserError, match="did you mean 'openvino'"):
+        runtimes.check("openvno", {"fp32"})
+    with pytest.raises(UserError, match="no int8 kernels"):
+        deploy(int8(staged), "eager", threads=1, folder=tmp_path)
+
+
+def test_a_runtime_whose_packages_are_missing_says_which(monkeypatch):
+    def missing(name):
+        raise ImportError("no", name="openvino")
+
+    monkeypatch.setattr(runtimes, "import_module", missing)
+    with pytest.raises(UserError, match=r"needs the package 'openvino'.*exitbench\[openvino\]"):
+        runtimes.check("openvino", {"fp32"})

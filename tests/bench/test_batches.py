@@ -1,0 +1,70 @@
+"""Augmentation moves boxes exactly with their pixels, and the same seed gives the same batches."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.batches import Batches, augment
+from models.detector import Targets
+
+SIZE = 64
+
+
+def one_square(left: int, top: int, side: int) -> tuple[torch.Tensor, Targets]:
+    """A white square on black, and its box."""
+    images = torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8)
+    images[:, :, top : top + side, left : left + side] = 255
+    box = torch.tensor([[[left, top, left + side, top + side]]]) / SIZE
+    return images, Targets(box, torch.ones(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.bool))
+
+
+@given(seed=st.integers(0, 10_000), left=st.integers(8, 28), top=st.integers(8, 28), side=st.integers(16, 28))
+def test_boxes_follow_their_pixels(seed, left, top, side):
+    images, targets = one_square(left, top, side)
+    pixels, moved = augment(images, targets, torch.Generator().manual_seed(seed))
+    assert pixels.shape == (1, 3, SIZE, SIZE)
+    assert pixels.min() >= -1
+    assert pixels.max() <= 1
+    if moved.labels[0, 0] == 0:
+        return
+    brightness = pixels[0].mean(0)
+    low, high = brightness.min(), brightness.max()
+    rows, columns = torch.nonzero(brightness > (low + high) / 2, as_tuple=True)
+    if low > -0.5 or high - low < 0.3 or len(rows) == 0:  # the square fills the window, or padding hides the ground
+        return
+    seen = torch.tensor([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / SIZE
+    assert (seen - moved.boxes[0, 0]).abs().max() < 2.5 / SIZE
+
+
+class Source:
+    def __init__(self, count: int):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def image(self, index):
+        return np.full((50, 40, 3), index, dtype=np.uint8)
+
+    def targets(self, indices):
+        n = len(indices)
+        boxes = torch.tensor([[[0.2, 0.2, 0.8, 0.8]]]).repeat(n, 1, 1)
+        return Targets(boxes, torch.ones(n, 1, dtype=torch.long), torch.zeros(n, 1, dtype=torch.bool))
+
+
+def test_same_seed_same_batches_and_every_image_once():
+    batches = Batches(Source(10), SIZE)
+    assert [int(image.float().mean().round()) for image in batches.images] == list(range(10))
+    first, again, other = (list(batches.epoch(5, seed)) for seed in (1, 1, 2))
+    assert len(first) == 2
+    for (images, targets), (same_images, same_targets) in zip(first, again, strict=True):
+        assert torch.equal(images, same_images)
+        assert torch.equal(targets.boxes, same_targets.boxes)
+    assert not torch.equal(first[0][0], other[0][0])
+
+
+@pytest.mark.parametrize(("count", "batch", "steps"), [(10, 4, 2), (3, 8, 1), (8, 4, 2)])
+def test_a_ragged_last_batch_is_left_out(count, batch, steps):
+    assert len(list(Batches(Source(count), SIZE).epoch(batch, 0))) == steps

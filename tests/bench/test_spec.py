@@ -1,0 +1,59 @@
+"""A spec is checked before anything expensive starts, and every mistake is one clear line."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.spec import describe_presets, presets, read
+from models.errors import UserError
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_presets_are_valid_and_say_what_they_are(preset):
+    assert read(preset, None, {}).name == preset
+    assert len(describe_presets()[preset]) > 20
+
+
+def test_the_command_line_goes_before_the_preset():
+    spec = read("smoke", None, {"strategies": ["prune"], "data.source": "coco:x", "seed": 7, "name": None})
+    assert (spec.strategies, spec.data.source, spec.seed, spec.name) == (("prune",), "coco:x", 7, "smoke")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"strategies": ["erly_exit"]}, "did you mean 'early_exit'"),
+        ({"runtime": "onnx"}, "unknown runtime 'onnx'"),
+        ({"runtime": "eager"}, "'eager' has no int8 kernels"),
+        ({"threads": 0}, "threads.*greater than or equal to 1"),
+        ({"seed": -1}, "seed"),
+        ({"name": "a/b"}, "name"),
+        ({"model.weights": "nothing.pth"}, "no such weights file"),
+        ({"strategy.prune.ratio": 3}, "did you mean 'ratios'"),
+        ({"strategy.early_exit.criteria": ["max_scor"]}, "did you mean 'max_score'"),
+    ],
+)
+def test_mistakes_are_found_before_the_run(overrides, message):
+    with pytest.raises(UserError, match=message):
+        read("smoke", None, overrides)
+
+
+def test_an_unknown_preset_gets_a_suggestion():
+    with pytest.raises(UserError, match="did you mean 'smoke'"):
+        read("smok", None, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("name = ", "not TOML"), ('name = "x"\nstrategy_names = []', "strategy_names"), ("seed = 1", "name: Field required")],
+)
+def test_broken_files(tmp_path, text, message):
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        read("default", path, {})
+
+
+def test_a_missing_file():
+    with pytest.raises(UserError, match="cannot be read"):
+        read("default", Path("nothing.toml"), {})
