@@ -17,6 +17,13 @@ smoke: .venv/installed
 	$(BIN)/bench run --preset smoke
 	$(BIN)/bench gate smoke --against results/gates-smoke.toml
 
+# The study on photographs (docs/reference.md): BENCH_SHARED names the folder with data and weights.
+reference: .venv/installed
+	$(BIN)/bench run --preset photographs --name coco-person --resume --classes person \
+		--data coco:$(BENCH_SHARED)/data/coco-person \
+		--weights $(BENCH_SHARED)/weights/ssdlite320_mobilenet_v3_large_coco.pth
+	$(BIN)/python results/publish.py coco-person
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,dev]'

@@ -1,0 +1,35 @@
+"""Copy a run's records, splits, spec and plot to results/reference/, and put its table into the README, generated from
+the records. Usage: python results/publish.py NAME"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from bench.records import load_run
+from bench.report import export
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ("records", "spec.json", "splits.json", "pareto.png")
+
+
+def block(name: str) -> str:
+    """The README's table of a reference study, between its markers."""
+    where = f"results/reference/{name}"
+    table = export(load_run(ROOT / where), "markdown")
+    return f"<!-- begin {where} -->\n{table}<!-- end {where} -->"
+
+
+def publish(name: str) -> None:
+    source, target = ROOT / "results/runs" / name, ROOT / "results/reference" / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for part in KEPT:
+        (shutil.copytree if (source / part).is_dir() else shutil.copy2)(source / part, target / part)
+    readme = ROOT / "README.md"
+    pattern = rf"<!-- begin results/reference/{name} -->.*?<!-- end results/reference/{name} -->"
+    readme.write_text(re.sub(pattern, lambda _: block(name), readme.read_text(), flags=re.DOTALL))
+
+
+if __name__ == "__main__":
+    publish(sys.argv[1])

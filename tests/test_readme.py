@@ -1,0 +1,26 @@
+"""The README's tables are what the committed records say, to the letter."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDIES = sorted(path.parent.name for path in (ROOT / "results/reference").glob("*/records"))
+
+
+@pytest.fixture(scope="module")
+def block():
+    found = importlib.util.spec_from_file_location("publish", ROOT / "results/publish.py")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.block
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_table_is_generated_from_the_records(name, block):
+    assert block(name) in (ROOT / "README.md").read_text()
+
+
+def test_there_is_a_reference_study():
+    assert STUDIES
