@@ -49,7 +49,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     foundation = check_foundation(baselines[-1], spec, data, folder, force)
 
     candidates = list(baselines)
-    for name in spec.strategies:
+    for name in dict.fromkeys((*spec.controls, *spec.strategies)):
         if name != "baseline":
             console.print(f"[bold]{name}[/]")
             candidates += make(name, baselines[-1], spec, data, trainer)

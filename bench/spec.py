@@ -55,6 +55,7 @@ class RunSpec(_Typed):
     strategies: tuple[str, ...] = Field(
         ("early_exit", "prune", "quant"), description="what to set against the baseline"
     )
+    controls: tuple[str, ...] = Field(("longer",), description="strategies that every run has beside those asked for")
     runtime: str = Field("openvino", description="what the candidates run on")
     threads: Count = Field(default_factory=lambda: default_threads(), description="threads of training and runtime")
     seed: Annotated[int, Field(ge=0)] = 0
@@ -114,13 +115,14 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
 
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
-    registry.check(spec.strategies)
-    for name in spec.strategies:
+    names = (*spec.controls, *spec.strategies)
+    registry.check(names)
+    for name in names:
         strategy = registry.build(name, spec.strategy)
         for part in getattr(strategy, "parts", (strategy,)):
             criteria.check(getattr(part, "criteria", ()))
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
-    needs_int8 = any("quant" in name.split("+") for name in spec.strategies)
+    needs_int8 = any("quant" in name.split("+") for name in names)
     runtimes.check(spec.runtime, {"fp32", "int8"} if needs_int8 else {"fp32"})
     if spec.model.weights and spec.model.weights != "torchvision" and not Path(spec.model.weights).is_file():
         raise UserError("no such weights file", where=spec.model.weights, fix='give a .pth file or "torchvision"')

@@ -102,8 +102,9 @@ def on_frontier(records: Sequence[Record]) -> set[str]:
 
 
 def is_early(record: Record) -> bool:
-    """Whether early exit is the record's strategy, or a component of it ('early_exit+quant')."""
-    return not EARLY.isdisjoint(record.strategy.split("+"))
+    """Whether images leave early because a criterion says so. The same detector with everybody at one exit is no early
+    exit but what it has to beat."""
+    return not EARLY.isdisjoint(record.strategy.split("+")) and record.operating_point.criterion is not None
 
 
 def verdict(records: Sequence[Record]) -> Verdict:

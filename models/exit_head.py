@@ -28,25 +28,22 @@ def separable(channels: int, out: int, stride: int = 1) -> nn.Sequential:
 
 
 class Predictor(nn.Module):
-    """One level's answer: a shared depthwise 3x3, then pointwise class and box outputs, flattened anchor by anchor."""
+    """One level's answer: a depthwise 3x3, then one pointwise convolution for classes and boxes. Few layers, because on a
+    small map each costs its launch and hardly more."""
 
     def __init__(self, channels: int, outputs: int):
         super().__init__()
         self.look = Conv2dNormActivation(
             channels, channels, 3, groups=channels, norm_layer=norm, activation_layer=nn.ReLU6
         )
-        self.classes = nn.Conv2d(channels, ANCHORS_PER_CELL * outputs, 1)
-        self.boxes = nn.Conv2d(channels, ANCHORS_PER_CELL * 4, 1)
-        self.outputs = outputs
+        self.answer = nn.Conv2d(channels, ANCHORS_PER_CELL * (outputs + 4), 1)
+        self.columns = outputs + 4
+        nn.init.normal_(self.answer.weight, std=0.03)
+        nn.init.zeros_(self.answer.bias)
 
-    def forward(self, x: Tensor) -> Raw:
-        x = self.look(x)
-        return rows(self.classes(x), self.outputs), rows(self.boxes(x), 4)
-
-
-def rows(x: Tensor, columns: int) -> Tensor:
-    """[N, anchors * columns, H, W] -> [N, H * W * anchors, columns], in the order of torchvision's SSD heads."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, columns)
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, channels, H, W] -> [N, H * W * anchors, outputs + 4], in the order of torchvision's SSD heads."""
+        return self.answer(self.look(x)).permute(0, 2, 3, 1).reshape(len(x), -1, self.columns)
 
 
 class ExitHead(nn.Module):
@@ -62,21 +59,18 @@ class ExitHead(nn.Module):
         self.shrink = nn.ModuleList(separable(width, width, stride=2) for _ in range(LEVELS - 1))
         self.predict = nn.ModuleList(Predictor(width, outputs) for _ in range(LEVELS))
         self.side = side
-        for predictor in self.predict:
-            for conv in (predictor.classes, predictor.boxes):
-                nn.init.normal_(conv.weight, std=0.03)
-                nn.init.zeros_(conv.bias)
+        self.outputs = outputs
 
     def forward(self, x: Tensor) -> Raw:
         levels = [self.enter(x)]
         for block in self.shrink:
             levels.append(block(levels[-1]))
-        answers = [predict(level) for predict, level in zip(self.predict, levels, strict=True)]
-        return torch.cat([logits for logits, _ in answers], 1), torch.cat([deltas for _, deltas in answers], 1)
+        answers = torch.cat([predict(level) for predict, level in zip(self.predict, levels, strict=True)], dim=1)
+        return answers[..., : self.outputs], answers[..., self.outputs :]
 
     def answer_layers(self) -> list[nn.Module]:
         """The convolutions whose output channels are classes and box codes."""
-        return [layer for predictor in self.predict for layer in (predictor.classes, predictor.boxes)]
+        return [predictor.answer for predictor in self.predict]
 
     def context(self, logits: Tensor, deltas: Tensor) -> Tensor:
         """What the finest level said, as a map for the next stage: [N, CONTEXT_CHANNELS, side, side].

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 from models.detector import Detections, Detector, Raw, State
 from models.errors import UserError, unknown
@@ -51,12 +51,18 @@ def select(
 ) -> Detections:
     """One image's NMS, equal to torchvision's SSD postprocess: per class the best `candidates` scores above `floor`,
     non-maximum suppression at `nms_iou`, then the best `most` over all classes."""
-    scores, anchors = probabilities[:, 1:].topk(min(candidates, len(probabilities)), dim=0)
-    rank, column = (scores > floor).nonzero(as_tuple=True)
-    scores, labels = scores[rank, column], column + 1
-    picked = boxes[anchors[rank, column]]
-    kept = batched_nms(picked, scores, labels, nms_iou)[:most]
-    return Detections(picked[kept], scores[kept], labels[kept])
+    scores, anchors = probabilities[:, 1:].t().contiguous().topk(min(candidates, len(probabilities)), dim=1)
+    found = []
+    for column, count in enumerate((scores > floor).sum(dim=1).tolist()):
+        if count:  # class by class: boxes of different classes need not be compared
+            picked, sure = boxes[anchors[column, :count]], scores[column, :count]
+            kept = nms(picked, sure, nms_iou)
+            found.append((picked[kept], sure[kept], torch.full_like(kept, column + 1)))
+    if not found:
+        return Detections(boxes[:0], scores[0, :0], anchors[0, :0])
+    picked, sure, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+    best = sure.argsort(descending=True, stable=True)[:most]
+    return Detections(picked[best], sure[best], labels[best])
 
 
 class FullHead(nn.Module):

@@ -14,10 +14,11 @@ from models.errors import UserError, unknown
 from strategies.base import Candidate, Fit, Images, Strategy
 from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
+from strategies.longer import Longer
 from strategies.prune import Prune
 from strategies.quant import Quant
 
-OURS: dict[str, type] = {"baseline": Baseline, "early_exit": EarlyExit, "prune": Prune, "quant": Quant}
+OURS: dict[str, type] = {"baseline": Baseline, "longer": Longer, "early_exit": EarlyExit, "prune": Prune, "quant": Quant}
 GROUP = "exitbench.strategies"
 
 

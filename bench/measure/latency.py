@@ -78,7 +78,8 @@ def interleaved(
     contenders: name -> what takes one uint8 [H, W, 3] image and returns the exit that answered (0 when there
     is only one); whatever runs asynchronously has to be waited for inside. Every round takes one image and
     calls each contender on it once, in a new random order; every pass over the images takes them in a new
-    random order too. Garbage is collected between passes only.
+    random order too. Before each timed call the contender answers the image of the round before, untimed: it
+    finds its weights and threads as warm as in a program that runs this one detector all day. Garbage is collected between passes only.
     warmup: rounds before the timed ones. progress: called as (rounds done, rounds in all) between rounds; a
     display that redraws from a thread of its own would be timed as well. clock: nanoseconds.
     """
@@ -92,6 +93,7 @@ def interleaved(
             contenders[name](images[done % len(images)])
     was_enabled = gc.isenabled()
     gc.disable()
+    before = images[-1]
     try:
         for done, image in enumerate(passes.ravel()):
             if done % len(images) == 0:
@@ -99,10 +101,12 @@ def interleaved(
             pixels = images[image]
             for k in rng.permutation(len(names)):
                 call = contenders[names[k]]
+                call(before)
                 start = clock()
                 taken = call(pixels)
                 samples[k, done] = (clock() - start) / 1e6
                 exits[k, done] = taken
+            before = pixels
             if progress is not None:
                 progress(done + 1, passes.size)
     finally:

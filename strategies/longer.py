@@ -1,0 +1,29 @@
+"""The baseline trained on, as it is: what more training alone would have given. Every strategy that trains has this
+control to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from strategies.base import Candidate, Fit, Images, plain_objective
+
+
+@dataclass(frozen=True)
+class Longer:
+    """epochs: as many as the longest strategy trains. rate: peak learning rate."""
+
+    epochs: int
+    rate: float
+
+    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+        detector = start.detector.clone()
+        inherited = tuple(detector.modules())
+        fit(
+            detector,
+            name="longer",
+            objective=plain_objective,
+            epochs=self.epochs,
+            rate=self.rate,
+            inherited=inherited,
+        )
+        return [Candidate("longer", f"{self.epochs}-epochs", detector, note="the baseline, trained on")]

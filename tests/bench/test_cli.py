@@ -1,0 +1,156 @@
+"""What a stranger meets: every mistake is one line on stderr and a non-zero status, never a traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import cli
+
+TINY = """
+name = "tiny"
+strategies = ["prune"]
+runtime = "eager"
+threads = 1
+foundation = 0.0
+[data]
+sizes = [16, 4, 6]
+[model]
+size = 64
+[measure]
+images = 3
+repeats = 1
+warmup = 1
+resamples = 100
+[strategy.baseline]
+epochs = 1
+rate = 1e-3
+[strategy.prune]
+epochs = 1
+rate = 1e-3
+ratios = [0.5]
+"""
+
+
+def bench(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capsys.readouterr()
+    code = stopped.value.code
+    return (code if isinstance(code, int) else int(bool(code))), out, err
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "spec.toml").write_text(TINY)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "run", "--spec", str(folder / "spec.toml"), "--out", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "baseline-trained" in done.stdout
+    assert "No verdict" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100 + len(str(folder)) * 2
+    assert (folder / "tiny" / "pareto.png").stat().st_size > 10_000
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "--strategies", "erly_exit"], "did you mean 'early_exit'"),
+        (["run", "--preset", "smok"], "did you mean 'smoke'"),
+        (["run", "--preset", "smoke", "--runtime", "openvno"], "did you mean 'openvino'"),
+        (["run", "--preset", "smoke", "--data", "coco:/nowhere"], "/nowhere"),
+        (["run", "--preset", "smoke", "--data", "cocoo:x"], "did you mean 'coco'"),
+        (["run", "--preset", "smoke", "--classes", "person"], "shapes"),
+        (["run", "--preset", "photographs", "--weights", "nothing.pth"], "no such weights file"),
+        (["run", "--spec", "nothing.toml"], "nothing.toml"),
+        (["report", "nothing"], "no such run"),
+        (["gate", "nothing"], "no such run"),
+    ],
+)
+def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, arguments, expected):
+    out = [] if arguments[0] == "gate" else ["--out", str(tmp_path)]
+    code, _, err = bench(monkeypatch, capsys, *arguments, *out)
+    lines = [line for line in err.splitlines() if line.startswith("bench: ")]
+    assert code == 2
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert "Traceback" not in err
+
+
+def test_ls_names_everything(monkeypatch, capsys):
+    code, out, _ = bench(monkeypatch, capsys, "ls")
+    assert code == 0
+    for name in ("early_exit", "prune", "quant", "openvino", "smoke", "coco:DIR", "mean_background"):
+        assert name in out
+
+
+def test_help_shows_examples(monkeypatch, capsys):
+    for command in ("run", "report", "gate"):
+        code, out, _ = bench(monkeypatch, capsys, command, "--help")
+        assert code == 0
+        assert f"bench {command}" in out.split("Example")[1]
+
+
+def test_an_existing_run_is_not_overwritten(monkeypatch, capsys, runs):
+    arguments = ["run", "--spec", str(runs / "spec.toml"), "--out", str(runs)]
+    code, _, err = bench(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert "exists already" in err
+    assert "--resume" in err
+    code, _, err = bench(monkeypatch, capsys, *arguments, "--resume", "--seed", "5")
+    assert code == 2
+    assert "other settings" in err
+
+
+def test_reports_in_every_format(monkeypatch, capsys, runs):
+    code, out, _ = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "json")
+    assert code == 0
+    assert {record["strategy"] for record in json.loads(out)} == {"baseline", "prune"}
+    code, out, _ = bench(monkeypatch, capsys, "report", str(runs / "tiny"), "--format", "csv")
+    assert len(out.splitlines()) == 3
+    code, out, _ = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "markdown")
+    assert out.startswith("|")
+    code, _, err = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "jsn")
+    assert code == 2
+    assert "did you mean 'json'" in err
+
+
+def test_gates_hold_or_break_with_one_line_each(monkeypatch, capsys, runs, tmp_path):
+    gates = tmp_path / "gates.toml"
+    gates.write_text("[floor]\nbaseline.map50 = 0.0\n")
+    code, out, _ = bench(monkeypatch, capsys, "gate", "tiny", "--against", str(gates), "--out", str(runs))
+    assert (code, out.count("\n")) == (0, 1)
+    gates.write_text("[floor]\nbaseline.map50 = 1.0\nquant.map = 0.1\n")
+    code, out, _ = bench(monkeypatch, capsys, "gate", "tiny", "--against", str(gates), "--out", str(runs))
+    assert (code, out.count("\n")) == (1, 2)
+
+
+def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path):
+    slow = TINY.replace('epochs = 1\nrate = 1e-3\n[strategy.prune]', 'epochs = 500\nrate = 1e-3\n[strategy.prune]')
+    (tmp_path / "spec.toml").write_text(slow)
+    command = [sys.executable, "-m", "bench", "run", "--spec", str(tmp_path / "spec.toml"), "--out", str(tmp_path)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    checkpoints = tmp_path / "tiny" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("*.part")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.kill(running.pid, signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted" in err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert list(checkpoints.glob("*.part"))
+    assert not [path for path in checkpoints.iterdir() if path.name.startswith(".")]

@@ -1,0 +1,143 @@
+"""The main job from end to end at the smallest size: what it leaves behind is complete, true and repeatable."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from bench.measure.accuracy import ground_truth
+from bench.records import load_run
+from bench.run import run
+from bench.spec import RunSpec, read
+from models.errors import UserError
+
+TINY = {
+    "strategies": ["early_exit", "prune"],
+    "runtime": "eager",
+    "threads": 1,
+    "data.sizes": [24, 8, 12],
+    "model.size": 64,
+    "strategy.baseline.epochs": 1,
+    "strategy.early_exit.widths": [16, 24],
+    "measure.images": 6,
+    "measure.repeats": 2,
+    "measure.resamples": 100,
+}
+
+
+def tiny(**changes) -> RunSpec:
+    return read("smoke", None, TINY | changes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    run(tiny(), folder)
+    return folder
+
+
+def test_every_strategy_has_its_rows_and_the_controls_stand_beside_them(folder):
+    names = {record.name for record in load_run(folder)}
+    assert {"baseline-trained", "prune-30pct", "truncate-b8-12-exit1", "truncate-b8-12-exit2"} <= names
+    assert {"early_exit-b8-12-full", "early_exit-b8-12-tol1", "early_exit-b8-12-tol5"} <= names
+
+
+def test_records_carry_the_promised_keys(folder):
+    text = (folder / "records" / "early_exit-b8-12-tol1.json").read_text()
+    promised = "strategy variant runtime precision operating_point map map50 map75 flops_mean flops_per_exit params"
+    promised += " size_mb latency_ms exit_share split_hash weights_hash seed environment"
+    assert set(promised.split()) <= json.loads(text).keys()
+    assert {"p50", "p90", "p99", "samples"} <= json.loads(text)["latency_ms"].keys()
+
+
+def test_map_can_be_recomputed_with_pycocotools_from_what_lies_there(folder):
+    with gzip.open(folder / "ground_truth.json.gz") as file:
+        truth = ground_truth(json.load(file))
+    for record in load_run(folder):
+        with gzip.open(folder / record.detections) as file:
+            rows = json.load(file)
+        if not rows:
+            assert record.map == 0
+            continue
+        judge = COCOeval(truth, COCO.loadRes(truth, rows), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        assert judge.stats[:3] == pytest.approx([record.map, record.map50, record.map75], abs=1e-9)
+
+
+def test_exits_taken_while_timing_are_the_simulated_ones(folder):
+    for record in load_run(folder):
+        assert record.audit["calls_leaving_elsewhere_than_simulated"] == 0
+        shares = np.array(record.exit_share)
+        assert record.flops_mean == pytest.approx(shares @ np.array(record.flops_per_exit))
+
+
+def test_two_counters_agree_on_the_flops_of_every_exit(folder):
+    for record in load_run(folder):
+        assert list(record.flops_per_exit) == pytest.approx(record.audit["flops_cross_check"], rel=0.01)
+        assert list(record.flops_per_exit) == sorted(record.flops_per_exit)
+
+
+def test_one_seed_gives_one_result(folder, tmp_path):
+    again = {record.name: record for record in run(tiny(), tmp_path)}
+    for record in load_run(folder):
+        other = again[record.name]
+        assert other.map == pytest.approx(record.map, abs=1e-6)
+        assert other.exit_share == record.exit_share
+        assert other.weights_hash == record.weights_hash
+        assert other.split_hash == record.split_hash
+
+
+def test_a_repeated_run_trains_nothing_again(folder, monkeypatch):
+    from bench.fit import Trainer
+
+    def refuse(*args):
+        raise AssertionError("trained again")
+
+    before = {record.name: record.map for record in load_run(folder)}
+    monkeypatch.setattr(Trainer, "_train", refuse)
+    run(tiny(), folder)
+    assert {record.name: record.map for record in load_run(folder)} == before
+
+
+def test_other_data_is_not_mixed_into_a_run(folder):
+    with pytest.raises(UserError, match="split"):
+        run(tiny(**{"data.sizes": [24, 8, 13]}), folder)
+
+
+def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
+    strict = tiny(foundation=0.99, strategies=["prune"])
+    with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
+        run(strict, tmp_path)
+    assert not (tmp_path / "records").exists()
+    forced = run(strict, tmp_path, force=True)
+    assert all(record.forced and not record.foundation.passed for record in forced)
+
+
+def test_the_test_split_is_only_ever_looked_at(folder):
+    """Whatever the test images and boxes are, the same thresholds, temperatures and weights come out."""
+    from bench.data.shapes import shapes
+    from bench.run import run as run_again
+
+    def with_other_test(*args, **options):
+        data = shapes(0, 24, 8, 12, size=64)
+        other = shapes(1, 24, 8, 12, size=64)
+        return type(data)(data.name, data.classes, data.train, data.val, other.test)
+
+    import bench.run as module
+
+    original = module.load
+    try:
+        module.load = with_other_test
+        folder_again = folder.parent / "other-test"
+        found = {record.name: record for record in run_again(tiny(), folder_again)}
+    finally:
+        module.load = original
+    for record in load_run(folder):
+        assert found[record.name].weights_hash == record.weights_hash
+        assert found[record.name].operating_point.thresholds == record.operating_point.thresholds
+        assert found[record.name].split_hash != record.split_hash
