@@ -96,7 +96,9 @@ class Trainer:
         part: Path,
     ) -> None:
         detector.to(self.device, memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(parameter_groups(detector, inherited, rate, inherited_rate), betas=(0.9, 0.99), fused=True)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(detector, inherited, rate, inherited_rate), betas=(0.9, 0.99), fused=True
+        )
         steps = max(1, len(self.batches) // min(self.batch, len(self.batches)))
         peaks = [group["lr"] for group in optimizer.param_groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(

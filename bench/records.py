@@ -160,7 +160,9 @@ def load_run(run_dir: Path) -> list[Record]:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
-        raise UserError("no such run", where=str(run_dir), fix=suggest(run_dir.name, runs) if runs else "no run there yet")
+        raise UserError(
+            "no such run", where=str(run_dir), fix=suggest(run_dir.name, runs) if runs else "no run there yet"
+        )
     records = [_load(path) for path in sorted((run_dir / "records").glob("*.json"))]
     if not records:
         raise UserError("holds no records", where=str(run_dir), fix="run it again")

@@ -28,8 +28,8 @@ def separable(channels: int, out: int, stride: int = 1) -> nn.Sequential:
 
 
 class Predictor(nn.Module):
-    """One level's answer: a depthwise 3x3, then one pointwise convolution for classes and boxes. Few layers, because on a
-    small map each costs its launch and hardly more."""
+    """One level's answer: a depthwise 3x3, then one pointwise convolution for classes and boxes. Few layers,
+    because on a small map each costs its launch and hardly more."""
 
     def __init__(self, channels: int, outputs: int):
         super().__init__()

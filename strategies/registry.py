@@ -18,7 +18,13 @@ from strategies.longer import Longer
 from strategies.prune import Prune
 from strategies.quant import Quant
 
-OURS: dict[str, type] = {"baseline": Baseline, "longer": Longer, "early_exit": EarlyExit, "prune": Prune, "quant": Quant}
+OURS: dict[str, type] = {
+    "baseline": Baseline,
+    "longer": Longer,
+    "early_exit": EarlyExit,
+    "prune": Prune,
+    "quant": Quant,
+}
 GROUP = "exitbench.strategies"
 
 

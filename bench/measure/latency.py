@@ -75,11 +75,11 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Time every contender on every image, `repeats` times, round by round.
 
-    contenders: name -> what takes one uint8 [H, W, 3] image and returns the exit that answered (0 when there
-    is only one); whatever runs asynchronously has to be waited for inside. Every round takes one image and
-    calls each contender on it once, in a new random order; every pass over the images takes them in a new
-    random order too. Before each timed call the contender answers the image of the round before, untimed: it
-    finds its weights and threads as warm as in a program that runs this one detector all day. Garbage is collected between passes only.
+    contenders: name -> what takes one uint8 [H, W, 3] image and returns the exit that answered (0 when there is only
+    one); whatever runs asynchronously has to be waited for inside. Every round takes one image and calls each contender
+    on it once, in a new random order; every pass over the images takes them in a new random order too. Before each
+    timed call the contender answers the image of the round before, untimed: it finds its weights and threads as warm as
+    in a program that runs this one detector all day. Garbage is collected between passes only.
     warmup: rounds before the timed ones. progress: called as (rounds done, rounds in all) between rounds; a
     display that redraws from a thread of its own would be timed as well. clock: nanoseconds.
     """

@@ -138,7 +138,7 @@ def test_gates_hold_or_break_with_one_line_each(monkeypatch, capsys, runs, tmp_p
 
 
 def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path):
-    slow = TINY.replace('epochs = 1\nrate = 1e-3\n[strategy.prune]', 'epochs = 500\nrate = 1e-3\n[strategy.prune]')
+    slow = TINY.replace("epochs = 1\nrate = 1e-3\n[strategy.prune]", "epochs = 500\nrate = 1e-3\n[strategy.prune]")
     (tmp_path / "spec.toml").write_text(slow)
     command = [sys.executable, "-m", "bench", "run", "--spec", str(tmp_path / "spec.toml"), "--out", str(tmp_path)]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

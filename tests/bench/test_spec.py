@@ -45,7 +45,11 @@ def test_an_unknown_preset_gets_a_suggestion():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("name = ", "not TOML"), ('name = "x"\nstrategy_names = []', "strategy_names"), ("seed = 1", "name: Field required")],
+    [
+        ("name = ", "not TOML"),
+        ('name = "x"\nstrategy_names = []', "strategy_names"),
+        ("seed = 1", "name: Field required"),
+    ],
 )
 def test_broken_files(tmp_path, text, message):
     path = tmp_path / "spec.toml"

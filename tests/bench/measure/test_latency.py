@@ -59,13 +59,24 @@ def test_every_round_calls_everyone_once_on_the_same_image_in_varying_order():
     names = ["a", "b", "c"]
     contenders = {name: machine.contender(name, lambda image: 1) for name in names}
     interleaved(contenders, photographs(200), repeats=3, warmup=0, seed=1, clock=machine.clock)
-    rounds = [machine.calls[i : i + 3] for i in range(0, len(machine.calls), 3)]
+    timed = machine.calls[1::2]
+    rounds = [timed[i : i + 3] for i in range(0, len(timed), 3)]
     assert len(rounds) == 600
     assert all(sorted(name for name, _ in one) == names for one in rounds)
     assert all(len({image for _, image in one}) == 1 for one in rounds)
     first = Counter(one[0][0] for one in rounds)
     assert all(abs(first[name] - 200) < 60 for name in names)  # five standard deviations
     assert len({tuple(name for name, _ in one) for one in rounds}) == 6
+
+
+def test_each_timed_call_follows_an_untimed_one_of_the_same_contender_on_the_image_before():
+    machine = Machine()
+    contenders = {name: machine.contender(name, lambda image: 1 + image) for name in "ab"}
+    timings = interleaved(contenders, photographs(5), repeats=2, warmup=0, seed=1, clock=machine.clock)
+    pairs = list(zip(machine.calls[::2], machine.calls[1::2], strict=True))
+    assert all(warm[0] == timed[0] for warm, timed in pairs)
+    assert [warm[1] for warm, _ in pairs[2:]] == [timed[1] for _, timed in pairs[:-2]]
+    np.testing.assert_allclose(timings["a"].samples, 1 + timings["a"].images)
 
 
 def test_the_seed_fixes_the_order():
@@ -91,7 +102,7 @@ def test_warmup_is_not_timed_and_progress_counts_rounds():
         progress=lambda done, rounds: seen.append((done, rounds)),
         clock=machine.clock,
     )
-    assert len(machine.calls) == 11
+    assert len(machine.calls) == 5 + 2 * 6
     assert len(timings["a"].samples) == 6
     assert seen == [(i, 6) for i in range(1, 7)]
 

@@ -31,9 +31,7 @@ def staged() -> Candidate:
 
 @pytest.fixture(scope="module")
 def deployed(staged, tmp_path_factory) -> dict[str, Deployed]:
-    return {
-        name: deploy(staged, name, threads=1, folder=tmp_path_factory.mktemp(name) / "x") for name in RUNTIMES
-    }
+    return {name: deploy(staged, name, threads=1, folder=tmp_path_factory.mktemp(name) / "x") for name in RUNTIMES}
 
 
 @pytest.mark.parametrize("exit", range(3))
