@@ -39,15 +39,15 @@ class Batches:
     def __len__(self) -> int:
         return len(self.images)
 
-    def epoch(self, batch: int, seed: int) -> Iterator[tuple[Tensor, Targets]]:
-        """Shuffled, augmented batches: images float32 [batch, 3, size, size] in [-1, 1]. A ragged last batch is
-        left out."""
+    def epoch(self, batch: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
+        """Shuffled, augmented batches: images float32 [batch, 3, size, size] in [-1, 1], at the stored size unless
+        another is asked for. A ragged last batch is left out."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         batch = min(batch, len(self))
         for start in range(0, len(order) - batch + 1, batch):
             chosen = order[start : start + batch]
-            yield augment(self.images[chosen], self._targets(chosen), generator)
+            yield augment(self.images[chosen], self._targets(chosen), generator, size or self.size)
 
     def _targets(self, chosen: Tensor) -> Targets:
         labels = self.targets.labels[chosen]
@@ -55,8 +55,8 @@ class Batches:
         return Targets(self.targets.boxes[chosen, :used], labels[:, :used], self.targets.crowd[chosen, :used])
 
 
-def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
-    """uint8 [N, 3, S, S] -> float32 in [-1, 1], each image under its own window, flip and colour change.
+def augment(images: Tensor, targets: Targets, generator: torch.Generator, size: int) -> tuple[Tensor, Targets]:
+    """uint8 [N, 3, S, S] -> float32 [N, 3, size, size] in [-1, 1], each image under its own window, flip and colours.
 
     Two thirds of the images are seen through a window of 0.5 to 1.4 times their side; a box stays while its centre is
     inside the window, clipped to it.
@@ -80,7 +80,7 @@ def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tup
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = sign * side[:, 0], side[:, 1]
     theta[:, :, 2] = 2 * origin + side - 1
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    grid = F.affine_grid(theta, [count, 3, size, size], align_corners=False)
     pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     return pixels.contiguous(memory_format=torch.channels_last), _move(targets, origin, side, flip)

@@ -114,7 +114,7 @@ class Trainer:
                     if isinstance(module, nn.BatchNorm2d):
                         module.eval()
                 torch.manual_seed(self._seed(name, epoch))
-                for images, targets in self.batches.epoch(self.batch, self._seed(name, epoch)):
+                for images, targets in self.batches.epoch(self.batch, self._seed(name, epoch), detector.size):
                     losses = objective(detector, images.to(self.device), targets.to(self.device))
                     total = torch.stack(list(losses.values())).sum()
                     check_finite(total, losses, name)

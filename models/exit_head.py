@@ -11,7 +11,7 @@ from torchvision.ops import SqueezeExcitation
 from torchvision.ops.misc import Conv2dNormActivation
 
 from models.detector import Detector, Raw
-from models.ssdlite import ANCHORS_PER_CELL, CUTTABLE, LEVELS, SSDLiteStage, level_sizes
+from models.ssdlite import ANCHORS_PER_CELL, CUTTABLE, LEVELS, SSDLiteStage
 
 norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
 CONTEXT_CHANNELS = ANCHORS_PER_CELL * (1 + 4)  # per anchor: foreground probability and box code
@@ -49,16 +49,14 @@ class Predictor(nn.Module):
 class ExitHead(nn.Module):
     """Class logits and box codes over six levels from one trunk map.
 
-    channels: of the trunk map. width: intermediate channels. outputs: classes with background. side: height and
-    width of the trunk map (20 at 320 px).
+    channels: of the trunk map. width: intermediate channels. outputs: classes with background.
     """
 
-    def __init__(self, channels: int, width: int, outputs: int, side: int):
+    def __init__(self, channels: int, width: int, outputs: int):
         super().__init__()
         self.enter = nn.Sequential(separable(channels, width), SqueezeExcitation(width, width // 4))
         self.shrink = nn.ModuleList(separable(width, width, stride=2) for _ in range(LEVELS - 1))
         self.predict = nn.ModuleList(Predictor(width, outputs) for _ in range(LEVELS))
-        self.side = side
         self.outputs = outputs
 
     def forward(self, x: Tensor) -> Raw:
@@ -72,14 +70,14 @@ class ExitHead(nn.Module):
         """The convolutions whose output channels are classes and box codes."""
         return [predictor.answer for predictor in self.predict]
 
-    def context(self, logits: Tensor, deltas: Tensor) -> Tensor:
+    def context(self, logits: Tensor, deltas: Tensor, side: int) -> Tensor:
         """What the finest level said, as a map for the next stage: [N, CONTEXT_CHANNELS, side, side].
 
         Detached: a deeper exit may read this one's answer but not bend it to its own ends."""
-        finest = self.side * self.side * ANCHORS_PER_CELL
+        finest = side * side * ANCHORS_PER_CELL
         foreground = 1 - logits[:, :finest].softmax(-1)[..., :1]
         said = torch.cat([foreground, deltas[:, :finest]], dim=-1).detach()
-        return said.reshape(len(said), self.side, self.side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
+        return said.reshape(len(said), side, side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
 
 
 def silent_mix(channels: int) -> nn.Conv2d:
@@ -105,7 +103,7 @@ def add_exits(detector: Detector, after: tuple[int, ...], widths: tuple[int, ...
     for cut, width in zip(after, widths, strict=True):
         piece = nn.Sequential(*blocks[start : cut + 1])
         channels = blocks[cut].out_channels
-        head = ExitHead(channels, width, outputs, side=level_sizes(source.size)[0][0])
+        head = ExitHead(channels, width, outputs)
         stages.append(SSDLiteStage(piece, head, context, last=False))
         start, context = cut + 1, silent_mix(channels)
     stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context))

@@ -102,7 +102,7 @@ class SSDLiteStage(nn.Module):
             x = x + self.mix(said)
         x = self.blocks(x)
         logits, deltas = self.head(x)
-        state = () if self.last else (x, self.head.context(logits, deltas))
+        state = () if self.last else (x, self.head.context(logits, deltas, x.shape[-1]))
         return state, (logits / self.temperature, deltas)
 
 
@@ -134,6 +134,13 @@ def assemble(model: nn.Module, classes: tuple[str, ...], size: int) -> Detector:
     stage = SSDLiteStage(blocks, FullHead(c4, tail, model.backbone.extra, model.head))
     anchors = anchor_grid(level_sizes(size), size)
     return Detector([stage], Decode(anchors), partial(select), SSDLoss(anchors), classes, size)
+
+
+def resized(detector: Detector, size: int) -> Detector:
+    """A copy with the same weights for square inputs of another size: only the anchors change."""
+    anchors = anchor_grid(level_sizes(size), size)
+    stages = list(detector.clone().stages)
+    return Detector(stages, Decode(anchors), detector.select, SSDLoss(anchors), detector.classes, size)
 
 
 def slice_classes(model: nn.Module, classes: tuple[str, ...]) -> None:

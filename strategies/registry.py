@@ -17,6 +17,7 @@ from strategies.early_exit import EarlyExit
 from strategies.longer import Longer
 from strategies.prune import Prune
 from strategies.quant import Quant
+from strategies.resize import Resize
 
 OURS: dict[str, type] = {
     "baseline": Baseline,
@@ -24,6 +25,7 @@ OURS: dict[str, type] = {
     "early_exit": EarlyExit,
     "prune": Prune,
     "quant": Quant,
+    "resize": Resize,
 }
 GROUP = "exitbench.strategies"
 

@@ -23,7 +23,7 @@ def one_square(left: int, top: int, side: int) -> tuple[torch.Tensor, Targets]:
 @given(seed=st.integers(0, 10_000), left=st.integers(8, 28), top=st.integers(8, 28), side=st.integers(16, 28))
 def test_boxes_follow_their_pixels(seed, left, top, side):
     images, targets = one_square(left, top, side)
-    pixels, moved = augment(images, targets, torch.Generator().manual_seed(seed))
+    pixels, moved = augment(images, targets, torch.Generator().manual_seed(seed), SIZE)
     assert pixels.shape == (1, 3, SIZE, SIZE)
     assert pixels.min() >= -1
     assert pixels.max() <= 1

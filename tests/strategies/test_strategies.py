@@ -11,6 +11,7 @@ from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
 from strategies.prune import Prune
 from strategies.quant import Quant
+from strategies.resize import Resize
 
 
 def apply(strategy, start=None, train=None):
@@ -59,6 +60,18 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
         assert torch.equal(one.detector.loss.anchors, start.detector.loss.anchors)
     assert len(calls) == 2
     assert all("distil" in call["losses"] for call in calls)
+
+
+def test_resizing_keeps_the_weights_and_sees_less():
+    start = candidate(size=160)
+    made, calls = apply(Resize(epochs=1, rate=1e-3, scales=(0.8, 0.61)), start)
+    assert [(one.variant, one.detector.size) for one in made] == [("128px", 128), ("96px", 96)]
+    for one in made:
+        assert one.detector.state_dict().keys() == start.detector.state_dict().keys()
+        size = one.detector.size
+        probabilities, boxes = one.detector.decode(*one.detector(torch.randn(1, 3, size, size))[0])
+        assert probabilities.shape[1] == boxes.shape[1] == len(one.detector.loss.anchors)
+    assert len(calls) == 2
 
 
 def test_quant_calibrates_on_training_images_only_and_keeps_the_detector():

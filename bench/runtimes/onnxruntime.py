@@ -1,0 +1,213 @@
+"""ONNX Runtime on the CPU: one graph per stage, each reading the outputs of the one before in place. int8 is ONNX
+Runtime's static quantization, calibrated stage by stage on the training images that the candidate carries."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from bench.files import replacing
+from bench.progress import bar
+from models.detector import Detector, State, to_input
+from models.errors import UserError
+from strategies.base import Candidate
+
+PRECISIONS = {"fp32", "int8"}
+OPSET = 20
+
+# Quantized in int8; softmax, decoding and activations without an int8 kernel stay in fp32.
+QUANTIZED = ["Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Mul", "GlobalAveragePool"]
+KINDS = {
+    **dict.fromkeys(("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"), "f32"),
+    **dict.fromkeys(("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger"), "i8"),
+    **dict.fromkeys(("MatMulIntegerToFloat", "DynamicQuantizeMatMul"), "i8"),
+}
+
+ort.disable_telemetry_events()
+
+
+class _Program(nn.Module):
+    """One stage with its decoding, flat in and out: *state -> (*next state, probabilities, boxes)."""
+
+    def __init__(self, stage: nn.Module, decode: nn.Module):
+        super().__init__()
+        self.stage, self.decode = stage, decode
+
+    def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
+        following, raw = self.stage(*state)
+        return (*following, *self.decode(*raw))
+
+
+class OnnxChain:
+    host_threads = 1  # torch's own threads would compete with ONNX Runtime's
+
+    def __init__(self, paths: Sequence[Path], threads: int):
+        self.bytes = sum(path.stat().st_size for path in paths)
+        sessions, found = [], Counter()
+        for path in paths:
+            session, layers = open_session(path.read_bytes(), threads)
+            sessions.append(session)
+            found += layers
+        self.audit: dict[str, Any] = {"layers_by_precision": dict(found)}
+        self._pixels = torch.zeros(sessions[0].get_inputs()[0].shape)
+        self._programs, self._outputs = [], []
+        inputs = [self._pixels]
+        for session in sessions:
+            outputs = [torch.zeros(output.shape) for output in session.get_outputs()]
+            self._programs.append((session, bind(session, inputs, outputs)))
+            self._outputs.append(outputs)
+            inputs = outputs[:-2]
+
+    def start(self, pixels: Tensor) -> None:
+        self._pixels.copy_(pixels)
+
+    def step(self, stage: int) -> tuple[Tensor, Tensor]:
+        session, binding = self._programs[stage]
+        session.run_with_iobinding(binding)
+        probabilities, boxes = self._outputs[stage][-2:]
+        return probabilities[0], boxes[0]
+
+
+def chain(candidate: Candidate, *, threads: int, folder: Path) -> OnnxChain:
+    detector = candidate.detector
+    models = convert(detector)
+    if candidate.precision == "int8":
+        inputs = [to_input(image, detector.size).numpy() for image in candidate.calibration]
+        models = quantize(models, inputs, threads)
+    paths = [folder / f"stage{number}.onnx" for number in range(1, len(models) + 1)]
+    for model, path in zip(models, paths, strict=True):
+        with replacing(path) as partial:
+            onnx.save_model(model, partial)
+    deployed = OnnxChain(paths, threads)
+    if candidate.precision == "int8" and not deployed.audit["layers_by_precision"].get("i8"):
+        raise UserError(
+            "no layer runs in int8 on this CPU",
+            where=f"{candidate.strategy} on onnxruntime",
+            fix="this would be fp32 called int8; leave quant out here",
+        )
+    return deployed
+
+
+def convert(detector: Detector) -> list[onnx.ModelProto]:
+    """One static-shape ONNX model per stage."""
+    state: State = (torch.zeros(1, 3, detector.size, detector.size),)
+    models = []
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        for stage in detector.stages:
+            following, _ = stage(*state)
+            file = io.BytesIO()
+            torch.onnx.export(
+                _Program(stage, detector.decode).eval(),
+                state,
+                file,
+                input_names=[f"state{index}" for index in range(len(state))],
+                output_names=[*(f"next{index}" for index in range(len(following))), "probabilities", "boxes"],
+                opset_version=OPSET,
+                dynamo=False,
+            )
+            models.append(onnx.load_model_from_string(file.getvalue()))
+            state = following
+    return models
+
+
+def open_session(model: bytes, threads: int) -> tuple[ort.InferenceSession, Counter[str]]:
+    """A session, and how many convolutions and matrix products it really runs in each precision."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    # Threads may spin inside a run, but one stage's must not spin on while the next stage's work.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    with TemporaryDirectory() as folder:
+        options.optimized_model_filepath = f"{folder}/run.onnx"
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        plan = onnx.load_model(options.optimized_model_filepath)
+    return session, Counter(KINDS[node.op_type] for node in plan.graph.node if node.op_type in KINDS)
+
+
+def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ort.IOBinding:
+    """A binding by which the session reads and writes these tensors themselves; they must outlive it."""
+    binding = session.io_binding()
+    for value, tensor in zip(session.get_inputs(), inputs, strict=True):
+        binding.bind_ortvalue_input(value.name, ort.OrtValue.ortvalue_from_numpy(tensor.numpy()))
+    for value, tensor in zip(session.get_outputs(), outputs, strict=True):
+        binding.bind_ortvalue_output(value.name, ort.OrtValue.ortvalue_from_numpy(tensor.numpy()))
+    return binding
+
+
+def quantize(models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], threads: int) -> list[onnx.ModelProto]:
+    """int8 versions of a chain. Later stages are calibrated on what the fp32 stages before them give.
+
+    images: float32 [1, 3, size, size] each. The decoding of boxes and the softmax stay in fp32.
+    """
+    states: list[list[np.ndarray]] = [[image] for image in images]
+    narrow = saturates()
+    quantized = []
+    with bar("calibrating int8", len(models)) as advance:
+        for model in models:
+            quantized.append(quantize_stage(model, states, narrow))
+            if len(quantized) < len(models):
+                session, _ = open_session(model.SerializeToString(), threads)
+                names = [output.name for output in session.get_outputs()[:-2]]
+                states = [session.run(names, feed) for feed in _feeds(model, states)]
+            advance()
+    return quantized
+
+
+def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]], narrow: bool) -> onnx.ModelProto:
+    """One stage in int8: activations uint8, weights int8 per channel (7 bits of them when `narrow`)."""
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):
+        feeds = _feeds(model, states)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.feeds, None)
+
+    with TemporaryDirectory() as folder:
+        prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
+        quantization.shape_inference.quant_pre_process(model, prepared, skip_symbolic_shape=True)
+        nodes = onnx.load_model(prepared).graph.node
+        quantization.quantize_static(
+            prepared,
+            result,
+            Reader(),
+            op_types_to_quantize=QUANTIZED,
+            nodes_to_exclude=[node.name for node in nodes if "/decode/" in node.name],
+            per_channel=True,
+            reduce_range=narrow,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options={"CalibMovingAverage": True},
+        )
+        return onnx.load_model(result)
+
+
+def saturates() -> bool:
+    """Whether this CPU cuts sums of uint8 x int8 products at 16 bits (x86 without VNNI does), seen by trying."""
+    product = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]> product (uint8[16, 64] a, int8[64, 16] b) => (int32[16, 16] c)'
+        "{ c = MatMulInteger(a, b) }"
+    )
+    session, _ = open_session(product.SerializeToString(), 1)
+    feed = {"a": np.full((16, 64), 255, np.uint8), "b": np.full((64, 16), 127, np.int8)}
+    return bool((session.run(None, feed)[0] != 64 * 255 * 127).any())
+
+
+def _feeds(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    names = [value.name for value in model.graph.input]
+    return (dict(zip(names, state, strict=True)) for state in states)

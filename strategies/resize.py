@@ -1,0 +1,36 @@
+"""The same detector at smaller inputs: what a user would try first, since time falls with the square of the side. Each
+size is fine-tuned with the full-size weights as start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from models.ssdlite import resized
+from strategies.base import Candidate, Fit, Images, plain_objective
+
+
+@dataclass(frozen=True)
+class Resize:
+    """scales: share of the input's side that is kept, one candidate each; sides are rounded to `multiple` px."""
+
+    epochs: int
+    rate: float
+    scales: tuple[float, ...] = (0.8, 0.6)
+    multiple: int = 32
+
+    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+        made = []
+        for scale in self.scales:
+            size = max(2, round(scale * start.detector.size / self.multiple)) * self.multiple
+            detector = resized(start.detector, size)
+            fit(
+                detector,
+                name=f"resize-{size}",
+                objective=plain_objective,
+                epochs=self.epochs,
+                rate=self.rate,
+                inherited=tuple(detector.modules()),
+            )
+            note = f"at {size} px, fine-tuned {self.epochs} epochs"
+            made.append(replace(start, strategy="resize", variant=f"{size}px", detector=detector, note=note))
+        return made
