@@ -75,6 +75,18 @@ class Foundation(_Typed):
     passed: bool = Field(description="whether it did")
 
 
+class Parity(_Typed):
+    probabilities: float = Field(ge=0, description="largest difference of a class probability from eager fp32 PyTorch")
+    boxes: float = Field(ge=0, description="largest difference of a box corner, in the unit square")
+    images: int = Field(ge=1, description="validation images compared")
+
+
+class Ratio(_Typed):
+    value: Positive = Field(description="ratio of mean latencies over the same rounds")
+    low: Positive = Field(description="lower end of its 95 % bootstrap interval over images")
+    high: Positive = Field(description="upper end")
+
+
 class Environment(_Typed):
     cpu: str = Field(description="processor name")
     cores: int = Field(ge=1, description="cores this process may use")
@@ -112,6 +124,10 @@ class Record(_Typed):
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
     latency_ms: Latency = Field(description="time per image, batch 1")
+    speed_up: Ratio = Field(description="the fp32 baseline's time over this one's, same runtime")
+    noise: Ratio = Field(description="the fp32 baseline's time over its own, timed as another contender")
+    chain_overhead: Ratio | None = Field(description="time of the chain, nobody leaving, over that of one graph")
+    parity: Parity = Field(description="agreement of the artifact with eager fp32 PyTorch")
     exit_share: tuple[Share, ...] = Field(description="share of the test images that each exit answers")
     test_images: int = Field(ge=1, description="number of test images behind the accuracies")
     split_hash: str = Field(description="content hash of the test split")

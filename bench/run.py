@@ -4,6 +4,7 @@ policies, latency, records. Whatever was trained is kept and found again; whatev
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from bench.files import replacing
 from bench.fit import Trainer, weights_hash
 from bench.measure.accuracy import accuracy
 from bench.measure.cost import parameters
-from bench.measure.latency import Timing
+from bench.measure.latency import Timing, ratio
 from bench.measure.results import coco_results, write_json
 from bench.progress import console
 from bench.records import Record
@@ -26,7 +27,19 @@ from bench.routing.table import exit_table
 from bench.runtimes import deploy
 from bench.spec import RunSpec
 from bench.stats import interval
-from bench.study import Point, Study, evaluate, key, study, time_points
+from bench.study import (
+    AGAIN,
+    PARITY_IMAGES,
+    Point,
+    Study,
+    baseline_point,
+    evaluate,
+    key,
+    single_name,
+    study,
+    time_points,
+)
+from models.detector import merged
 from models.errors import UserError
 from models.ssdlite import ssdlite
 from strategies import registry
@@ -55,19 +68,13 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
             candidates += make(name, baselines[-1], spec, data, trainer)
 
     console.print("[bold]measuring[/]")
-    artifacts = folder / "artifacts"
-    studies = [
-        study(
-            deploy(candidate, spec.runtime, threads=spec.threads, folder=artifacts / key(candidate)),
-            spec,
-            data,
-        )
-        for candidate in candidates
-    ]
-    timings = time_points([point for one in studies for point in one.points], spec.measure, spec.seed, data.test)
+    studies = [measure(candidate, spec, data, folder / "artifacts") for candidate in candidates]
+    timings = time_points(studies, spec.measure, spec.seed, data.test)
     environment = records.environment(spec.threads)
     found = [
-        record(one, point, timings, spec, data, foundation, environment) for one in studies for point in one.points
+        record(one, point, timings, baseline_point(studies).name, spec, data, foundation, environment)
+        for one in studies
+        for point in one.points
     ]
     save(found, studies, data, folder)
     return found
@@ -125,10 +132,27 @@ def check_foundation(
     return records.Foundation(map50=map50, floor=spec.foundation, passed=map50 >= spec.foundation)
 
 
+def measure(candidate: Candidate, spec: RunSpec, data: Dataset, artifacts: Path) -> Study:
+    """Deploy a candidate, and a multi-exit one as a single graph beside it, and study it."""
+    deployed = deploy(candidate, spec.runtime, threads=spec.threads, folder=artifacts / key(candidate))
+    single = None
+    if deployed.exits > 1:
+        whole = replace(candidate, detector=merged(candidate.detector))
+        single = deploy(whole, spec.runtime, threads=spec.threads, folder=artifacts / f"{key(candidate)}-single")
+    return study(deployed, single, spec, data)
+
+
+def compare(timings: dict[str, Timing], slow: str, fast: str, spec: RunSpec) -> records.Ratio:
+    """Mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
+    value, low, high = ratio(timings[slow], timings[fast], resamples=spec.measure.resamples, seed=spec.seed)
+    return records.Ratio(value=value, low=low, high=high)
+
+
 def record(
     one: Study,
     point: Point,
     timings: dict[str, Timing],
+    reference: str,
     spec: RunSpec,
     data: Dataset,
     foundation: records.Foundation,
@@ -139,6 +163,7 @@ def record(
     flops = [cost.flops for cost in one.costs]
     replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
     low, high = interval(replicates)
+    whole_chain = one.points[len(flops) - 1].name
     gated = point.choice.policy.criterion is not None
     simulated = point.exits[timing.images]
     audit = {
@@ -194,6 +219,12 @@ def record(
             p99=timing.p99,
             samples=timing.samples.tolist(),
             images=[data.test.examples[int(index)].id for index in timing.images],
+        ),
+        speed_up=compare(timings, reference, point.name, spec),
+        noise=compare(timings, reference, AGAIN, spec),
+        chain_overhead=compare(timings, whole_chain, single_name(one), spec) if one.single else None,
+        parity=records.Parity(
+            probabilities=one.parity.probabilities, boxes=one.parity.boxes, images=min(PARITY_IMAGES, len(data.val))
         ),
         exit_share=(np.bincount(point.exits, minlength=len(flops)) / len(point.exits)).tolist(),
         test_images=len(data.test),

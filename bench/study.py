@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from bench.data.split import Dataset, Split
 from bench.measure.accuracy import Accuracy, Matches, accuracy, bootstrap_map, ground_truth, match
 from bench.measure.cost import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
+from bench.measure.parity import Parity, check_parity, parity
 from bench.progress import bar
+from bench.routing.policy import Policy, static
 from bench.routing.search import Choice, search, static_choices
 from bench.routing.table import ExitTable, exit_table
 from bench.runtimes import Deployed
@@ -43,13 +46,20 @@ class Point:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything but time about one candidate: its operating points on test, and the cost of every exit."""
+    """Everything but time about one candidate: its operating points on test, and the cost of every exit. single: a
+    multi-exit detector as one graph, to be timed against the chain."""
 
     candidate: Candidate
     costs: list[Cost]
     table: ExitTable
     per_exit: list[Accuracy]
     points: list[Point]
+    parity: Parity
+    single: Deployed | None
+
+
+AGAIN = "baseline again"
+PARITY_IMAGES = 16
 
 
 def key(candidate: Candidate) -> str:
@@ -57,9 +67,11 @@ def key(candidate: Candidate) -> str:
     return f"{candidate.strategy}-{candidate.variant}"
 
 
-def study(deployed: Deployed, spec: RunSpec, data: Dataset) -> Study:
+def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Dataset) -> Study:
     """Choose a deployed candidate's policies on val, and measure their accuracy on test."""
     candidate, detector = deployed.candidate, deployed.candidate.detector
+    agreement = parity(deployed, [data.val.image(i) for i in range(min(PARITY_IMAGES, len(data.val)))])
+    check_parity(agreement, deployed)
     costs = flops_per_exit(list(detector.stages), (torch.zeros(1, 3, detector.size, detector.size),))
     choices = static_choices(detector.exits)
     if detector.exits > 1:
@@ -70,7 +82,7 @@ def study(deployed: Deployed, spec: RunSpec, data: Dataset) -> Study:
     matches = evaluate(table, data.test)
     points = [point(deployed, choice, table, matches, spec) for choice in choices]
     per_exit = [accuracy(matches, np.full(len(data.test), exit), full=False) for exit in range(detector.exits)]
-    return Study(candidate, costs, table, per_exit, points)
+    return Study(candidate, costs, table, per_exit, points, agreement, single)
 
 
 def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequence[Matches], spec: RunSpec) -> Point:
@@ -90,11 +102,17 @@ def truncated(strategy: str) -> str:
     return "+".join("truncate" if part in EARLY else part for part in strategy.split("+"))
 
 
-def time_points(points: Sequence[Point], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
-    """Latency of every operating point, all of them taking turns on the same test images."""
+def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
+    """Latency of every operating point, all of them taking turns on the same test images; and under names of their own,
+    the baseline once more (AGAIN) and every multi-exit detector as a single graph (`single_name`)."""
     chosen = np.sort(np.random.default_rng(seed).choice(len(test), size=min(measure.images, len(test)), replace=False))
     images = [np.array(test.image(int(index))) for index in chosen]
+    points = [point for one in studies for point in one.points]
     contenders = {point.name: contender(point) for point in points}
+    contenders[AGAIN] = contender(baseline_point(studies))
+    for one in studies:
+        if one.single is not None:
+            contenders[single_name(one)] = partial(answer, one.single, static(0, 1))
     threads = torch.get_num_threads()
     torch.set_num_threads(points[0].deployed.chain.host_threads)
     try:
@@ -114,5 +132,19 @@ def time_points(points: Sequence[Point], measure: Measure, seed: int, test: Spli
 
 def contender(point: Point) -> Contender:
     """One call of the operating point's conditional path; returns the exit it took."""
-    detect, policy = point.deployed.detect, point.choice.policy
-    return lambda image: detect(image, policy).exit
+    return partial(answer, point.deployed, point.choice.policy)
+
+
+def answer(deployed: Deployed, policy: Policy, image: np.ndarray) -> int:
+    """Detect, and say which exit it took."""
+    return deployed.detect(image, policy).exit
+
+
+def single_name(one: Study) -> str:
+    """What a multi-exit detector as one graph is called among the contenders."""
+    return f"{key(one.candidate)} as one graph"
+
+
+def baseline_point(studies: Sequence[Study]) -> Point:
+    """The operating point that the others are compared with: the fp32 baseline that they were built on."""
+    return next(p for one in reversed(studies) for p in one.points if one.candidate.strategy == "baseline")

@@ -99,6 +99,28 @@ class Detector(nn.Module):
         return copy.deepcopy(self)
 
 
+class _Merged(nn.Module):
+    """All stages as one. The earlier exits' answers are handed out as state, so that no compiler drops their heads."""
+
+    def __init__(self, stages: nn.ModuleList):
+        super().__init__()
+        self.stages = stages
+
+    def forward(self, images: Tensor) -> tuple[State, Raw]:
+        state: State = (images,)
+        said: list[Tensor] = []
+        for stage in self.stages:
+            state, raw = stage(*state)
+            said += raw
+        return tuple(said[:-2]), raw
+
+
+def merged(detector: Detector) -> Detector:
+    """The same computation as one stage with one exit: the single graph that a chain of stages is compared with."""
+    parts = (detector.decode, detector.select, detector.loss, detector.classes, detector.size)
+    return Detector([_Merged(detector.stages)], *parts)
+
+
 def to_input(image: np.ndarray, size: int) -> Tensor:
     """uint8 [H, W, 3] RGB -> float32 [1, 3, size, size] in [-1, 1], resized as torchvision's SSDLite does."""
     pixels = torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).float()

@@ -108,3 +108,10 @@ def add_exits(detector: Detector, after: tuple[int, ...], widths: tuple[int, ...
         start, context = cut + 1, silent_mix(channels)
     stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context))
     return Detector(stages, source.decode, source.select, source.loss, source.classes, source.size)
+
+
+def truncated(detector: Detector, after: int, width: int) -> Detector:
+    """A one-exit SSDLite that ends after a trunk block: the trunk's weights, and a new exit head. See `add_exits`."""
+    whole = add_exits(detector, (after,), (width,))
+    stage = SSDLiteStage(whole.stages[0].blocks, whole.stages[0].head)
+    return Detector([stage], whole.decode, whole.select, whole.loss, whole.classes, whole.size)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from models.detector import Detector, Raw, Targets
@@ -69,15 +68,15 @@ class Strategy(Protocol):
     def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]: ...
 
 
+def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[str, Tensor]:
+    """The detector's own losses, exit by exit, under names of their own ("exit1/class", "exit1/box", ...)."""
+    return {
+        f"exit{number}/{name}": value
+        for number, losses in enumerate(detector.loss(raws, targets), start=1)
+        for name, value in losses.items()
+    }
+
+
 def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """The detector's own loss, summed over its exits."""
-    losses: dict[str, Tensor] = {}
-    for number, exit_losses in enumerate(detector.loss(detector(images), targets), start=1):
-        losses |= {f"exit{number}/{name}": value for name, value in exit_losses.items()}
-    return losses
-
-
-def raw_answers(detector: Detector, images: Tensor) -> list[Raw]:
-    """Every exit's raw answer, as a teacher gives it: eval mode, no gradient."""
-    with torch.no_grad():
-        return detector.eval()(images)
+    """The detector's own losses and nothing else."""
+    return plain_losses(detector, detector(images), targets)

@@ -12,7 +12,7 @@ from models.detector import Detector, Targets
 from models.exit_head import add_exits
 from models.losses import distillation
 from models.temperature import fit_temperatures
-from strategies.base import Candidate, Fit, Images
+from strategies.base import Candidate, Fit, Images, plain_losses
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ class EarlyExit:
 
     def objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         raws = detector(images)
-        losses: dict[str, Tensor] = {}
-        for number, (weight, exit_losses) in enumerate(
-            zip(self.loss_weights, detector.loss(raws, targets), strict=True), start=1
-        ):
-            losses |= {f"exit{number}/{name}": weight * value for name, value in exit_losses.items()}
+        weights = {f"exit{number}": weight for number, weight in enumerate(self.loss_weights, start=1)}
+        losses = {
+            name: weights[name.split("/")[0]] * value for name, value in plain_losses(detector, raws, targets).items()
+        }
         for number, (student, teacher) in enumerate(pairwise(raws), start=1):
             losses[f"exit{number}/distil"] = (
                 self.distil * self.loss_weights[number - 1] * distillation(student, teacher)

@@ -10,9 +10,9 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from models.detector import Detector, Targets
-from models.losses import distillation
-from strategies.base import Candidate, Fit, Images, raw_answers
+from models.detector import Detector
+from strategies.base import Candidate, Fit, Images
+from strategies.distil import finetune
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,20 @@ class Prune:
         made = []
         for ratio in self.ratios:
             detector = prune_channels(start.detector, ratio, self.multiple)
-            self.finetune(detector, teacher=start.detector, fit=fit, name=f"prune-{ratio:g}")
+            finetune(
+                detector,
+                teacher=start.detector,
+                fit=fit,
+                name=f"prune-{ratio:g}",
+                epochs=self.epochs,
+                rate=self.rate,
+                distil=self.distil,
+            )
             note = f"{ratio:.0%} of the channels removed, fine-tuned {self.epochs} epochs with distillation"
             made.append(
                 Candidate("prune", f"{ratio:.0%}".replace("%", "pct"), detector, criteria=start.criteria, note=note)
             )
         return made
-
-    def finetune(self, detector: Detector, *, teacher: Detector, fit: Fit, name: str) -> None:
-        def objective(student: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-            losses: dict[str, Tensor] = {}
-            raws = student(images)
-            for number, exit_losses in enumerate(student.loss(raws, targets), start=1):
-                losses |= {f"exit{number}/{key}": value for key, value in exit_losses.items()}
-            pairs = zip(raws, raw_answers(teacher, images), strict=True)
-            losses["distil"] = self.distil * sum(distillation(mine, theirs) for mine, theirs in pairs)
-            return losses
-
-        fit(detector, name=name, objective=objective, epochs=self.epochs, rate=self.rate)
 
 
 class _Chain(nn.Module):

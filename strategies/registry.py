@@ -18,6 +18,7 @@ from strategies.longer import Longer
 from strategies.prune import Prune
 from strategies.quant import Quant
 from strategies.resize import Resize
+from strategies.truncate import Truncate
 
 OURS: dict[str, type] = {
     "baseline": Baseline,
@@ -26,6 +27,7 @@ OURS: dict[str, type] = {
     "prune": Prune,
     "quant": Quant,
     "resize": Resize,
+    "truncate": Truncate,
 }
 GROUP = "exitbench.strategies"
 

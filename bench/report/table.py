@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.records import Record, baseline_of, same_split
+from bench.records import Ratio, Record, baseline_of, same_split
 from bench.verdict import on_frontier, verdict
 
 STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bold yellow", None: "bold"}
@@ -67,6 +67,10 @@ def caption(records: Sequence[Record]) -> list[str]:
         f"{unit}: mean per image, {first.flops_unit}",
         "[95 %]: bootstrap over the test images; *: on the frontier of mAP and ms",
     ]
+    lines.append(f"noise of this machine: the baseline's time against its own is {_ratio(first.noise)}")
+    for name, record in _detectors(records).items():
+        if record.chain_overhead:
+            lines.append(f"{name} as a chain, nobody leaving, against one graph: {_ratio(record.chain_overhead)}")
     return lines + ["FORCED: the baseline missed its foundation gate"] * any(r.forced for r in records)
 
 
@@ -128,6 +132,10 @@ def _detectors(records: Sequence[Record]) -> dict[str, Record]:
         if len(record.per_exit) > 1:
             found.setdefault((record.weights_hash, record.precision, record.runtime), record)
     return {" ".join(filter(None, [r.strategy, r.variant, *key[1:]])): r for key, r in found.items()}
+
+
+def _ratio(ratio: Ratio) -> str:
+    return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
 
 
 def _each(values: Iterable[str]) -> str:

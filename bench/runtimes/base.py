@@ -4,7 +4,7 @@ path, and the same code for all runtimes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -67,31 +67,31 @@ class Deployed:
     def exits(self) -> int:
         return self.candidate.detector.exits
 
+    def walk(self, image: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+        """Stage by stage, each exit's (probabilities [A, 1 + C], boxes [A, 4]), valid until the next one. Stop
+        iterating, and the later stages never run. image: uint8 [H, W, 3] RGB."""
+        self.chain.start(to_input(image, self.candidate.detector.size))
+        for stage in range(self.exits):
+            self.calls[stage] += 1
+            yield self.chain.step(stage)
+
     @torch.inference_mode()
     def detect(self, image: np.ndarray, policy: Policy) -> Answer:
         """uint8 [H, W, 3] RGB -> the answer of the first exit that `policy` lets answer; later stages do not run."""
-        self.chain.start(to_input(image, self.candidate.detector.size))
-        for stage in range(self.exits):
-            probabilities, boxes = self._step(stage)
-            if stage == self.exits - 1 or policy.answers(stage, probabilities):
-                break
-        return Answer(self._select(probabilities, boxes, image), stage)
+        for exit, (probabilities, boxes) in enumerate(self.walk(image)):
+            if exit == self.exits - 1 or policy.answers(exit, probabilities):
+                return Answer(self._select(probabilities, boxes, image), exit)
+        raise AssertionError("the last exit always answers")
 
     @torch.inference_mode()
     def every_exit(
         self, image: np.ndarray, watch: Callable[[Tensor], dict[str, float]]
     ) -> list[tuple[Detections, dict]]:
         """The detections of every exit on one image, and what `watch` says of each exit's probabilities."""
-        self.chain.start(to_input(image, self.candidate.detector.size))
-        answers = []
-        for stage in range(self.exits):
-            probabilities, boxes = self._step(stage)
-            answers.append((self._select(probabilities, boxes, image), watch(probabilities)))
-        return answers
-
-    def _step(self, stage: int) -> tuple[Tensor, Tensor]:
-        self.calls[stage] += 1
-        return self.chain.step(stage)
+        return [
+            (self._select(probabilities, boxes, image), watch(probabilities))
+            for probabilities, boxes in self.walk(image)
+        ]
 
     def _select(self, probabilities: Tensor, boxes: Tensor, image: np.ndarray) -> Detections:
         height, width = image.shape[:2]

@@ -179,8 +179,9 @@ def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]
             return next(self.feeds, None)
 
     with TemporaryDirectory() as folder:
-        prepared, result = Path(folder, "prepared.onnx"), Path(folder, "int8.onnx")
-        quantization.shape_inference.quant_pre_process(model, prepared, skip_symbolic_shape=True)
+        given, prepared, result = (Path(folder, f"{name}.onnx") for name in ("given", "prepared", "int8"))
+        onnx.save_model(model, given)
+        quantization.shape_inference.quant_pre_process(given, prepared, skip_symbolic_shape=True)
         nodes = onnx.load_model(prepared).graph.node
         quantization.quantize_static(
             prepared,

@@ -12,6 +12,7 @@ from strategies.early_exit import EarlyExit
 from strategies.prune import Prune
 from strategies.quant import Quant
 from strategies.resize import Resize
+from strategies.truncate import Truncate
 
 
 def apply(strategy, start=None, train=None):
@@ -60,6 +61,19 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
         assert torch.equal(one.detector.loss.anchors, start.detector.loss.anchors)
     assert len(calls) == 2
     assert all("distil" in call["losses"] for call in calls)
+
+
+def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
+    start = candidate()
+    made, calls = apply(Truncate(epochs=1, rate=1e-3, widths=(16, 24)), start)
+    assert [one.variant for one in made] == ["b8", "b12"]
+    for one, blocks in zip(made, (9, 13), strict=True):
+        assert one.detector.exits == 1
+        assert len(one.detector.stages[0].blocks) == blocks
+        assert (
+            one.detector(torch.randn(1, 3, 96, 96))[0][0].shape == start.detector(torch.randn(1, 3, 96, 96))[0][0].shape
+        )
+    assert all("distil" in call["losses"] and call["inherited"] for call in calls)
 
 
 def test_resizing_keeps_the_weights_and_sees_less():

@@ -1,0 +1,51 @@
+"""How far a deployed detector's answers are from eager fp32 PyTorch's: a conversion that changes the answers would make
+every later number a number about something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.runtimes import Deployed
+from models.detector import to_input
+from models.errors import UserError
+
+TOLERANCE = 1e-3  # of probabilities and of box coordinates in the unit square, for fp32
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest absolute difference over all exits and anchors of some images. probabilities: of the classes, in [0, 1].
+    boxes: of corners in the unit square, where either side sees an object with a probability above 0.05."""
+
+    probabilities: float
+    boxes: float
+
+
+@torch.inference_mode()
+def parity(deployed: Deployed, images: Sequence[np.ndarray]) -> Parity:
+    """Compare every exit with the candidate's detector in eager fp32 on `images`, uint8 [H, W, 3] each."""
+    detector = deployed.candidate.detector.eval()
+    worst = [0.0, 0.0]
+    for image in images:
+        expected = [detector.decode(*raw) for raw in detector.walk(to_input(image, detector.size))]
+        for (probabilities, boxes), (goal, goal_boxes) in zip(deployed.walk(image), expected, strict=True):
+            seen = torch.maximum(1 - probabilities[:, 0], 1 - goal[0, :, 0]) > 0.05
+            worst[0] = max(worst[0], float((probabilities - goal[0]).abs().max()))
+            if seen.any():
+                worst[1] = max(worst[1], float((boxes - goal_boxes[0])[seen].abs().max()))
+    return Parity(*worst)
+
+
+def check_parity(found: Parity, deployed: Deployed) -> None:
+    """UserError when an fp32 artifact answers otherwise than PyTorch. int8 may: what it costs shows in its mAP."""
+    worst = max(found.probabilities, found.boxes)
+    if deployed.candidate.precision == "fp32" and worst > TOLERANCE:
+        raise UserError(
+            f"answers differ from eager PyTorch's by {worst:.2g}, more than {TOLERANCE:g}",
+            where=f"{deployed.candidate.strategy} on {deployed.runtime}",
+            fix="the conversion is broken: try another runtime, and report it",
+        )

@@ -1,0 +1,42 @@
+"""A plain shallower network: the trunk up to one block and the light exit head that reads it, trained for itself with
+the whole detector as teacher. What early exits have to beat, without sharing anything with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.exit_head import truncated
+from strategies.base import Candidate, Fit, Images
+from strategies.distil import finetune
+
+
+@dataclass(frozen=True)
+class Truncate:
+    """after: trunk blocks to end at, one candidate each. widths: intermediate channels of the head, one per block.
+    distil: weight of the distillation. inherited_rate: the trunk's learning rate relative to the new head's."""
+
+    epochs: int
+    rate: float
+    after: tuple[int, ...] = (8, 12)
+    widths: tuple[int, ...] = (128, 256)
+    distil: float = 0.5
+    inherited_rate: float = 0.3
+
+    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+        made = []
+        for block, width in zip(self.after, self.widths, strict=True):
+            detector = truncated(start.detector, block, width)
+            finetune(
+                detector,
+                teacher=start.detector,
+                fit=fit,
+                name=f"truncate-{block}",
+                epochs=self.epochs,
+                rate=self.rate,
+                distil=self.distil,
+                inherited=tuple(detector.stages[0].blocks.modules()),
+                inherited_rate=self.inherited_rate,
+            )
+            note = f"ends after block {block}, trained {self.epochs} epochs with distillation"
+            made.append(Candidate("truncate", f"b{block}", detector, note=note))
+        return made
