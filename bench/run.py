@@ -14,7 +14,7 @@ from bench import records
 from bench.batches import Batches
 from bench.data.manifest import check_manifest, manifest
 from bench.data.spec import load
-from bench.data.split import Dataset
+from bench.data.split import Dataset, Split
 from bench.files import replacing
 from bench.fit import Trainer, weights_hash
 from bench.measure.accuracy import accuracy
@@ -24,7 +24,7 @@ from bench.measure.results import coco_results, write_json
 from bench.progress import console
 from bench.records import Record
 from bench.routing.table import exit_table
-from bench.runtimes import deploy
+from bench.runtimes import Deployed, deploy
 from bench.spec import RunSpec
 from bench.stats import interval
 from bench.study import (
@@ -59,7 +59,8 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
 
     console.print("[bold]baseline[/]")
     baselines = make("baseline", start(spec, data), spec, data, trainer)
-    foundation = check_foundation(baselines[-1], spec, data, folder, force)
+    base = place(baselines[-1], spec, folder)
+    foundation = check_foundation(base, spec.foundation, data.val, force)
 
     candidates = list(baselines)
     for name in dict.fromkeys((*spec.controls, *spec.strategies)):
@@ -68,7 +69,8 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
             candidates += make(name, baselines[-1], spec, data, trainer)
 
     console.print("[bold]measuring[/]")
-    studies = [measure(candidate, spec, data, folder / "artifacts") for candidate in candidates]
+    deployments = [base if one is base.candidate else place(one, spec, folder) for one in candidates]
+    studies = [study(one, single_graph(one, spec, folder), spec, data) for one in deployments]
     timings = time_points(studies, spec.measure, spec.seed, data.test)
     environment = records.environment(spec.threads)
     found = [
@@ -109,37 +111,38 @@ def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Tra
     return strategy.apply(from_, fit=trainer, train=data.train, val=data.val, seed=spec.seed)
 
 
-def check_foundation(
-    baseline: Candidate, spec: RunSpec, data: Dataset, folder: Path, force: bool
-) -> records.Foundation:
+def place(candidate: Candidate, spec: RunSpec, folder: Path) -> Deployed:
+    """The candidate on the run's runtime; what would be shipped lies under artifacts/."""
+    return deploy(candidate, spec.runtime, threads=spec.threads, folder=folder / "artifacts" / key(candidate))
+
+
+def single_graph(deployed: Deployed, spec: RunSpec, folder: Path) -> Deployed | None:
+    """A multi-exit detector as one graph, to see what its being a chain costs; None for one with a single exit."""
+    if deployed.exits == 1:
+        return None
+    whole = replace(deployed.candidate, detector=merged(deployed.candidate.detector))
+    where = folder / "artifacts" / f"{key(whole)}-single"
+    return deploy(whole, spec.runtime, threads=spec.threads, folder=where)
+
+
+def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) -> records.Foundation:
     """Measure the baseline on val; UserError when it cannot detect well enough to build on, unless forced."""
-    deployed = deploy(baseline, spec.runtime, threads=spec.threads, folder=folder / "artifacts" / key(baseline))
-    reached = evaluate(exit_table(deployed, data.val), data.val)
-    map50 = accuracy(reached, np.zeros(len(data.val), int), full=False).map50
+    reached = evaluate(exit_table(baseline, val), val)
+    map50 = accuracy(reached, np.zeros(len(val), int), full=False).map50
     if map50 is None:
         raise UserError(
             "no val image has an object to find",
             where="foundation gate",
             fix="choose other classes or images",
         )
-    if map50 < spec.foundation and not force:
+    if map50 < floor and not force:
         raise UserError(
-            f"the baseline reaches AP50 {map50:.3f} on val, under its foundation gate of {spec.foundation:.2f}",
+            f"the baseline reaches AP50 {map50:.3f} on val, under its foundation gate of {floor:.2f}",
             where="foundation gate",
             fix="train it longer, or add --force to go on and have every record stamped",
         )
-    console.print(f"  foundation: AP50 {map50:.3f} on val, gate {spec.foundation:.2f}", markup=False)
-    return records.Foundation(map50=map50, floor=spec.foundation, passed=map50 >= spec.foundation)
-
-
-def measure(candidate: Candidate, spec: RunSpec, data: Dataset, artifacts: Path) -> Study:
-    """Deploy a candidate, and a multi-exit one as a single graph beside it, and study it."""
-    deployed = deploy(candidate, spec.runtime, threads=spec.threads, folder=artifacts / key(candidate))
-    single = None
-    if deployed.exits > 1:
-        whole = replace(candidate, detector=merged(candidate.detector))
-        single = deploy(whole, spec.runtime, threads=spec.threads, folder=artifacts / f"{key(candidate)}-single")
-    return study(deployed, single, spec, data)
+    console.print(f"  foundation: AP50 {map50:.3f} on val, gate {floor:.2f}", markup=False)
+    return records.Foundation(map50=map50, floor=floor, passed=map50 >= floor)
 
 
 def compare(timings: dict[str, Timing], slow: str, fast: str, spec: RunSpec) -> records.Ratio:

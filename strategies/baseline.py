@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.errors import UserError
 from strategies.base import Candidate, Fit, Images, plain_objective
 
 
@@ -27,6 +28,9 @@ class Baseline:
             else []
         )
         if self.epochs == 0:
+            if not loaded:
+                fix = "set strategy.baseline.epochs, or give weights"
+                raise UserError("a baseline without weights has to be trained", where="strategy baseline", fix=fix)
             return loaded
         detector = start.detector.clone()
         inherited = tuple(detector.modules()) if self.pretrained else ()
