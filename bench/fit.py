@@ -96,6 +96,8 @@ class Trainer:
         part: Path,
     ) -> None:
         detector.to(self.device, memory_format=torch.channels_last)
+        for module in inherited:
+            module.requires_grad_(inherited_rate > 0)
         optimizer = torch.optim.AdamW(
             parameter_groups(detector, inherited, rate, inherited_rate), betas=(0.9, 0.99), fused=True
         )
@@ -127,7 +129,7 @@ class Trainer:
                 state = {"model": detector.state_dict(), "optimizer": optimizer.state_dict()}
                 with replacing(part) as partial:
                     torch.save(state | {"schedule": schedule.state_dict(), "epoch": epoch + 1}, partial)
-        detector.to("cpu", memory_format=torch.contiguous_format)
+        detector.to("cpu", memory_format=torch.contiguous_format).requires_grad_(True)
 
     def _seed(self, name: str, epoch: int) -> int:
         return zlib.crc32(f"{self.seed}/{name}/{epoch}".encode())
@@ -150,10 +152,10 @@ def parameter_groups(
     inherited_rate: float,
     decay: float = 0.02,
 ) -> list[dict[str, Any]]:
-    """AdamW groups: inherited or new, and weight decay only on weights with more than one dimension."""
+    """AdamW groups of what is trained: inherited or new; weight decay only on weights of more than one dimension."""
     old = {id(parameter) for module in inherited for parameter in module.parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in detector.parameters():
+    for parameter in filter(lambda p: p.requires_grad, detector.parameters()):
         groups.setdefault((id(parameter) in old, parameter.ndim > 1), []).append(parameter)
     return [
         {

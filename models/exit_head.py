@@ -88,10 +88,13 @@ def silent_mix(channels: int) -> nn.Conv2d:
     return mix
 
 
-def add_exits(detector: Detector, after: tuple[int, ...], widths: tuple[int, ...]) -> Detector:
+def add_exits(
+    detector: Detector, after: tuple[int, ...], widths: tuple[int, ...], context_to_last: bool = True
+) -> Detector:
     """A copy of a one-exit SSDLite with exits after the given trunk blocks; its last exit still answers as before.
 
     after: increasing trunk block indices within 7..12. widths: channels of each exit head. ValueError otherwise.
+    context_to_last: whether the last exit too is told what the one before it said; without, it can never change.
     """
     if list(after) != sorted(set(after)) or any(cut not in CUTTABLE for cut in after):
         raise ValueError(f"exits must follow increasing trunk blocks within 7..12, not {after}")
@@ -106,7 +109,7 @@ def add_exits(detector: Detector, after: tuple[int, ...], widths: tuple[int, ...
         head = ExitHead(channels, width, outputs)
         stages.append(SSDLiteStage(piece, head, context, last=False))
         start, context = cut + 1, silent_mix(channels)
-    stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context))
+    stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context if context_to_last else None))
     return Detector(stages, source.decode, source.select, source.loss, source.classes, source.size)
 
 

@@ -42,7 +42,7 @@ class Fit(Protocol):
         inherited_rate: float = 1.0,
     ) -> Detector:
         """objective: named losses to sum. rate: peak AdamW learning rate. inherited: modules that came trained: their
-        batch norm keeps its statistics and they learn at `inherited_rate` times the rate."""
+        batch norm keeps its statistics and they learn at `inherited_rate` times the rate; at 0 they are frozen."""
 
 
 @dataclass(frozen=True)

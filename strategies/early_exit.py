@@ -19,7 +19,8 @@ from strategies.base import Candidate, Fit, Images, plain_losses
 class EarlyExit:
     """after: trunk blocks followed by an exit. widths: intermediate channels of each exit head. loss_weights: one per
     exit, the full model last. distil: weight of the distillation from each exit's next deeper one.
-    inherited_rate: the learning rate of what the baseline brought, relative to the new heads'."""
+    inherited_rate: the learning rate of what the baseline brought, relative to the new heads'; at 0 the baseline is
+    frozen, and the last exit stays what it was."""
 
     epochs: int
     rate: float
@@ -31,7 +32,7 @@ class EarlyExit:
     criteria: tuple[str, ...] = ("mean_foreground", "mean_background", "max_score")
 
     def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
-        detector = add_exits(start.detector, self.after, self.widths)
+        detector = add_exits(start.detector, self.after, self.widths, context_to_last=self.inherited_rate > 0)
         inherited = tuple(module for stage in detector.stages for module in stage.blocks.modules()) + tuple(
             detector.stages[-1].head.modules()
         )

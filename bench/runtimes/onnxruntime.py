@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
+from onnxruntime import quantization
 from torch import Tensor, nn
 
 from bench.files import replacing
@@ -26,9 +27,9 @@ from strategies.base import Candidate
 PRECISIONS = {"fp32", "int8"}
 OPSET = 20
 
-# Quantized in int8; softmax, decoding and activations without an int8 kernel stay in fp32.
-QUANTIZED = ["Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Mul", "GlobalAveragePool"]
-KINDS = {
+# Sums and poolings between these run in int8 as well; hard swish has no int8 kernel, only the product in it.
+QUANTIZED = ["Conv", "Gemm", "MatMul", "Relu", "Clip", "Mul"]
+PRECISION_OF = {
     **dict.fromkeys(("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"), "f32"),
     **dict.fromkeys(("QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulInteger"), "i8"),
     **dict.fromkeys(("MatMulIntegerToFloat", "DynamicQuantizeMatMul"), "i8"),
@@ -112,7 +113,7 @@ def convert(detector: Detector) -> list[onnx.ModelProto]:
                 _Program(stage, detector.decode).eval(),
                 state,
                 file,
-                input_names=[f"state{index}" for index in range(len(state))],
+                input_names=list(_named(state)),
                 output_names=[*(f"next{index}" for index in range(len(following))), "probabilities", "boxes"],
                 opset_version=OPSET,
                 dynamo=False,
@@ -136,14 +137,14 @@ def open_session(model: bytes, threads: int) -> tuple[ort.InferenceSession, Coun
         options.optimized_model_filepath = f"{folder}/run.onnx"
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         plan = onnx.load_model(options.optimized_model_filepath)
-    return session, Counter(KINDS[node.op_type] for node in plan.graph.node if node.op_type in KINDS)
+    return session, Counter(PRECISION_OF[node.op_type] for node in plan.graph.node if node.op_type in PRECISION_OF)
 
 
 def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ort.IOBinding:
     """A binding by which the session reads and writes these tensors themselves; they must outlive it."""
-    binding = session.io_binding()
-    for value, tensor in zip(session.get_inputs(), inputs, strict=True):
-        binding.bind_ortvalue_input(value.name, ort.OrtValue.ortvalue_from_numpy(tensor.numpy()))
+    binding, named = session.io_binding(), _named(inputs)
+    for value in session.get_inputs():
+        binding.bind_ortvalue_input(value.name, ort.OrtValue.ortvalue_from_numpy(named[value.name].numpy()))
     for value, tensor in zip(session.get_outputs(), outputs, strict=True):
         binding.bind_ortvalue_output(value.name, ort.OrtValue.ortvalue_from_numpy(tensor.numpy()))
     return binding
@@ -170,7 +171,6 @@ def quantize(models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], th
 
 def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]], narrow: bool) -> onnx.ModelProto:
     """One stage in int8: activations uint8, weights int8 per channel (7 bits of them when `narrow`)."""
-    from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):
         feeds = _feeds(model, states)
@@ -209,6 +209,12 @@ def saturates() -> bool:
     return bool((session.run(None, feed)[0] != 64 * 255 * 127).any())
 
 
+def _named(state: Sequence[Any]) -> dict[str, Any]:
+    return {f"state{index}": part for index, part in enumerate(state)}
+
+
 def _feeds(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    names = [value.name for value in model.graph.input]
-    return (dict(zip(names, state, strict=True)) for state in states)
+    """What the model reads of each state; the exporter drops the parts that a stage does not use."""
+    read = {value.name for value in model.graph.input}
+    for state in states:
+        yield {name: part for name, part in _named(state).items() if name in read}

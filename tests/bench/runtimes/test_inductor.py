@@ -1,0 +1,150 @@
+"""Compiled stages answer as eager PyTorch does, stay compiled once, and int8 is really int8."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._dynamo.utils import counters
+from torch._inductor import config
+from torch._inductor.exc import CppCompileError
+
+pytest.importorskip("torchao")
+if not any(shutil.which(name) for name in config.cpp.cxx if name):
+    pytest.skip("no C++ compiler", allow_module_level=True)
+
+from bench.routing.policy import static
+from bench.runtimes import Deployed, eager, inductor
+from models.detector import to_input
+from models.errors import UserError
+from models.exit_head import add_exits
+from models.ssdlite import ssdlite
+from strategies.base import Candidate
+
+# The first two have the input's size already and so reach the chain without having been resized.
+SHAPES = [(96, 96, 3), (96, 96, 3), (90, 120, 3), (120, 90, 3)]
+PICTURES = [np.random.default_rng(i).integers(0, 256, shape, dtype=np.uint8) for i, shape in enumerate(SHAPES)]
+
+
+def candidate(seed: int, precision: str = "fp32", after: tuple[int, ...] = (8,)) -> Candidate:
+    torch.manual_seed(seed)
+    detector = add_exits(ssdlite(("a", "b"), 96), after, (16,) * len(after))
+    for module in detector.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return Candidate("some", "thing", detector.eval(), precision, calibration=tuple(PICTURES))
+
+
+def deploy(some: Candidate, folder) -> Deployed:
+    return Deployed(some, "inductor", inductor.chain(some, threads=1, folder=folder))
+
+
+def answers(chain, picture) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    with torch.inference_mode():
+        chain.start(to_input(picture, 96))
+        return [tuple(part.clone() for part in chain.step(stage)) for stage in range(2)]
+
+
+@pytest.fixture(scope="module")
+def fp32(tmp_path_factory) -> Deployed:
+    return deploy(candidate(0), tmp_path_factory.mktemp("fp32"))
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory) -> Deployed:
+    return deploy(candidate(0, "int8"), tmp_path_factory.mktemp("int8"))
+
+
+@pytest.mark.slow
+def test_every_exit_agrees_with_eager(fp32, tmp_path):
+    reference = eager.chain(fp32.candidate, threads=1, folder=tmp_path)
+    for picture in PICTURES:
+        for ours, theirs in zip(answers(fp32.chain, picture), answers(reference, picture), strict=True):
+            assert torch.allclose(ours[0], theirs[0], atol=1e-3)
+            assert torch.allclose(ours[1], theirs[1], atol=1e-3)
+    assert fp32.chain.bytes == pytest.approx(reference.bytes, rel=0.01)
+
+
+@pytest.mark.slow
+def test_two_candidates_of_one_shape_keep_their_own_weights(fp32, tmp_path):
+    other = candidate(1)
+    reference = eager.chain(other, threads=1, folder=tmp_path)
+    chain = inductor.chain(other, threads=1, folder=tmp_path)
+    expected = answers(reference, PICTURES[0])
+    assert torch.allclose(answers(chain, PICTURES[0])[1][0], expected[1][0], atol=1e-3)
+    assert not torch.allclose(answers(fp32.chain, PICTURES[0])[1][0], expected[1][0], atol=1e-2)
+
+
+@pytest.mark.slow
+def test_stages_after_the_exit_taken_do_not_run(fp32, monkeypatch):
+    def planted(*state):
+        raise AssertionError("the second stage ran")
+
+    monkeypatch.setattr(fp32.chain, "_programs", [fp32.chain._programs[0], planted])
+    assert fp32.detect(PICTURES[0], static(0, 2)).exit == 0
+    with pytest.raises(AssertionError, match="second stage ran"):
+        fp32.detect(PICTURES[0], static(1, 2))
+
+
+@pytest.mark.slow
+def test_nothing_compiles_anew_when_the_surroundings_change(fp32):
+    compiled, threads = counters["stats"]["unique_graphs"], torch.get_num_threads()
+    try:
+        for count in (threads + 1, threads):
+            torch.set_num_threads(count)
+            for picture in PICTURES:
+                fp32.detect(picture, static(1, 2))
+        with torch.no_grad():
+            fp32.chain.start(to_input(PICTURES[2], 96))
+            fp32.chain.step(0)
+    finally:
+        torch.set_num_threads(threads)
+    assert counters["stats"]["unique_graphs"] == compiled > 0
+
+
+@pytest.mark.slow
+def test_every_convolution_of_an_int8_candidate_runs_in_int8(fp32, int8):
+    layers = [module for module in int8.candidate.detector.modules() if isinstance(module, torch.nn.Conv2d)]
+    assert fp32.chain.audit == {"layers_by_precision": {"f32": len(layers)}}
+    assert int8.chain.audit == {"layers_by_precision": {"i8": len(layers)}}
+    assert int8.chain.bytes < 0.4 * fp32.chain.bytes
+
+
+@pytest.mark.slow
+def test_int8_answers_stay_near_and_probabilities_are_not_rounded(fp32, int8):
+    for picture in PICTURES:
+        for rounded, exact in zip(answers(int8.chain, picture), answers(fp32.chain, picture), strict=True):
+            assert torch.allclose(rounded[0].sum(-1), torch.ones(len(rounded[0])), atol=1e-5)
+            assert 0 < (rounded[0] - exact[0]).abs().mean() < 0.05
+            assert (rounded[1] - exact[1]).abs().mean() < 0.05
+
+
+@pytest.mark.slow
+def test_int8_that_runs_in_fp32_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(inductor, "quantize", lambda graphs, images: graphs)
+    with pytest.raises(UserError, match="no layer runs in int8"):
+        inductor.chain(candidate(0, "int8", after=()), threads=1, folder=tmp_path)
+
+
+def test_a_missing_compiler_is_one_clear_line(tmp_path):
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}), pytest.raises(UserError, match="needs a C\\+\\+ compiler"):
+        inductor.chain(candidate(0), threads=1, folder=tmp_path)
+
+
+def test_a_failing_compiler_is_one_clear_line_and_other_failures_are_bugs():
+    failed = CppCompileError(["g++"], "In file included\nfatal error: Python.h: No such file or directory\n")
+    explained = inductor._explained(BackendCompilerFailed(inductor.chain, failed, None))
+    assert isinstance(explained, UserError)
+    assert "Python.h: No such file" in str(explained)
+    bug = BackendCompilerFailed(inductor.chain, ValueError("no"), None)
+    assert inductor._explained(bug) is bug
+
+
+def test_quantization_leaves_the_decoding_alone():
+    detector = candidate(0, after=()).detector
+    (graph,) = inductor.quantize(inductor.capture(detector), [to_input(picture, 96) for picture in PICTURES])
+    inside = [node for node in graph.graph.nodes if "decode" in str(node.meta.get("nn_module_stack", ""))]
+    targets = [str(node.target) for node in inside]
+    assert any("softmax" in target for target in targets)
+    assert not any("quantize" in target for target in targets)

@@ -1,0 +1,165 @@
+"""ONNX Runtime answers as eager PyTorch does, runs no stage after the exit taken, and int8 is really int8."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import bench.runtimes.onnxruntime as module
+from bench.routing.policy import Policy, static
+from bench.routing.table import exit_table
+from bench.runtimes import Deployed
+from models.detector import Detector, to_input
+from models.errors import UserError
+from models.exit_head import add_exits
+from models.ssdlite import ssdlite
+from strategies.base import Candidate
+
+PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
+
+
+def toy() -> Detector:
+    torch.manual_seed(0)
+    detector = add_exits(ssdlite(("a", "b"), 96), (8, 12), (16, 24))
+    for layer in detector.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
+    return detector.eval()
+
+
+class AsIs(torch.nn.Module):
+    def forward(self, logits, deltas):
+        return logits.softmax(-1), deltas
+
+
+def on_onnxruntime(candidate: Candidate, folder: Path) -> Deployed:
+    return Deployed(candidate, "onnxruntime", module.chain(candidate, threads=1, folder=folder))
+
+
+def int8(detector: Detector) -> Candidate:
+    return Candidate("quant", "int8", detector, precision="int8", calibration=tuple(PICTURES))
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory) -> Deployed:
+    candidate = Candidate("early_exit", "b8-12", toy(), criteria=("max_score",))
+    return on_onnxruntime(candidate, tmp_path_factory.mktemp("onnxruntime") / "x")
+
+
+@pytest.mark.parametrize("exit", range(3))
+def test_every_exit_agrees_with_the_detector_itself(deployed, exit):
+    detector = deployed.candidate.detector
+    for picture in PICTURES[:3]:
+        with torch.inference_mode():
+            probabilities, boxes = detector.decode(*detector(to_input(picture, 96))[exit])
+            expected = detector.select(probabilities[0], boxes[0]).scaled(120, 90)
+        answer = deployed.detect(picture, static(exit, 3))
+        assert answer.exit == exit
+        assert len(answer.detections) == len(expected) > 0
+        assert torch.allclose(answer.detections.scores, expected.scores, atol=1e-3)
+        for computed, wanted in zip(deployed.chain._outputs[exit][-2:], (probabilities, boxes), strict=True):
+            assert torch.allclose(computed, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("exit", range(3))
+def test_a_skipped_stage_is_not_executed(deployed, exit):
+    for outputs in deployed.chain._outputs:
+        for output in outputs:
+            output.fill_(-7.0)
+    deployed.detect(PICTURES[1], static(exit, 3))
+    untouched = [[bool((output == -7.0).all()) for output in outputs] for outputs in deployed.chain._outputs]
+    assert not any(any(stage) for stage in untouched[: exit + 1])
+    assert all(all(stage) for stage in untouched[exit + 1 :])
+
+
+def test_a_stage_reads_what_the_one_before_wrote_in_place(deployed):
+    chain = deployed.chain
+    chain.start(to_input(PICTURES[0], 96))
+    chain.step(0)
+    answers = []
+    for scale in (1.0, 0.0):
+        chain._outputs[0][0].mul_(scale)
+        answers.append(chain.step(1)[0].clone())
+    assert not torch.allclose(*answers, atol=1e-3)
+
+
+def test_the_conditional_path_takes_the_exits_and_gives_the_answers_of_the_table(deployed):
+    class Split:
+        role, hash = "test", "h"
+
+        def __len__(self):
+            return len(PICTURES)
+
+        def image(self, index):
+            return PICTURES[index]
+
+    table = exit_table(deployed, Split())
+    scores = table.scores["max_score"]
+    policy = Policy("max_score", tuple(float(np.sort(scores[:, k])[2:4].mean()) for k in range(2)))
+    exits = policy.route(scores)
+    assert len(set(exits)) > 1
+    for index, picture in enumerate(PICTURES):
+        answer = deployed.detect(picture, policy)
+        assert answer.exit == exits[index]
+        kept = table.detections[exits[index]][index]
+        assert torch.equal(answer.detections.scores, kept.scores)
+        assert torch.equal(answer.detections.boxes, kept.boxes)
+
+
+def test_a_part_of_the_state_that_a_stage_does_not_use_may_be_left_out(tmp_path):
+    class First(torch.nn.Module):
+        def forward(self, x):
+            return (x * 2, x + 1), (x[:, 0], x[:, 1])
+
+    class Second(torch.nn.Module):
+        def forward(self, unused, x):
+            return (), (x[:, 0], x[:, 2])
+
+    detector = Detector([First(), Second()], AsIs(), None, None, ("a",) * 3, 4)
+    chain = module.chain(Candidate("toy", "toy", detector.eval()), threads=1, folder=tmp_path)
+    pixels = torch.randn(1, 3, 4, 4)
+    chain.start(pixels)
+    chain.step(0)
+    assert torch.equal(chain.step(1)[1], pixels[0, 2] + 1)
+
+
+def test_int8_runs_int8_layers_stays_near_and_says_nothing(deployed, tmp_path, capfd):
+    one = on_onnxruntime(int8(toy()), tmp_path)
+    assert not capfd.readouterr().out
+    counts, before = (deployed.chain.audit["layers_by_precision"] for deployed in (one, deployed))
+    assert before == {"f32": sum(isinstance(m, torch.nn.Conv2d) for m in deployed.candidate.detector.modules())}
+    assert counts["i8"] > 20
+    assert sum(counts.values()) == before["f32"]
+    assert one.chain.bytes == sum(file.stat().st_size for file in tmp_path.iterdir()) < deployed.chain.bytes / 2
+    nodes = [node for file in tmp_path.iterdir() for node in onnx.load_model(file).graph.node]
+    assert not any("/decode/" in node.name for node in nodes if node.op_type == "QuantizeLinear")
+    for exit in range(3):
+        for side in (one, deployed):
+            side.detect(PICTURES[0], static(exit, 3))
+        rough, exact = (side.chain._outputs[exit][-2].flatten() for side in (one, deployed))
+        assert torch.corrcoef(torch.stack([rough, exact]))[0, 1] > 0.9
+
+
+def test_int8_that_runs_in_fp32_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "quantize", lambda models, images, threads: models)
+    with pytest.raises(UserError, match="no layer runs in int8"):
+        on_onnxruntime(int8(toy()), tmp_path)
+
+
+def test_weights_are_seven_bits_where_the_cpu_would_saturate():
+    class Only(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.look = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            return (), (self.look(x)[:, 0], x[:, 1])
+
+    model = module.convert(Detector([Only()], AsIs(), None, None, ("a",) * 3, 4).eval())[0]
+    for narrow, widest in ((True, 64), (False, 127)):
+        made = module.quantize_stage(model, [[torch.randn(1, 3, 4, 4).numpy()]], narrow)
+        weights = [onnx.numpy_helper.to_array(part) for part in made.graph.initializer]
+        (kernel,) = (weight for weight in weights if weight.ndim == 4 and weight.dtype == np.int8)
+        assert abs(kernel.astype(int)).max() == widest
