@@ -30,7 +30,9 @@ RUNS = Path("results/runs")
 @app.command("run")
 def run_command(
     strategies: Annotated[str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns.")] = None,
-    preset: Annotated[str, typer.Option(help="default, smoke or photographs; see bench ls.")] = "default",
+    preset: Annotated[
+        str | None, typer.Option(help="Settings to start from (bench ls); default, or photographs with --data.")
+    ] = None,
     spec: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
     data: Annotated[str | None, typer.Option(help="shapes, coco:DIR or a TOML file (docs/data.md).")] = None,
     classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
@@ -54,7 +56,7 @@ def run_command(
 
       bench run --preset smoke
 
-      bench run --preset photographs --data coco:DIR --classes person --weights FILE.pth
+      bench run --data coco:DIR --classes person --weights FILE.pth
 
       bench run --strategies early_exit,prune,prune+quant --name mine
     """
@@ -71,6 +73,7 @@ def run_command(
         "seed": seed,
         "name": name,
     }
+    preset = preset or ("default" if data in (None, "shapes") else "photographs")
     plan = read(preset, spec, overrides)
     folder = claim(out / plan.name, plan, resume)
     from bench.run import run
@@ -157,10 +160,14 @@ def find(run: str, out: Path) -> Path:
 
 
 def claim(folder: Path, plan, resume: bool) -> Path:
-    """The run's folder, made ready; UserError when it exists and is not to be resumed, or belongs to another spec."""
+    """The run's folder, made ready. A folder in which nothing was trained or measured yet is as good as none; otherwise
+    UserError unless it is to be resumed with the same spec."""
     from bench.files import replacing
 
     path, text = folder / "spec.json", plan.model_dump_json(indent=2)
+    if not any((folder / part).exists() for part in ("checkpoints", "records")):
+        for part in (path, folder / "splits.json"):
+            part.unlink(missing_ok=True)
     if path.exists() and not resume:
         raise UserError(
             "this run exists already", where=str(folder), fix="go on with --resume, or choose another --name"

@@ -103,6 +103,8 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
             for parent in parents:
                 inner = inner.setdefault(parent, {})
             inner[leaf] = value
+    if file is None and overrides.get("data.source") not in (None, "shapes"):
+        table["data"].pop("sizes", None)  # a preset's, which speaks of shapes only
     try:
         spec = RunSpec.model_validate(table)
     except ValidationError as error:

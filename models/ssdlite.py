@@ -162,7 +162,11 @@ def slice_classes(model: nn.Module, classes: tuple[str, ...]) -> None:
 def read_weights(source: str) -> dict[str, Tensor]:
     """A stock state dict from a `.pth` file, or from torchvision's own download when source is "torchvision"."""
     if source == "torchvision":
-        return SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(progress=True, check_hash=True)
+        try:
+            return SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(progress=True, check_hash=True)
+        except (OSError, RuntimeError) as error:
+            fix = "give the file itself: --weights FILE.pth"
+            raise UserError(f"torchvision's download failed: {error}", where="weights", fix=fix) from error
     path = Path(source)
     if not path.is_file():
         raise UserError("no such weights file", where=source, fix='give a .pth file or "torchvision"')

@@ -11,6 +11,7 @@ import torch_pruning as tp
 from torch import Tensor, nn
 
 from models.detector import Detector
+from models.errors import UserError
 from strategies.base import Candidate, Fit, Images
 from strategies.distil import finetune
 
@@ -39,6 +40,7 @@ class Prune:
                 rate=self.rate,
                 distil=self.distil,
             )
+            check_intact(detector, start.detector)
             note = f"{ratio:.0%} of the channels removed, fine-tuned {self.epochs} epochs with distillation"
             made.append(
                 Candidate("prune", f"{ratio:.0%}".replace("%", "pct"), detector, criteria=start.criteria, note=note)
@@ -78,3 +80,21 @@ def prune_channels(detector: Detector, ratio: float, multiple: int) -> Detector:
     )
     pruner.step()
     return copy
+
+
+@torch.inference_mode()
+def check_intact(pruned: Detector, original: Detector) -> None:
+    """UserError when pruning damaged what must stay: anchors, the shape of every exit's answer, numbers at all."""
+    images = torch.zeros(1, 3, pruned.size, pruned.size)
+    broken = []
+    if not torch.equal(pruned.loss.anchors, original.loss.anchors):
+        broken.append("its anchors differ")
+    for number, (ours, theirs) in enumerate(zip(pruned(images), original.eval()(images), strict=True), start=1):
+        if [part.shape for part in ours] != [part.shape for part in theirs]:
+            broken.append(f"exit {number} answers in another shape")
+        elif not all(torch.isfinite(part).all() for part in ours):
+            broken.append(f"exit {number} answers with no numbers")
+    if broken:
+        raise UserError(
+            f"the pruned detector is damaged: {', '.join(broken)}", where="strategy prune", fix="lower ratios"
+        )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.records import Record, same_split
+from bench.report.notes import notes
 from bench.report.table import caption, columns
 from bench.verdict import verdict
 from models.errors import unknown
@@ -55,5 +56,5 @@ def _markdown(records: Sequence[Record]) -> str:
     rows = [list(cells), ["---"] * len(cells), *([cell(r) for cell in cells.values()] for r in records)]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     found = verdict(records)
-    notes = [f"- {line}" for line in caption(records)]
-    return "\n".join([*lines, "", *notes, "", found.sentence, found.at_equal_map]).rstrip() + "\n"
+    below = [f"- {line}" for line in (*caption(records), *notes(records))]
+    return "\n".join([*lines, "", *below, "", found.sentence, found.at_equal_map]).rstrip() + "\n"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.records import Ratio, Record, baseline_of, same_split
+from bench.report.notes import notes
 from bench.verdict import on_frontier, verdict
 
 STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bold yellow", None: "bold"}
@@ -118,6 +119,8 @@ def print_report(records: Sequence[Record], console: Console) -> None:
     console.print(table(records))
     if static := exits_table(records):
         console.print("", static)
+    for line in notes(records):
+        console.print(Text(line))
     found = verdict(records)
     console.print("")
     style = "bold" if any(r.forced for r in records) else STYLES[found.decision]

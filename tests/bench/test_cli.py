@@ -71,6 +71,7 @@ def runs(tmp_path_factory) -> Path:
         (["run", "--preset", "smok"], "did you mean 'smoke'"),
         (["run", "--preset", "smoke", "--runtime", "openvno"], "did you mean 'openvino'"),
         (["run", "--preset", "smoke", "--data", "coco:/nowhere"], "/nowhere"),
+        (["run", "--data", "coco:/nowhere", "--weights", __file__], "/nowhere"),
         (["run", "--preset", "smoke", "--data", "cocoo:x"], "did you mean 'coco'"),
         (["run", "--preset", "smoke", "--classes", "person"], "shapes"),
         (["run", "--preset", "photographs", "--weights", "nothing.pth"], "no such weights file"),
@@ -112,6 +113,16 @@ def test_an_existing_run_is_not_overwritten(monkeypatch, capsys, runs):
     code, _, err = bench(monkeypatch, capsys, *arguments, "--resume", "--seed", "5")
     assert code == 2
     assert "other settings" in err
+
+
+def test_a_run_that_never_started_does_not_block_its_name(monkeypatch, capsys, tmp_path):
+    tiny = tmp_path / "spec.toml"
+    for data in ('source = "coco:/nowhere"', 'source = "coco:/elsewhere"'):
+        tiny.write_text(TINY.replace("sizes = [16, 4, 6]", data))
+        code, _, err = bench(monkeypatch, capsys, "run", "--spec", str(tiny), "--out", str(tmp_path))
+        assert code == 2
+        assert "where" in err
+        assert "exists already" not in err
 
 
 def test_reports_in_every_format(monkeypatch, capsys, runs):

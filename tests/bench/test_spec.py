@@ -17,6 +17,7 @@ def test_presets_are_valid_and_say_what_they_are(preset):
 def test_the_command_line_goes_before_the_preset():
     spec = read("smoke", None, {"strategies": ["prune"], "data.source": "coco:x", "seed": 7, "name": None})
     assert (spec.strategies, spec.data.source, spec.seed, spec.name) == (("prune",), "coco:x", 7, "smoke")
+    assert spec.data.sizes is None
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,15 @@ def test_a_wrong_checkpoint_is_one_clear_line(tmp_path):
         ssdlite(("person",), 320, str(tmp_path / "nothing.pth"))
 
 
+def test_a_failed_download_is_one_clear_line(monkeypatch):
+    def offline(*args, **options):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(UserError, match=r"download failed: Name or service.*--weights FILE"):
+        ssdlite(("person",), 320, "torchvision")
+
+
 def test_an_unknown_class_gets_a_suggestion(tmp_path):
     torch.save(stock().state_dict(), tmp_path / "w.pth")
     with pytest.raises(UserError, match="did you mean 'person'"):

@@ -9,7 +9,7 @@ from models.temperature import CLAMP
 from strategies import registry
 from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
-from strategies.prune import Prune
+from strategies.prune import Prune, check_intact
 from strategies.quant import Quant
 from strategies.resize import Resize
 from strategies.truncate import Truncate
@@ -61,6 +61,20 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
         assert torch.equal(one.detector.loss.anchors, start.detector.loss.anchors)
     assert len(calls) == 2
     assert all("distil" in call["losses"] for call in calls)
+
+
+def test_a_damaged_head_is_refused():
+    whole, damaged = candidate().detector, candidate().detector
+    check_intact(damaged, whole)
+    block = damaged.stages[0].head.head.classification_head.module_list[0]
+    block[1].weight.data[0] = float("nan")
+    with pytest.raises(UserError, match="exit 1 answers with no numbers"):
+        check_intact(damaged, whole)
+    block[1] = torch.nn.Conv2d(block[1].in_channels, 6 * 2, 1)
+    damaged.stages[0].head.head.classification_head.num_columns = 2
+    damaged.loss.anchors += 0.1
+    with pytest.raises(UserError, match=r"anchors differ|another shape"):
+        check_intact(damaged, whole)
 
 
 def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
