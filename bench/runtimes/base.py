@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.routing.policy import Policy
 from models.detector import Detections, to_input
@@ -21,6 +21,7 @@ from strategies.base import Candidate
 
 RUNTIMES = {
     "openvino": "OpenVINO on the CPU, fp32 and int8 (NNCF): what would be shipped",
+    "onnxruntime": "ONNX Runtime on the CPU, fp32 and int8 (static QDQ)",
     "eager": "PyTorch as it is written, fp32: for checking, not for speed",
 }
 
@@ -41,6 +42,28 @@ class Chain(Protocol):
 
     def step(self, stage: int) -> tuple[Tensor, Tensor]:
         """Run one stage (in order) -> (probabilities [A, 1 + C], boxes [A, 4]), valid until the next call."""
+
+
+class Program(nn.Module):
+    """One stage with its decoding, flat in and out: *state -> (*next state, probabilities, boxes)."""
+
+    def __init__(self, stage: nn.Module, decode: nn.Module):
+        super().__init__()
+        self.stage, self.decode = stage, decode
+
+    def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
+        following, raw = self.stage(*state)
+        return (*following, *self.decode(*raw))
+
+
+def refuse_fallback(chain: Chain, candidate: Candidate, runtime: str) -> None:
+    """UserError when an int8 candidate has no layer that really runs in int8: it would be fp32 called int8."""
+    if candidate.precision == "int8" and not chain.audit["layers_by_precision"].get("i8"):
+        raise UserError(
+            "no layer runs in int8 on this CPU",
+            where=f"{candidate.strategy} on {runtime}",
+            fix="this would be fp32 called int8; leave quant out here",
+        )
 
 
 @dataclass(frozen=True)
@@ -127,4 +150,6 @@ def deploy(candidate: Candidate, runtime: str, *, threads: int, folder: Path) ->
     """The candidate on `runtime` with `threads` threads; files that would be shipped are written under `folder`."""
     check(runtime, {candidate.precision})
     candidate.detector.eval()
-    return Deployed(candidate, runtime, runtime_module(runtime).chain(candidate, threads=threads, folder=folder))
+    chain = runtime_module(runtime).chain(candidate, threads=threads, folder=folder)
+    refuse_fallback(chain, candidate, runtime)
+    return Deployed(candidate, runtime, chain)

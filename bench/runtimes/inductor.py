@@ -167,13 +167,13 @@ def compile_graphs(graphs: Sequence[GraphModule], size: int, threads: int) -> tu
     Their guards are left out: shapes are fixed and each graph has one caller, while another thread count, say, would
     compile anew, then without frozen weights.
     """
-    options = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
     state: Sequence[Tensor] = (channels_last(torch.zeros(1, 3, size, size)),)
     found: Counter[str] = Counter()
     programs = []
     with bar("compiling", len(graphs)) as advance, _quiet(), config.patch({"freezing": True, "cpp.threads": threads}):
         for graph in graphs:
-            programs.append(torch.compile(graph, fullgraph=True, dynamic=False, options=options))
+            unguarded = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}  # torch.compile empties what it gets
+            programs.append(torch.compile(graph, fullgraph=True, dynamic=False, options=unguarded))
             try:
                 *following, _, _ = programs[-1](*state)
             except BackendCompilerFailed as error:

@@ -16,12 +16,12 @@ import onnx
 import onnxruntime as ort
 import torch
 from onnxruntime import quantization
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.files import replacing
 from bench.progress import bar
+from bench.runtimes.base import Program
 from models.detector import Detector, State, to_input
-from models.errors import UserError
 from strategies.base import Candidate
 
 PRECISIONS = {"fp32", "int8"}
@@ -34,18 +34,6 @@ INT8_LAYERS = {"QLinearConv", "ConvInteger", "QGemm", "QLinearMatMul", "MatMulIn
 PRECISION_OF = dict.fromkeys(FLOAT_LAYERS, "f32") | dict.fromkeys(INT8_LAYERS, "i8")
 
 ort.disable_telemetry_events()  # some builds report their use over the network
-
-
-class _Program(nn.Module):
-    """One stage with its decoding, flat in and out: *state -> (*next state, probabilities, boxes)."""
-
-    def __init__(self, stage: nn.Module, decode: nn.Module):
-        super().__init__()
-        self.stage, self.decode = stage, decode
-
-    def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
-        following, raw = self.stage(*state)
-        return (*following, *self.decode(*raw))
 
 
 class OnnxChain:
@@ -88,14 +76,7 @@ def chain(candidate: Candidate, *, threads: int, folder: Path) -> OnnxChain:
     for model, path in zip(models, paths, strict=True):
         with replacing(path) as partial:
             onnx.save_model(model, partial, format="protobuf")
-    deployed = OnnxChain(paths, threads)
-    if candidate.precision == "int8" and not deployed.audit["layers_by_precision"].get("i8"):
-        raise UserError(
-            "no layer runs in int8 on this CPU",
-            where=f"{candidate.strategy} on onnxruntime",
-            fix="this would be fp32 called int8; leave quant out here",
-        )
-    return deployed
+    return OnnxChain(paths, threads)
 
 
 def convert(detector: Detector) -> list[onnx.ModelProto]:
@@ -109,7 +90,7 @@ def convert(detector: Detector) -> list[onnx.ModelProto]:
             following, _ = stage(*state)
             file = io.BytesIO()
             torch.onnx.export(
-                _Program(stage, detector.decode).eval(),
+                Program(stage, detector.decode).eval(),
                 state,
                 file,
                 input_names=list(_named(state)),

@@ -63,6 +63,26 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
     assert all("distil" in call["losses"] for call in calls)
 
 
+@pytest.mark.parametrize("importance", ["magnitude", "bn_scale", "taylor"])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_every_importance_and_scope_removes_channels(importance, scope):
+    start = candidate(size=64)
+    (made,), _ = apply(Prune(epochs=1, rate=1e-3, ratios=(0.4,), importance=importance, scope=scope, multiple=4), start)
+    assert sum(p.numel() for p in made.detector.parameters()) < 0.8 * sum(
+        p.numel() for p in start.detector.parameters()
+    )
+    assert set(made.variant.split("-")) == {"40pct", importance, scope} - {"magnitude", "layer"}
+
+
+def test_pruning_in_steps_shares_the_epochs_and_ends_at_the_ratio():
+    start = candidate(size=64)
+    (once,), _ = apply(Prune(epochs=3, rate=1e-3, ratios=(0.5,), multiple=1), start)
+    (twice,), calls = apply(Prune(epochs=3, rate=1e-3, ratios=(0.5,), multiple=1, steps=2), start)
+    sizes = [sum(p.numel() for p in one.detector.parameters()) for one in (once, twice)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
+    assert [call["epochs"] for call in calls] == [2, 2]
+
+
 def test_a_damaged_head_is_refused():
     whole, damaged = candidate().detector, candidate().detector
     check_intact(damaged, whole)

@@ -40,7 +40,9 @@ class OneStep:
         touched = [
             key for key, value in detector.named_parameters() if value.grad is not None and value.grad.abs().sum()
         ]
-        self.calls.append({"name": name, "losses": losses, "inherited": set(inherited), "touched": touched})
+        self.calls.append(
+            {"name": name, "epochs": epochs, "losses": losses, "inherited": set(inherited), "touched": touched}
+        )
         detector.zero_grad(set_to_none=True)
         return detector.eval()
 
