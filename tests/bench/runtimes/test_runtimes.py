@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from bench.measure.parity import Parity, check_parity, parity
 from bench.routing.policy import Policy, static
 from bench.routing.table import exit_table
 from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
-from models.detector import to_input
+from models.detector import merged, to_input
 from models.errors import UserError
 from models.exit_head import add_exits
 from models.ssdlite import ssdlite
@@ -93,6 +94,23 @@ def test_the_conditional_path_takes_the_exits_and_gives_the_answers_of_the_table
         kept = table.detections[exits[index]][index]
         assert torch.equal(answer.detections.scores, kept.scores)
         assert torch.equal(answer.detections.boxes, kept.boxes)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_chain_and_the_same_as_one_graph_agree_with_pytorch(runtime, tmp_path):
+    torch.manual_seed(0)
+    deaf = add_exits(ssdlite(("a",), 96), (8, 12), (16, 24), context_to_last=False).eval()  # leaves state unread
+    for detector in (deaf, merged(deaf)):
+        one = deploy(Candidate("x", "y", detector), runtime, threads=1, folder=tmp_path)
+        found = parity(one, PICTURES[:2])
+        check_parity(found, one)
+        assert found.probabilities < 1e-3
+
+
+def test_a_conversion_that_changes_answers_is_refused(staged, deployed):
+    one = Deployed(staged, "eager", deployed["eager"].chain)
+    with pytest.raises(UserError, match=r"differ from eager PyTorch's by 0\.5"):
+        check_parity(Parity(0.5, 0.0), one)
 
 
 def int8(detector_candidate: Candidate) -> Candidate:
