@@ -67,6 +67,9 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_every_importance_and_scope_removes_channels(importance, scope):
     start = candidate(size=64)
+    for module in start.detector.modules():  # untrained, all scales are alike
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.1, 1.0)
     (made,), _ = apply(Prune(epochs=1, rate=1e-3, ratios=(0.4,), importance=importance, scope=scope, multiple=4), start)
     assert sum(p.numel() for p in made.detector.parameters()) < 0.8 * sum(
         p.numel() for p in start.detector.parameters()
