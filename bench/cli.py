@@ -38,7 +38,7 @@ def run_command(
     classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
     cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
     weights: Annotated[str | None, typer.Option(help='Stock COCO weights: a .pth file or "torchvision".')] = None,
-    runtime: Annotated[str | None, typer.Option(help="openvino or eager.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, eager.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; the preset's when left out.")] = None,
@@ -58,7 +58,7 @@ def run_command(
 
       bench run --data coco:DIR --classes person --weights FILE.pth
 
-      bench run --strategies early_exit,prune,prune+quant --name mine
+      bench run --strategies early_exit,prune,prune+quant --runtime openvino,onnxruntime --name mine
     """
     from bench.spec import read
 
@@ -68,7 +68,7 @@ def run_command(
         "data.classes": names(classes),
         "data.cap": cap,
         "model.weights": weights,
-        "runtime": runtime,
+        "runtimes": names(runtime),
         "threads": threads,
         "seed": seed,
         "name": name,

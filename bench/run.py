@@ -24,7 +24,7 @@ from bench.measure.results import coco_results, write_json
 from bench.progress import console
 from bench.records import Record
 from bench.routing.table import exit_table
-from bench.runtimes import Deployed, deploy
+from bench.runtimes import Deployed, deploy, runs_on
 from bench.spec import RunSpec
 from bench.stats import interval
 from bench.study import (
@@ -59,7 +59,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
 
     console.print("[bold]baseline[/]")
     baselines = make("baseline", start(spec, data), spec, data, trainer)
-    base = place(baselines[-1], spec, folder)
+    base = place(baselines[-1], spec.runtimes[0], spec, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
 
     candidates = list(baselines)
@@ -68,17 +68,33 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
             console.print(f"[bold]{name}[/]")
             candidates += make(name, baselines[-1], spec, data, trainer)
 
-    console.print("[bold]measuring[/]")
-    deployments = [base if one is base.candidate else place(one, spec, folder) for one in candidates]
+    found = []
+    for runtime in spec.runtimes:
+        console.print(f"[bold]measuring on {runtime}[/]")
+        found += measure([one for one in candidates if runs_on(one, runtime)], runtime, spec, data, foundation, folder)
+    save(found, data, folder)
+    return found
+
+
+def measure(
+    candidates: list[Candidate],
+    runtime: str,
+    spec: RunSpec,
+    data: Dataset,
+    foundation: records.Foundation,
+    folder: Path,
+) -> list[Record]:
+    """Every candidate on one runtime: deployed, studied, timed against the others. The detections are written."""
+    deployments = [place(candidate, runtime, spec, folder) for candidate in candidates]
     studies = [study(one, single_graph(one, spec, folder), spec, data) for one in deployments]
     timings = time_points(studies, spec.measure, spec.seed, data.test)
-    environment = records.environment(spec.threads)
-    found = [
-        record(one, point, timings, baseline_point(studies).name, spec, data, foundation, environment)
-        for one in studies
-        for point in one.points
-    ]
-    save(found, studies, data, folder)
+    environment, reference = records.environment(spec.threads), baseline_point(studies).name
+    ids = [example.id for example in data.test.examples]
+    found = []
+    for one in studies:
+        for point in one.points:
+            found.append(record(one, point, timings, reference, spec, data, foundation, environment))
+            write_json(folder / found[-1].detections, coco_results(ids, one.table.composed(point.exits)))
     return found
 
 
@@ -111,9 +127,10 @@ def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Tra
     return strategy.apply(from_, fit=trainer, train=data.train, val=data.val, seed=spec.seed)
 
 
-def place(candidate: Candidate, spec: RunSpec, folder: Path) -> Deployed:
-    """The candidate on the run's runtime; what would be shipped lies under artifacts/."""
-    return deploy(candidate, spec.runtime, threads=spec.threads, folder=folder / "artifacts" / key(candidate))
+def place(candidate: Candidate, runtime: str, spec: RunSpec, folder: Path) -> Deployed:
+    """The candidate on a runtime; what would be shipped lies under artifacts/."""
+    where = folder / "artifacts" / runtime / key(candidate)
+    return deploy(candidate, runtime, threads=spec.threads, folder=where)
 
 
 def single_graph(deployed: Deployed, spec: RunSpec, folder: Path) -> Deployed | None:
@@ -121,8 +138,8 @@ def single_graph(deployed: Deployed, spec: RunSpec, folder: Path) -> Deployed | 
     if deployed.exits == 1:
         return None
     whole = replace(deployed.candidate, detector=merged(deployed.candidate.detector))
-    where = folder / "artifacts" / f"{key(whole)}-single"
-    return deploy(whole, spec.runtime, threads=spec.threads, folder=where)
+    where = folder / "artifacts" / deployed.runtime / f"{key(whole)}-single"
+    return deploy(whole, deployed.runtime, threads=spec.threads, folder=where)
 
 
 def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) -> records.Foundation:
@@ -179,7 +196,7 @@ def record(
         name=point.name,
         strategy=point.strategy,
         variant=candidate.variant,
-        runtime=spec.runtime,
+        runtime=point.deployed.runtime,
         precision=candidate.precision,
         operating_point=records.OperatingPoint(
             name=point.choice.name,
@@ -243,18 +260,12 @@ def record(
     )
 
 
-def save(found: list[Record], studies: list[Study], data: Dataset, folder: Path) -> None:
-    """Detections and ground truth first, then the records that name them; records of an earlier attempt go."""
-    ids = [example.id for example in data.test.examples]
+def save(found: list[Record], data: Dataset, folder: Path) -> None:
+    """Ground truth and records; whatever an earlier attempt left of other records goes."""
     write_json(folder / "ground_truth.json.gz", data.test.coco())
-    for one in studies:
-        for point in one.points:
-            write_json(
-                folder / f"detections/{point.name}.json.gz",
-                coco_results(ids, one.table.composed(point.exits)),
-            )
-    for stale in (folder / "records").glob("*.json"):
-        if stale.stem not in {record.name for record in found}:
+    names = {record.name for record in found}
+    for stale in [*(folder / "records").glob("*.json"), *(folder / "detections").glob("*.json.gz")]:
+        if stale.name.split(".json")[0] not in names:
             stale.unlink()
     for one in found:
         records.save(one, folder)

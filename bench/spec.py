@@ -56,7 +56,9 @@ class RunSpec(_Typed):
         ("early_exit", "prune", "quant"), description="what to set against the baseline"
     )
     controls: tuple[str, ...] = Field(("longer",), description="strategies that every run has beside those asked for")
-    runtime: str = Field("openvino", description="what the candidates run on")
+    runtimes: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        ("openvino",), description="what the candidates run on; the first also answers for the foundation gate"
+    )
     threads: Count = Field(default_factory=lambda: default_threads(), description="threads of training and runtime")
     seed: Annotated[int, Field(ge=0)] = 0
     batch: Count = Field(16, description="training images a step")
@@ -125,6 +127,6 @@ def check(spec: RunSpec) -> None:
             criteria.check(getattr(part, "criteria", ()))
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
     needs_int8 = any("quant" in name.split("+") for name in names)
-    runtimes.check(spec.runtime, {"fp32", "int8"} if needs_int8 else {"fp32"})
+    runtimes.check(spec.runtimes, {"fp32", "int8"} if needs_int8 else {"fp32"})
     if spec.model.weights and spec.model.weights != "torchvision" and not Path(spec.model.weights).is_file():
         raise UserError("no such weights file", where=spec.model.weights, fix='give a .pth file or "torchvision"')

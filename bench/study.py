@@ -94,6 +94,7 @@ def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequenc
     if choice.policy.criterion is None and (exits < table.exits - 1).all():
         strategy = truncated(strategy)
     name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
+    name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
     return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
 
 

@@ -108,7 +108,8 @@ def is_early(record: Record) -> bool:
 
 
 def verdict(records: Sequence[Record]) -> Verdict:
-    """Judge early exit against every other strategy on the same runtime.
+    """Judge early exit against every other strategy on the same runtime. With several runtimes it is judged where the
+    fp32 baseline is fastest: a win on a slower one is no reason to stay there.
 
     Each early-exit point faster than the baseline (every point, if none is) is compared with the others'
     frontier at its own mean latency: between two of them with their linear mixture, beyond the slowest with
@@ -128,13 +129,21 @@ def verdict(records: Sequence[Record]) -> Verdict:
         what = f"the records hold different numbers of bootstrap resamples: {sorted(counts)}"
         raise UserError(what, fix="measure all of them in one run")
     warning = _warning(records)
+    records = _shipped(records)
     if not any(is_early(r) for r in records):
         return Verdict(None, f"{warning}No verdict: this run has no early-exit record.")
-    found = [c for runtime in {r.runtime: None for r in records} for c in _comparisons(records, runtime)]
+    found = _comparisons(records, records[0].runtime)
     found = [c for c in found if c.faster] or found
     if not found:
         return Verdict(None, f"{warning}No verdict: no other strategy ran on the runtime of early exit.")
     return _judge(max(found, key=lambda c: c.difference), len(found), records, warning)
+
+
+def _shipped(records: Sequence[Record]) -> list[Record]:
+    """The records of the runtime whose fp32 baseline is fastest, or of the first one when there is no baseline."""
+    baselines = [b for runtime in {r.runtime: None for r in records} if (b := baseline_of(records, runtime))]
+    runtime = min(baselines, key=lambda b: b.latency_ms.mean).runtime if baselines else records[0].runtime
+    return [r for r in records if r.runtime == runtime]
 
 
 def _comparisons(records: Sequence[Record], runtime: str) -> list[_Comparison]:

@@ -4,7 +4,7 @@ path, and the same code for all runtimes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -135,20 +135,25 @@ def runtime_module(name: str) -> Any:
         ) from error
 
 
-def check(name: str, precisions: set[str]) -> None:
-    """UserError unless the runtime is installed and can run every one of `precisions`."""
-    missing = precisions - runtime_module(name).PRECISIONS
-    if missing:
+def check(names: Sequence[str], precisions: set[str]) -> None:
+    """UserError unless every runtime is installed and each of `precisions` runs on at least one of them."""
+    supported = set().union(*(runtime_module(name).PRECISIONS for name in names))
+    if missing := precisions - supported:
         raise UserError(
-            f"runtime {name!r} has no {', '.join(sorted(missing))} kernels",
+            f"{' and '.join(map(repr, names))} has no {', '.join(sorted(missing))} kernels",
             where="--runtime",
             fix="use --runtime openvino, or leave the strategy out",
         )
 
 
+def runs_on(candidate: Candidate, runtime: str) -> bool:
+    """Whether the runtime has kernels of the candidate's precision."""
+    return candidate.precision in runtime_module(runtime).PRECISIONS
+
+
 def deploy(candidate: Candidate, runtime: str, *, threads: int, folder: Path) -> Deployed:
     """The candidate on `runtime` with `threads` threads; files that would be shipped are written under `folder`."""
-    check(runtime, {candidate.precision})
+    check([runtime], {candidate.precision})
     candidate.detector.eval()
     chain = runtime_module(runtime).chain(candidate, threads=threads, folder=folder)
     refuse_fallback(chain, candidate, runtime)

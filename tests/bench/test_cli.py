@@ -15,7 +15,7 @@ from bench import cli
 TINY = """
 name = "tiny"
 strategies = ["prune"]
-runtime = "eager"
+runtimes = ["eager"]
 threads = 1
 foundation = 0.0
 [data]

@@ -16,7 +16,7 @@ from models.errors import UserError
 
 TINY = {
     "strategies": ["early_exit", "prune"],
-    "runtime": "eager",
+    "runtimes": ["eager"],
     "threads": 1,
     "data.sizes": [24, 8, 12],
     "model.size": 64,

@@ -24,8 +24,8 @@ def test_the_command_line_goes_before_the_preset():
     ("overrides", "message"),
     [
         ({"strategies": ["erly_exit"]}, "did you mean 'early_exit'"),
-        ({"runtime": "onnx"}, "unknown runtime 'onnx'"),
-        ({"runtime": "eager"}, "'eager' has no int8 kernels"),
+        ({"runtimes": ["onnx"]}, "unknown runtime 'onnx'"),
+        ({"runtimes": ["eager"]}, "'eager' has no int8 kernels"),
         ({"threads": 0}, "threads.*greater than or equal to 1"),
         ({"seed": -1}, "seed"),
         ({"name": "a/b"}, "name"),

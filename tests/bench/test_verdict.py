@@ -146,7 +146,14 @@ def test_only_records_of_one_runtime_are_compared():
     assert found.speed_ratio == pytest.approx(3.5 / 3.0)
     alone = verdict([elsewhere, record("early_exit-a", 0.45, 3.0)])
     assert alone.decision is None
-    assert "no other strategy ran on the runtime of early exit" in alone.sentence
+    assert alone.sentence.startswith("No verdict")
+
+
+def test_early_exit_is_judged_where_the_baseline_is_fastest():
+    slow = [record("baseline-eager", 0.50, 20.0, strategy="baseline", runtime="eager")]
+    slow += [record("early_exit-eager", 0.50, 8.0, strategy="early_exit", runtime="eager")]
+    found = verdict([*slow, *OTHERS, record("early_exit-a", 0.35, 3.0)])
+    assert (found.decision, found.early) == ("NOT WORTH IT", "early_exit-a")
 
 
 def test_without_early_exit_there_is_no_verdict():

@@ -135,7 +135,7 @@ def test_int8_that_runs_in_fp32_is_refused(staged, tmp_path, monkeypatch):
 
 def test_wrong_names_and_precisions_are_one_clear_line(staged, tmp_path):
     with pytest.raises(UserError, match="did you mean 'openvino'"):
-        runtimes.check("openvno", {"fp32"})
+        runtimes.check(["openvno"], {"fp32"})
     with pytest.raises(UserError, match="no int8 kernels"):
         deploy(int8(staged), "eager", threads=1, folder=tmp_path)
 
@@ -146,4 +146,4 @@ def test_a_runtime_whose_packages_are_missing_says_which(monkeypatch):
 
     monkeypatch.setattr(runtimes, "import_module", missing)
     with pytest.raises(UserError, match=r"needs the package 'openvino'.*exitbench\[openvino\]"):
-        runtimes.check("openvino", {"fp32"})
+        runtimes.check(["openvino"], {"fp32"})
