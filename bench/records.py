@@ -171,7 +171,7 @@ def save(record: Record, run_dir: Path) -> Path:
 
 
 def load_run(run_dir: Path) -> list[Record]:
-    """Every record of a run, the baseline first, then by strategy and mean latency. Raises UserError for a
+    """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency. Raises UserError for a
     folder that is missing or holds no records, and for a file that is not JSON or breaks the schema."""
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
@@ -182,7 +182,11 @@ def load_run(run_dir: Path) -> list[Record]:
     records = [_load(path) for path in sorted((run_dir / "records").glob("*.json"))]
     if not records:
         raise UserError("holds no records", where=str(run_dir), fix="run it again")
-    return sorted(records, key=lambda r: (r.strategy != "baseline", r.strategy, r.latency_ms.mean, r.name))
+    fastest = {r.runtime: min(o.latency_ms.mean for o in records if o.runtime == r.runtime) for r in records}
+    return sorted(
+        records,
+        key=lambda r: (fastest[r.runtime], r.strategy != "baseline", r.strategy, r.latency_ms.mean, r.name),
+    )
 
 
 def _load(path: Path) -> Record:

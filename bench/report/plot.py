@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from matplotlib.patheffects import withStroke
 
 from bench.files import replacing
 from bench.records import Record, baseline_of, same_split
-from bench.report.table import flops_format, label
+from bench.report.table import flops_format
 from bench.verdict import frontier, verdict
 
 COLOURS = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C6D31")
@@ -29,34 +30,57 @@ DASHES = (0, (5, 4))
 Cost = Callable[[Record], float]
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """One pair of axes: the records in it, what their x is, and what the axis says."""
+
+    records: Sequence[Record]
+    cost: Cost
+    says: str
+
+
 def pareto(records: Sequence[Record], path: Path) -> None:
-    """Write a PNG of 1600 x 800 px. Raises UserError when the records were measured on different test
-    splits."""
+    """Write a PNG of 1600 x 800 px: mAP against time and against FLOPs, or with several runtimes against the time on
+    each. Raises UserError when the records were measured on different test splits."""
     same_split(records)
-    unit = flops_format(records)[0]
-    scale = {"MFLOPs": 1e6, "GFLOPs": 1e9}[unit]
-    runtimes = ", ".join(dict.fromkeys(r.runtime for r in records))
+    panels = _panels(records)
     figure = Figure(figsize=(16, 8), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
+    every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     figure.subplots_adjust(left=0.055, right=0.985, top=0.85, bottom=0.15, wspace=0.05)
-    left.set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=12)
-    left.set_xlabel(f"mean ms per image, batch 1 ({runtimes})", color=INK, fontsize=12)
-    right.set_xlabel(f"mean {unit} per image ({records[0].flops_unit})", color=INK, fontsize=12)
-    panels = ((left, lambda r: r.latency_ms.mean), (right, lambda r: r.flops_mean / scale))
+    every[0].set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=12)
     styles = _styles(records)
-    for axes, cost in panels:
-        _frame(axes, records, cost)
-        _reference(axes, records, cost)
-        _points(axes, records, styles, cost)
+    for axes, panel in zip(every, panels, strict=True):
+        axes.set_xlabel(panel.says, color=INK, fontsize=12)
+        _frame(axes, panel.records, panel.cost, records)
+        _reference(axes, panel.records, panel.cost)
+        _points(axes, panel.records, styles, panel.cost)
     _title(figure, records)
-    handles, names = left.get_legend_handles_labels()
-    figure.legend(handles, names, loc="lower center", ncols=len(names), frameon=False, fontsize=12)
+    legend = dict(zip(*reversed(every[0].get_legend_handles_labels()), strict=True))
+    figure.legend(legend.values(), legend.keys(), loc="lower center", ncols=len(legend), frameon=False, fontsize=12)
     canvas.draw()
-    for axes, cost in panels:
-        _label(axes, records, styles, cost)
+    for axes, panel in zip(every, panels, strict=True):
+        _label(axes, panel.records, styles, panel.cost)
     with replacing(Path(path)) as partial:
         figure.savefig(partial, format="png")
+
+
+def _panels(records: Sequence[Record]) -> list[_Panel]:
+    runtimes = list(dict.fromkeys(r.runtime for r in records))
+    panels = [
+        _Panel(
+            [r for r in records if r.runtime == runtime],
+            lambda r: r.latency_ms.mean,
+            f"mean ms per image, batch 1 ({runtime})",
+        )
+        for runtime in runtimes
+    ]
+    if len(runtimes) == 1:
+        unit = flops_format(records)[0]
+        scale = {"MFLOPs": 1e6, "GFLOPs": 1e9}[unit]
+        says = f"mean {unit} per image ({records[0].flops_unit})"
+        panels.append(_Panel(records, lambda r: r.flops_mean / scale, says))
+    return panels
 
 
 def _styles(records: Sequence[Record]) -> dict[str, tuple[str, str]]:
@@ -72,13 +96,13 @@ def _title(figure: Figure, records: Sequence[Record]) -> None:
     figure.text(0.055, 0.965, text, va="top", fontsize=13, weight="bold", color=colour)
 
 
-def _frame(axes: Axes, records: Sequence[Record], cost: Cost) -> None:
+def _frame(axes: Axes, records: Sequence[Record], cost: Cost, everyone: Sequence[Record]) -> None:
     axes.grid(color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=GREY, labelsize=11, length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlim(*_roomy([cost(r) for r in records], 0.1))
-    axes.set_ylim(*_roomy([end for r in records for end in (*r.map_interval, r.map)], 0.05))
+    axes.set_ylim(*_roomy([end for r in everyone for end in (*r.map_interval, r.map)], 0.05))
 
 
 def _roomy(values: Sequence[float], share: float) -> tuple[float, float]:
@@ -124,7 +148,7 @@ def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, s
     lines += [axes.transData.transform([(cost(r), end) for end in r.map_interval]) for r in records]
     taken = np.concatenate([_around(places, 9), *(_around(_along(line), 2) for line in lines)])
     for record, place in zip(records, places, strict=True):
-        name = label(record, records)
+        name = record.name.removesuffix(f"-{record.runtime}")
         text = axes.annotate(
             name.removeprefix(f"{record.strategy}-"),
             place,
