@@ -171,8 +171,9 @@ def save(record: Record, run_dir: Path) -> Path:
 
 
 def load_run(run_dir: Path) -> list[Record]:
-    """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency. Raises UserError for a
-    folder that is missing or holds no records, and for a file that is not JSON or breaks the schema."""
+    """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency.
+    Raises UserError for a folder that is missing or holds no records, and for a file that is not JSON or breaks the
+    schema."""
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
