@@ -16,9 +16,9 @@ class Baseline:
     pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is returned too.
     """
 
-    epochs: int
-    rate: float
-    pretrained: bool
+    epochs: int = 10
+    rate: float = 2e-3
+    pretrained: bool = False
 
     def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""

@@ -22,8 +22,8 @@ class EarlyExit:
     inherited_rate: the learning rate of what the baseline brought, relative to the new heads'; at 0 the baseline is
     frozen, and the last exit stays what it was."""
 
-    epochs: int
-    rate: float
+    epochs: int = 5
+    rate: float = 2e-3
     after: tuple[int, ...] = (8, 12)
     widths: tuple[int, ...] = (128, 256)
     loss_weights: tuple[float, ...] = (0.3, 0.4, 0.3)

@@ -12,8 +12,8 @@ from strategies.base import Candidate, Fit, Images, plain_objective
 class Longer:
     """epochs: as many as the longest strategy trains. rate: peak learning rate."""
 
-    epochs: int
-    rate: float
+    epochs: int = 4
+    rate: float = 1e-3
 
     def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
         detector = start.detector.clone()

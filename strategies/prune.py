@@ -33,8 +33,8 @@ class Prune:
     scope: the same ratio in every layer, or one ranking over all. multiple: channel counts that stay are rounded to it.
     steps: prune and fine-tune in so many rounds that share the epochs. distil: weight of the distillation."""
 
-    epochs: int
-    rate: float
+    epochs: int = 4
+    rate: float = 1e-3
     ratios: tuple[float, ...] = (0.25, 0.5)
     importance: Importance = "magnitude"
     scope: Literal["layer", "global"] = "layer"

@@ -13,8 +13,8 @@ from strategies.base import Candidate, Fit, Images, plain_objective
 class Resize:
     """scales: share of the input's side that is kept, one candidate each; sides are rounded to `multiple` px."""
 
-    epochs: int
-    rate: float
+    epochs: int = 3
+    rate: float = 1e-3
     scales: tuple[float, ...] = (0.8, 0.6)
     multiple: int = 32
 

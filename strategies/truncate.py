@@ -15,8 +15,8 @@ class Truncate:
     """after: trunk blocks to end at, one candidate each. widths: intermediate channels of the head, one per block.
     distil: weight of the distillation. inherited_rate: the trunk's learning rate relative to the new head's."""
 
-    epochs: int
-    rate: float
+    epochs: int = 5
+    rate: float = 2e-3
     after: tuple[int, ...] = (8, 12)
     widths: tuple[int, ...] = (128, 256)
     distil: float = 0.5

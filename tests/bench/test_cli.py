@@ -15,6 +15,7 @@ from bench import cli
 TINY = """
 name = "tiny"
 strategies = ["prune"]
+controls = []
 runtimes = ["eager"]
 threads = 1
 foundation = 0.0

@@ -158,7 +158,7 @@ def test_pruning_a_multi_exit_detector_keeps_its_exits():
         ("prune+qant", {}, "did you mean 'quant'"),
         ("prune", {"prune": {"ratio": 1}}, "did you mean 'ratios'"),
         ("prune", {"prune": {"epochs": "many", "rate": 1}}, "epochs"),
-        ("prune", {}, "epochs: Field required"),
+        ("prune", {"prune": {"importance": "size"}}, "importance"),
     ],
 )
 def test_wrong_names_and_options_are_one_clear_line(name, options, message):
