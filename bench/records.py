@@ -87,6 +87,12 @@ class Ratio(_Typed):
     high: Positive = Field(description="upper end")
 
 
+class Drawn(_Typed):
+    mean: Share = Field(description="mean mAP over the draws")
+    low: Share = Field(description="lower end of the middle 95 % of them")
+    high: Share = Field(description="upper end")
+
+
 class Environment(_Typed):
     cpu: str = Field(description="processor name")
     cores: int = Field(ge=1, description="cores this process may use")
@@ -124,6 +130,9 @@ class Record(_Typed):
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
     latency_ms: Latency = Field(description="time per image, batch 1")
+    random_exits: Drawn | None = Field(
+        description="mAP when the same exit shares are dealt out at random; null: no gate"
+    )
     speed_up: Ratio = Field(description="the fp32 baseline's time over this one's, same runtime")
     noise: Ratio = Field(description="the fp32 baseline's time over its own, timed as another contender")
     chain_overhead: Ratio | None = Field(description="time of the chain, nobody leaving, over that of one graph")

@@ -240,6 +240,7 @@ def record(
             samples=timing.samples.tolist(),
             images=[data.test.examples[int(index)].id for index in timing.images],
         ),
+        random_exits=records.Drawn(**vars(point.random)) if point.random else None,
         speed_up=compare(timings, reference, point.name, spec),
         noise=compare(timings, reference, AGAIN, spec),
         chain_overhead=compare(timings, whole_chain, single_name(one), spec) if one.single else None,

@@ -16,6 +16,7 @@ from bench.measure.cost import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
 from bench.measure.parity import Parity, check_parity, parity
 from bench.progress import bar
+from bench.routing.controls import Drawn, random_exits
 from bench.routing.policy import Policy, static
 from bench.routing.search import Choice, search, static_choices
 from bench.routing.table import ExitTable, exit_table
@@ -33,7 +34,8 @@ def evaluate(table: ExitTable, split: Split) -> list[Matches]:
 
 @dataclass(frozen=True)
 class Point:
-    """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy."""
+    """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy.
+    random: for a gate, what the same shares of exits give when they are dealt out at random."""
 
     name: str
     strategy: str
@@ -42,6 +44,7 @@ class Point:
     exits: np.ndarray
     accuracy: Accuracy
     replicates: np.ndarray
+    random: Drawn | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequenc
         strategy = truncated(strategy)
     name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
     name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
-    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
+    random = random_exits(matches, exits, spec.seed) if choice.policy.criterion else None
+    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates, random)
 
 
 def truncated(strategy: str) -> str:

@@ -1,5 +1,5 @@
-"""What a reader of the table should be told in words: int8 that does not pay, and compositions whose gains do not
-multiply."""
+"""What a reader of the table should be told in words: gates against chance, int8 that does not pay, and compositions
+whose gains do not multiply."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from bench.records import Record
 
 def notes(records: Sequence[Record]) -> list[str]:
     """One line per finding, in the order of the records; none when there is nothing to say."""
-    return [line for record in records for line in (_slow_int8(record), _gains(record, records)) if line]
+    return [
+        line for record in records for line in (_chance(record), _slow_int8(record), _gains(record, records)) if line
+    ]
+
+
+def _chance(record: Record) -> str | None:
+    """A gate against the same shares of exits dealt out at random, where images really leave at different exits."""
+    drawn = record.random_exits
+    if drawn is None or max(record.exit_share) == 1:
+        return None
+    return f"{record.name}: mAP {record.map:.3f}; exits at random {drawn.mean:.3f} [{drawn.low:.3f}, {drawn.high:.3f}]"
 
 
 def _slow_int8(record: Record) -> str | None:

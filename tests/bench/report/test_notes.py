@@ -14,6 +14,13 @@ def test_int8_that_is_slower_is_named_and_faster_int8_is_not(make):
     assert notes([fast]) == []
 
 
+def test_a_gate_is_set_against_chance_where_images_really_part(make):
+    drawn = {"mean": 0.28, "low": 0.27, "high": 0.29}
+    gate = make("early_exit-tol5", 0.3, 3.0, share=(0.4, 0.6), random_exits=drawn)
+    assert notes([gate]) == ["early_exit-tol5: mAP 0.300; exits at random 0.280 [0.270, 0.290]"]
+    assert notes([make("early_exit-tol5", 0.3, 3.0, share=(1.0, 0.0), random_exits=drawn)]) == []
+
+
 def test_a_composition_is_set_against_the_product_of_its_parts(make):
     parts = [
         make("prune-30pct", 0.3, 3.0, strategy="prune", variant="30pct", speed_up=ratio(1.5)),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bench.measure.accuracy import accuracy, ground_truth, match
+from bench.routing.controls import random_exits
 from bench.routing.criteria import CRITERIA
 from bench.routing.policy import Policy, static
 from bench.routing.search import grid, search, static_choices
@@ -100,6 +101,16 @@ def test_every_choice_keeps_its_tolerance_and_looser_ones_cost_no_more():
         costs.append(flops[exits].mean())
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] == 1
+
+
+def test_random_exits_keep_the_shares_and_lose_to_a_gate_that_knows():
+    _, matches, easy = world("val")
+    exits = np.where(easy, 0, 2)
+    drawn = random_exits(matches, exits, seed=0, draws=50)
+    assert accuracy(matches, exits, full=False).map > drawn.high
+    assert drawn.low <= drawn.mean <= drawn.high
+    always = random_exits(matches, np.full(IMAGES, 2), seed=0, draws=5)
+    assert always.low == always.high == accuracy(matches, np.full(IMAGES, 2), full=False).map
 
 
 def test_thresholds_are_never_chosen_on_test():
