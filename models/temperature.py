@@ -35,28 +35,23 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 @torch.no_grad()
-def fit_temperatures(detector: Detector, val: Labelled, batch: int = 16, background: int = 20) -> list[float]:
-    """Set every stage's temperature from matched anchors of `val`; returns them.
+def fit_temperatures(detector: Detector, val: Labelled, images: int = 100) -> list[float]:
+    """Set every stage's temperature from all anchors of (at most so many) val images; returns them.
 
-    Anchors that hold an object and, per image, the `background` anchors nearest to being one at each exit: the millions
-    of plain background anchors would drown the rest.
+    All anchors, background and all: picking the doubtful ones would answer for those alone.
     """
     detector.eval()
     for stage in detector.stages:
         stage.temperature.fill_(1.0)
     seen: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in detector.stages]
-    for start in range(0, len(val), batch):
-        indices = range(start, min(start + batch, len(val)))
-        images = torch.cat([to_input(val.image(i), detector.size) for i in indices])
-        targets = val.targets(indices)
+    for index in range(min(images, len(val))):
+        targets = val.targets([index])
         owner = match(detector.loss.anchors, targets)
         labels = targets.labels.gather(1, owner.clamp(min=0)) * (owner >= 0) if targets.labels.shape[1] else owner * 0
-        for (logits, _), (kept_logits, kept_labels) in zip(detector(images), seen, strict=True):
-            doubt = (-logits.log_softmax(-1)[..., 0]).masked_fill((owner >= 0) | (owner == IGNORED), -1.0)
-            nearest = torch.zeros_like(owner, dtype=torch.bool).scatter(1, doubt.topk(background, 1).indices, True)
-            chosen = (owner >= 0) | (nearest & (doubt >= 0))
-            kept_logits.append(logits[chosen])
-            kept_labels.append(labels[chosen])
+        answers = detector(to_input(val.image(index), detector.size))
+        for (logits, _), (kept_logits, kept_labels) in zip(answers, seen, strict=True):
+            kept_logits.append(logits[owner != IGNORED])
+            kept_labels.append(labels[owner != IGNORED])
     temperatures = [best_temperature(torch.cat(logits), torch.cat(labels)) for logits, labels in seen]
     for stage, temperature in zip(detector.stages, temperatures, strict=True):
         stage.temperature.fill_(temperature)
