@@ -118,6 +118,8 @@ def verdict(records: Sequence[Record]) -> Verdict:
     several points flatters it, so the interval is Bonferroni-corrected for their number: all hold together
     at 95 %.
 
+    Where no point is faster than the baseline, it takes a better mAP to be worth it.
+
     Where no other strategy is as fast, equal latency has nothing to offer, and the point is set against the
     fastest other. It wins if it is faster and more accurate, but it cannot lose: to be faster than anything
     else and less accurate is a trade, which no number of images decides.
@@ -185,8 +187,8 @@ def _judge(best: _Comparison, points: int, records: Sequence[Record], warning: s
     decision, needed = "UNDECIDED", None
     if low > 0:
         decision = "WORTH IT"
-    elif high < 0 and rival.reachable:
-        decision = "NOT WORTH IT"
+    elif (high < 0 and rival.reachable) or (not best.faster and early.speed_up.high < 1):
+        decision = "NOT WORTH IT"  # worse at its time; or slower than the baseline, and not shown to be better
     elif rival.reachable or difference > 0:
         needed = images_to_decide(difference, (low, high), early.test_images)
     return Verdict(
@@ -210,6 +212,8 @@ def _sentence(best: _Comparison, bounds: tuple[float, float], points: int, neede
     gap = f"{_ap(abs(difference))} {'above' if difference > 0 else 'below'}" if difference else "level with"
     names = rival.names if len(rival.records) == 1 else f"the line between {rival.names}"
     at = f"at {early.latency_ms.mean:.2f} ms"
+    if not best.faster:
+        at = f"no early-exit point is faster than the baseline; {at}"
     if not rival.reachable:
         at, names = f"{at}, faster than any other,", f"{names} at {rival.records[0].latency_ms.mean:.2f} ms"
     facts = f"95 % interval {_ap(bounds[0])} to {_ap(bounds[1])}"

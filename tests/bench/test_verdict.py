@@ -149,6 +149,16 @@ def test_only_records_of_one_runtime_are_compared():
     assert alone.sentence.startswith("No verdict")
 
 
+def test_slower_than_the_baseline_and_no_better_is_not_worth_it():
+    slower = {"value": 0.8, "low": 0.78, "high": 0.82}
+    found = verdict([*OTHERS, record("early_exit-a", 0.50, 5.0, speed_up=slower)])
+    assert found.decision == "NOT WORTH IT"
+    assert "no early-exit point is faster than the baseline" in found.sentence
+    assert verdict([*OTHERS, record("early_exit-a", 0.60, 5.0, speed_up=slower)]).decision == "WORTH IT"
+    unclear = {"value": 0.99, "low": 0.97, "high": 1.01}
+    assert verdict([*OTHERS, record("early_exit-a", 0.50, 4.01, speed_up=unclear)]).decision == "UNDECIDED"
+
+
 def test_early_exit_is_judged_where_the_baseline_is_fastest():
     slow = [record("baseline-eager", 0.50, 20.0, strategy="baseline", runtime="eager")]
     slow += [record("early_exit-eager", 0.50, 8.0, strategy="early_exit", runtime="eager")]
