@@ -133,9 +133,8 @@ def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor]) -> list[Gr
         from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
     cpu = torch.cpu.get_capabilities()
     narrow = not (cpu.get("avx512_vnni") or cpu.get("avx_vnni"))  # without VNNI full-range products would saturate
-    quantizer = x86.X86InductorQuantizer().set_global(
-        x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
-    )
+    scheme = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
+    quantizer = x86.X86InductorQuantizer().set_global(scheme)
     quantizer.set_module_name_qconfig("decode", None)
     states: list[State] = [(image,) for image in images]
     quantized = []
