@@ -26,7 +26,7 @@ reference: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,onnxruntime,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,onnxruntime,inductor,dev]'
 	touch $@
 
 clean:

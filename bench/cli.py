@@ -38,7 +38,9 @@ def run_command(
     classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
     cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
     weights: Annotated[str | None, typer.Option(help='Stock COCO weights: a .pth file or "torchvision".')] = None,
-    runtime: Annotated[str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, eager.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, inductor, eager.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; the preset's when left out.")] = None,

@@ -22,6 +22,7 @@ from strategies.base import Candidate
 RUNTIMES = {
     "openvino": "OpenVINO on the CPU, fp32 and int8 (NNCF): what would be shipped",
     "onnxruntime": "ONNX Runtime on the CPU, fp32 and int8 (static QDQ)",
+    "inductor": "torch.compile with frozen weights, fp32 and int8 (torchao); needs a C++ compiler",
     "eager": "PyTorch as it is written, fp32: for checking, not for speed",
 }
 

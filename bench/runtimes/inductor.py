@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch._dynamo.exc import BackendCompilerFailed
 from torch._inductor import config
 from torch._inductor.cpp_builder import get_cpp_compiler
@@ -25,6 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.files import replacing
 from bench.progress import bar
+from bench.runtimes import base
 from models.detector import Detector, State, to_input
 from models.errors import UserError
 from strategies.base import Candidate
@@ -45,18 +46,6 @@ FP32_KERNELS = ("mkldnn::_convolution", "mkldnn::_linear", "aten::convolution", 
 Program = Callable[..., tuple[Tensor, ...]]
 
 
-class _Program(nn.Module):
-    """One stage with its decoding, flat in and out: *state -> (*next state, probabilities, boxes)."""
-
-    def __init__(self, stage: nn.Module, decode: nn.Module):
-        super().__init__()
-        self.stage, self.decode = stage, decode
-
-    def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
-        following, raw = self.stage(*state)
-        return (*following, *self.decode(*raw))
-
-
 class InductorChain:
     def __init__(self, programs: Sequence[Program], precisions: dict[str, int], size: int, threads: int):
         self.bytes, self.host_threads = size, threads
@@ -74,7 +63,7 @@ class InductorChain:
 
 
 def chain(candidate: Candidate, *, threads: int, folder: Path) -> InductorChain:
-    """Raises UserError without a working C++ compiler, and when no layer of an int8 candidate runs in int8."""
+    """Raises UserError without a working C++ compiler."""
     ready()
     detector = candidate.detector
     graphs = capture(detector)
@@ -84,12 +73,6 @@ def chain(candidate: Candidate, *, threads: int, folder: Path) -> InductorChain:
     with replacing(path) as partial:
         save_file(weights(graphs), partial)
     programs, precisions = compile_graphs(graphs, detector.size, threads)
-    if candidate.precision == "int8" and not precisions.get("i8"):
-        raise UserError(
-            "no layer runs in int8 on this CPU",
-            where=f"{candidate.strategy} on inductor",
-            fix="this would be fp32 called int8; leave quant out here",
-        )
     return InductorChain(programs, precisions, path.stat().st_size, threads)
 
 
@@ -115,7 +98,7 @@ def capture(detector: Detector) -> list[GraphModule]:
     state: State = (torch.zeros(1, 3, detector.size, detector.size),)
     graphs = []
     for stage in detector.stages:
-        program = _Program(stage, detector.decode).eval()
+        program = base.Program(stage, detector.decode).eval()
         graphs.append(torch.export.export(program, state).module(check_guards=False))
         state, _ = stage(*state)
     return graphs

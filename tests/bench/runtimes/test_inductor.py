@@ -15,6 +15,7 @@ if not any(shutil.which(name) for name in config.cpp.cxx if name):
     pytest.skip("no C++ compiler", allow_module_level=True)
 
 from bench.routing.policy import static
+from bench import runtimes
 from bench.runtimes import Deployed, eager, inductor
 from models.detector import to_input
 from models.errors import UserError
@@ -132,7 +133,7 @@ def test_int8_answers_are_those_of_the_quantized_graphs_up_to_rounding(fp32, int
 def test_int8_that_runs_in_fp32_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(inductor, "quantize", lambda graphs, images: graphs)
     with pytest.raises(UserError, match="no layer runs in int8"):
-        inductor.chain(candidate(0, "int8", after=()), threads=1, folder=tmp_path)
+        runtimes.deploy(candidate(0, "int8", after=()), "inductor", threads=1, folder=tmp_path)
 
 
 def test_a_missing_compiler_is_one_clear_line(tmp_path):

@@ -10,7 +10,7 @@ import torch
 import bench.runtimes.onnxruntime as module
 from bench.routing.policy import Policy, static
 from bench.routing.table import exit_table
-from bench.runtimes import Deployed
+from bench.runtimes import Deployed, deploy
 from models.detector import Detector, to_input
 from models.errors import UserError
 from models.exit_head import add_exits
@@ -145,7 +145,7 @@ def test_int8_runs_int8_layers_stays_near_and_says_nothing(deployed, tmp_path, c
 def test_int8_that_runs_in_fp32_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "quantize", lambda models, images, threads: models)
     with pytest.raises(UserError, match="no layer runs in int8"):
-        on_onnxruntime(int8(toy()), tmp_path)
+        deploy(int8(toy()), "onnxruntime", threads=1, folder=tmp_path)
 
 
 def test_weights_are_seven_bits_where_the_cpu_would_saturate():
