@@ -14,8 +14,8 @@ pytest.importorskip("torchao")
 if not any(shutil.which(name) for name in config.cpp.cxx if name):
     pytest.skip("no C++ compiler", allow_module_level=True)
 
-from bench.routing.policy import static
 from bench import runtimes
+from bench.routing.policy import static
 from bench.runtimes import Deployed, eager, inductor
 from models.detector import to_input
 from models.errors import UserError
