@@ -46,7 +46,8 @@ class EarlyExit:
             inherited_rate=self.inherited_rate,
         )
         fit_temperatures(detector, val)
-        note = f"exits after blocks {self.after}, trained jointly for {self.epochs} epochs"
+        how = "jointly with the trunk" if self.inherited_rate > 0 else "on a frozen trunk"
+        note = f"exits after blocks {self.after}, trained {how} for {self.epochs} epochs"
         variant = "b" + "-".join(map(str, self.after))
         return [Candidate("early_exit", variant, detector, criteria=self.criteria, note=note)]
 
