@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.progress import bar
-from models.detector import Targets, to_input
+from models.detector import Targets, resize
 
 
 class Source(Protocol):
@@ -31,8 +31,7 @@ class Batches:
         self.images = torch.empty(len(source), 3, size, size, dtype=torch.uint8)
         with bar("decoding training images", len(source)) as advance:
             for index in range(len(source)):
-                pixels = to_input(source.image(index), size)[0]
-                self.images[index] = pixels.add_(1).mul_(127.5).round_().to(torch.uint8)
+                self.images[index] = torch.from_numpy(resize(source.image(index), size)).permute(2, 0, 1)
                 advance()
         self.targets = source.targets(range(len(source)))
 

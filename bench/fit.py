@@ -57,11 +57,13 @@ class Trainer:
         rate: float,
         inherited: Sequence[nn.Module] = (),
         inherited_rate: float = 1.0,
+        options: str = "",
     ) -> Detector:
-        """Train `detector` in place and return it in eval mode, on the CPU. `objective` must be determined by `name`
-        and the detector: the fingerprint cannot look inside it."""
+        """Train `detector` in place and return it in eval mode, on the CPU. `objective` must be determined by `name`,
+        `options` and the detector: the fingerprint cannot look inside it."""
         recipe = {
             "name": name,
+            "options": options,
             "epochs": epochs,
             "rate": rate,
             "inherited_rate": inherited_rate,

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from bench.files import replacing
 from models.errors import UserError, suggest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LIBRARIES = ("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy")
 LIBRARIES += ("transformers", "fvcore", "onnxruntime")
 FLOP = "one multiply-add counts as one"
@@ -54,10 +54,15 @@ class Latency(_Typed):
 
     mean: Positive = Field(description="mean, ms")
     p50: Positive = Field(description="median, ms")
+    p50_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
     p90: Positive = Field(description="90th percentile, ms")
+    p90_interval: tuple[Positive, Positive] | None = Field(description="its 95 % interval, ms; null: too few samples")
     p99: Positive = Field(description="99th percentile, ms")
+    p99_interval: tuple[Positive, Positive] | None = Field(description="its 95 % interval, ms; null: too few samples")
     samples: tuple[Milliseconds, ...] = Field(min_length=1, description="every sample, ms, rounded to 1e-5")
     images: tuple[int, ...] = Field(description="id of the test image behind each sample")
+    warmup: int = Field(ge=0, description="untimed rounds before the first sample")
+    steady: bool = Field(description="whether times had stopped falling by then")
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -66,7 +71,27 @@ class Latency(_Typed):
         low, high = min(self.samples) - SLACK, max(self.samples) + SLACK
         if not low <= self.mean <= high or not low <= self.p50 <= self.p90 <= self.p99 <= high:
             raise ValueError("mean, p50, p90 and p99 do not fit the samples")
+        for name in ("p50", "p90", "p99"):
+            bounds = getattr(self, f"{name}_interval")
+            if bounds is not None and not bounds[0] - SLACK <= getattr(self, name) <= bounds[1] + SLACK:
+                raise ValueError(f"{name} lies outside its interval")
         return self
+
+
+class Ratio(_Typed):
+    value: Positive = Field(description="ratio of mean latencies over the same rounds")
+    low: Positive = Field(description="lower end of its 95 % bootstrap interval over images")
+    high: Positive = Field(description="upper end")
+
+
+class Offline(_Typed):
+    """Throughput when images come in batches, from uint8 images in memory to their detections."""
+
+    batch: int = Field(ge=2, description="images at once")
+    images_per_second: Positive = Field(description="batch over the mean time of a batch")
+    regrouping: Share = Field(description="share of the time spent on moving images that stay into smaller batches")
+    samples: tuple[Milliseconds, ...] = Field(min_length=1, description="every batch's time, ms, rounded to 1e-5")
+    speed_up: Ratio = Field(description="over the fp32 baseline on the same runtime, in the same batches")
 
 
 class Foundation(_Typed):
@@ -79,12 +104,6 @@ class Parity(_Typed):
     probabilities: float = Field(ge=0, description="largest difference of a class probability from eager fp32 PyTorch")
     boxes: float = Field(ge=0, description="largest difference of a box corner, in the unit square")
     images: int = Field(ge=1, description="validation images compared")
-
-
-class Ratio(_Typed):
-    value: Positive = Field(description="ratio of mean latencies over the same rounds")
-    low: Positive = Field(description="lower end of its 95 % bootstrap interval over images")
-    high: Positive = Field(description="upper end")
 
 
 class Drawn(_Typed):
@@ -106,7 +125,7 @@ class Environment(_Typed):
 
 
 class Record(_Typed):
-    schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="version of this schema")
+    schema_version: Literal[2] = Field(default=SCHEMA_VERSION, description="version of this schema")
     name: str = Field(pattern=r"^\w[\w.+=-]*$", description="unique in the run, the file's stem")
     strategy: str = Field(min_length=1, description="strategy, 'a+b' when composed, 'baseline' for none")
     variant: str = Field(description="which of its candidates, e.g. '30%'; empty: the only one")
@@ -129,7 +148,8 @@ class Record(_Typed):
     flops_unit: Literal["one multiply-add counts as one"] = Field(FLOP, description="what one FLOP is")
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
-    latency_ms: Latency = Field(description="time per image, batch 1")
+    latency_ms: Latency = Field(description="time per image, batch 1: the single-stream scenario")
+    offline: Offline | None = Field(description="throughput in batches; null: not measured")
     random_exits: Drawn | None = Field(
         description="mAP when the same exit shares are dealt out at random; null: no gate"
     )

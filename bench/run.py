@@ -18,32 +18,19 @@ from bench.data.split import Dataset, Split
 from bench.files import replacing
 from bench.fit import Trainer, weights_hash
 from bench.measure.accuracy import accuracy
-from bench.measure.cost import parameters
-from bench.measure.latency import Timing, ratio
 from bench.measure.results import coco_results, write_json
 from bench.progress import console
+from bench.recording import Recorder
 from bench.records import Record
 from bench.routing.table import exit_table
 from bench.runtimes import Deployed, deploy, runs_on
 from bench.spec import RunSpec
-from bench.stats import interval
-from bench.study import (
-    AGAIN,
-    PARITY_IMAGES,
-    Point,
-    Study,
-    baseline_point,
-    evaluate,
-    key,
-    single_name,
-    study,
-    time_points,
-)
+from bench.study import baseline_point, evaluate, key, last_exit_map, study, time_batches, time_points
 from models.detector import merged
 from models.errors import UserError
 from models.ssdlite import ssdlite
 from strategies import registry
-from strategies.base import Candidate
+from strategies.base import Candidate, Score
 
 
 def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
@@ -57,8 +44,10 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
         Batches(data.train, spec.model.size), data.train.hash, folder / "checkpoints", spec.batch, spec.seed
     )
 
+    score = scorer(spec, data, folder)
+
     console.print("[bold]baseline[/]")
-    baselines = make("baseline", start(spec, data), spec, data, trainer)
+    baselines = make("baseline", start(spec, data), spec, data, trainer, score)
     base = place(baselines[-1], spec.runtimes[0], spec, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
 
@@ -66,7 +55,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     for name in dict.fromkeys((*spec.controls, *spec.strategies)):
         if name != "baseline":
             console.print(f"[bold]{name}[/]")
-            candidates += make(name, baselines[-1], spec, data, trainer)
+            candidates += make(name, baselines[-1], spec, data, trainer, score)
 
     found = []
     for runtime in spec.runtimes:
@@ -87,13 +76,20 @@ def measure(
     """Every candidate on one runtime: deployed, studied, timed against the others. The detections are written."""
     deployments = [place(candidate, runtime, spec, folder) for candidate in candidates]
     studies = [study(one, single_graph(one, spec, folder), spec, data) for one in deployments]
-    timings = time_points(studies, spec.measure, spec.seed, data.test)
-    environment, reference = records.environment(spec.threads), baseline_point(studies).name
+    recorder = Recorder(
+        spec,
+        data,
+        foundation,
+        records.environment(spec.threads),
+        time_points(studies, spec.measure, spec.seed, data.test),
+        time_batches(studies, spec.measure, spec.seed, data.test),
+        baseline_point(studies).name,
+    )
     ids = [example.id for example in data.test.examples]
     found = []
     for one in studies:
         for point in one.points:
-            found.append(record(one, point, timings, reference, spec, data, foundation, environment))
+            found.append(recorder.record(one, point))
             write_json(folder / found[-1].detections, coco_results(ids, one.table.composed(point.exits)))
     return found
 
@@ -118,13 +114,28 @@ def start(spec: RunSpec, data: Dataset) -> Candidate:
     return Candidate("baseline", "start", ssdlite(data.classes, spec.model.size, spec.model.weights))
 
 
-def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer) -> list[Candidate]:
+def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
     """The candidates of one strategy. It sees train and val; the test split does not come near it."""
     options = dict(spec.strategy)
     options["baseline"] = options.get("baseline", {}) | {"pretrained": spec.model.weights is not None}
     torch.manual_seed(spec.seed)
     strategy = registry.build(name, options)
-    return strategy.apply(from_, fit=trainer, train=data.train, val=data.val, seed=spec.seed)
+    return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)
+
+
+def scorer(spec: RunSpec, data: Dataset, folder: Path) -> Score:
+    """How good a candidate is on val, on the first of the run's runtimes that has kernels of its precision."""
+    known: dict[tuple[str, str], float] = {}
+
+    def score(candidate: Candidate) -> float:
+        what = weights_hash(candidate.detector), candidate.precision
+        if what not in known:
+            runtime = next(name for name in spec.runtimes if runs_on(candidate, name))
+            deployed = place(candidate, runtime, spec, folder)
+            known[what] = last_exit_map(exit_table(deployed, data.val), data.val)
+        return known[what]
+
+    return score
 
 
 def place(candidate: Candidate, runtime: str, spec: RunSpec, folder: Path) -> Deployed:
@@ -160,105 +171,6 @@ def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) 
         )
     console.print(f"  foundation: AP50 {map50:.3f} on val, gate {floor:.2f}", markup=False)
     return records.Foundation(map50=map50, floor=floor, passed=map50 >= floor)
-
-
-def compare(timings: dict[str, Timing], slow: str, fast: str, spec: RunSpec) -> records.Ratio:
-    """Mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
-    value, low, high = ratio(timings[slow], timings[fast], resamples=spec.measure.resamples, seed=spec.seed)
-    return records.Ratio(value=value, low=low, high=high)
-
-
-def record(
-    one: Study,
-    point: Point,
-    timings: dict[str, Timing],
-    reference: str,
-    spec: RunSpec,
-    data: Dataset,
-    foundation: records.Foundation,
-    environment: records.Environment,
-) -> Record:
-    """One operating point as a Record."""
-    candidate, timing, reached = one.candidate, timings[point.name], point.accuracy
-    flops = [cost.flops for cost in one.costs]
-    replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
-    low, high = interval(replicates)
-    whole_chain = one.points[len(flops) - 1].name
-    gated = point.choice.policy.criterion is not None
-    simulated = point.exits[timing.images]
-    audit = {
-        **point.deployed.chain.audit,
-        "made": candidate.note,
-        "flops_cross_check": [cost.cross_check for cost in one.costs],
-        "calls_leaving_elsewhere_than_simulated": int((simulated != timing.exits).sum()),
-    }
-    return Record(
-        name=point.name,
-        strategy=point.strategy,
-        variant=candidate.variant,
-        runtime=point.deployed.runtime,
-        precision=candidate.precision,
-        operating_point=records.OperatingPoint(
-            name=point.choice.name,
-            criterion=point.choice.policy.criterion,
-            thresholds=tuple(None if t == np.inf else t for t in point.choice.policy.thresholds) if gated else None,
-            chosen_on=point.choice.chosen_on,
-            note=point.choice.note,
-        ),
-        map=reached.map,
-        map50=reached.map50,
-        map75=reached.map75,
-        ap_small=reached.ap_small,
-        ap_medium=reached.ap_medium,
-        ap_large=reached.ap_large,
-        ap_per_class=reached.per_class,
-        ap50_per_class=reached.per_class50,
-        per_exit=[
-            records.ExitAccuracy(
-                exit=number,
-                map=accuracies.map,
-                map50=accuracies.map50,
-                flops=flops[number],
-                latency_ms=timings[static.name].mean,
-                temperature=float(stage.temperature),
-            )
-            for number, (accuracies, stage, static) in enumerate(
-                zip(one.per_exit, candidate.detector.stages, one.points, strict=False)
-            )
-        ],
-        map_bootstrap=replicates.tolist(),
-        map_interval=(low, high),
-        flops_mean=float(np.take(flops, point.exits).mean()),
-        flops_per_exit=flops,
-        params=parameters(candidate.detector),
-        size_mb=point.deployed.chain.bytes / 1e6,
-        latency_ms=records.Latency(
-            mean=timing.mean,
-            p50=timing.p50,
-            p90=timing.p90,
-            p99=timing.p99,
-            samples=timing.samples.tolist(),
-            images=[data.test.examples[int(index)].id for index in timing.images],
-        ),
-        random_exits=records.Drawn(**vars(point.random)) if point.random else None,
-        speed_up=compare(timings, reference, point.name, spec),
-        noise=compare(timings, reference, AGAIN, spec),
-        chain_overhead=compare(timings, whole_chain, single_name(one), spec) if one.single else None,
-        parity=records.Parity(
-            probabilities=one.parity.probabilities, boxes=one.parity.boxes, images=min(PARITY_IMAGES, len(data.val))
-        ),
-        exit_share=(np.bincount(point.exits, minlength=len(flops)) / len(point.exits)).tolist(),
-        test_images=len(data.test),
-        split_hash=data.test.hash,
-        splits={split.role: split.hash for split in data.splits},
-        weights_hash=weights_hash(candidate.detector),
-        seed=spec.seed,
-        forced=not foundation.passed,
-        foundation=foundation,
-        detections=f"detections/{point.name}.json.gz",
-        audit=audit,
-        environment=environment,
-    )
 
 
 def save(found: list[Record], data: Dataset, folder: Path) -> None:

@@ -45,7 +45,8 @@ class Model(_Typed):
 class Measure(_Typed):
     images: Count = Field(100, description="test images that latency is timed on")
     repeats: Count = Field(5, description="rounds over those images")
-    warmup: Count = Field(20, description="rounds before the timed ones")
+    warmup: Count = Field(20, description="rounds in a window of warming up, which goes on until two windows agree")
+    batch: Count = Field(8, description="images at once in the offline scenario; 1 leaves it out")
     resamples: Annotated[int, Field(ge=100)] = Field(1000, description="bootstrap resamples of the test images")
     tolerances: tuple[Fraction, ...] = Field((0.01, 0.05), description="relative mAP an exit policy may lose on val")
 

@@ -1,5 +1,6 @@
-"""The statistics under every number: paired bootstrap resamples of the test images, percentile intervals, and
-how many images a comparison needs. Method: Efron and Tibshirani, An Introduction to the Bootstrap, ch. 13."""
+"""The statistics under every number: paired bootstrap resamples of the test images, percentile intervals, intervals
+of percentiles, and how many images a comparison needs. Method: Efron and Tibshirani, An Introduction to the Bootstrap,
+ch. 13."""
 
 import math
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MOST_IMAGES = 10_000_000
+TAIL = 0.025
 
 
 def resample(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
@@ -19,6 +21,35 @@ def interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """Percentile interval (low, high) that holds the middle `level` (between 0 and 1) of the samples [n]."""
     low, high = np.quantile(np.asarray(samples, float), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def samples_needed(percent: float) -> int:
+    """The fewest samples that hold a 95 % interval of their `percent`-th percentile.
+
+    All n independent samples lie below the percentile with probability p^n, p = percent / 100, and none does with
+    (1 - p)^n. Where either exceeds 2.5 %, no sample can be that end of the interval. Raises ValueError unless `percent`
+    is between 0 and 100, both excluded.
+    """
+    if not 0 < percent < 100:
+        raise ValueError(f"a percentile between 0 and 100 is needed, not {percent}")
+    return math.ceil(math.log(TAIL) / math.log(max(percent, 100 - percent) / 100))
+
+
+def percentile_interval(samples: ArrayLike, percent: float) -> tuple[float, float] | None:
+    """95 % interval (low, high) of the `percent`-th percentile behind independent samples [n], in their unit; None
+    when there are too few of them (`samples_needed`).
+
+    Two of the samples themselves, whatever their distribution: how many of n lie below the percentile is binomial, and
+    each end misses it with at most 2.5 % (Conover, Practical Nonparametric Statistics, 3rd ed. 1999, section 3.2).
+    Raises ValueError unless `percent` is between 0 and 100, both excluded.
+    """
+    from scipy.stats import binom  # here, because it takes half a second that only a measurement needs to spend
+
+    ordered = np.sort(np.asarray(samples, float))
+    if len(ordered) < samples_needed(percent):
+        return None
+    low, high = binom.ppf([TAIL, 1 - TAIL], len(ordered), percent / 100).astype(int)
+    return float(ordered[low - 1]), float(ordered[high])
 
 
 def probability_above(a: ArrayLike, b: ArrayLike) -> float:

@@ -3,8 +3,9 @@ and the time of all operating points against each other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,12 +16,14 @@ from bench.measure.accuracy import Accuracy, Matches, accuracy, bootstrap_map, g
 from bench.measure.cost import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
 from bench.measure.parity import Parity, check_parity, parity
+from bench.measure.throughput import Throughput, throughput
 from bench.progress import bar
 from bench.routing.controls import Drawn, random_exits
 from bench.routing.policy import Policy, static
 from bench.routing.search import Choice, search, static_choices
 from bench.routing.table import ExitTable, exit_table
-from bench.runtimes import Deployed
+from bench.runtimes import Deployed, takes_batches
+from bench.runtimes.batched import Batched
 from bench.spec import Measure, RunSpec
 from bench.verdict import EARLY
 from strategies.base import Candidate
@@ -30,6 +33,11 @@ def evaluate(table: ExitTable, split: Split) -> list[Matches]:
     """Every exit's detections matched with the ground truth, once."""
     truth, ids = ground_truth(split.coco()), [example.id for example in split.examples]
     return [match(truth, ids, detections) for detections in table.detections]
+
+
+def last_exit_map(table: ExitTable, split: Split) -> float:
+    """mAP when the last exit answers every image; 0 where there is nothing to find."""
+    return accuracy(evaluate(table, split), np.full(len(split), table.exits - 1), full=False).map or 0.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ def truncated(strategy: str) -> str:
 def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
     """Latency of every operating point, all of them taking turns on the same test images; and under names of their own,
     the baseline once more (AGAIN) and every multi-exit detector as a single graph (`single_name`)."""
-    chosen = np.sort(np.random.default_rng(seed).choice(len(test), size=min(measure.images, len(test)), replace=False))
+    chosen = timed_images(measure, seed, test)
     images = [np.array(test.image(int(index))) for index in chosen]
     points = [point for one in studies for point in one.points]
     contenders = {point.name: contender(point) for point in points}
@@ -118,21 +126,56 @@ def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Spl
     for one in studies:
         if one.single is not None:
             contenders[single_name(one)] = partial(answer, one.single, static(0, 1))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(points[0].deployed.chain.host_threads)
+    with few_threads(points[0].deployed), bar("timing", len(images) * measure.repeats) as advance:
+        timings = interleaved(
+            contenders,
+            images,
+            repeats=measure.repeats,
+            warmup=measure.warmup,
+            seed=seed,
+            progress=lambda done, total: advance(),
+        )
+    return {name: replace(timing, images=chosen[timing.images]) for name, timing in timings.items()}
+
+
+def time_batches(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Throughput]:
+    """Throughput of every operating point in batches on the timed images; empty when the batch is 1, when there are too
+    few images for one, or when the runtime takes one image at a time."""
+    points = [point for one in studies for point in one.points]
+    chosen = timed_images(measure, seed, test)
+    if measure.batch == 1 or len(chosen) < measure.batch or not takes_batches(points[0].deployed.runtime):
+        return {}
+    images = [np.array(test.image(int(index))) for index in chosen]
+    batched = {id(one.candidate): Batched(one.points[0].deployed) for one in studies}
+    contenders = {
+        point.name: (batched[id(one.candidate)], point.choice.policy) for one in studies for point in one.points
+    }
+    rounds = len(images) // measure.batch * measure.repeats
+    with few_threads(points[0].deployed), bar(f"timing batches of {measure.batch}", rounds) as advance:
+        return throughput(
+            contenders,
+            images,
+            batch=measure.batch,
+            repeats=measure.repeats,
+            seed=seed,
+            progress=lambda done, total: advance(),
+        )
+
+
+def timed_images(measure: Measure, seed: int, test: Split) -> np.ndarray:
+    """Which test images time is measured on: int64, ascending."""
+    return np.sort(np.random.default_rng(seed).choice(len(test), size=min(measure.images, len(test)), replace=False))
+
+
+@contextmanager
+def few_threads(deployed: Deployed) -> Iterator[None]:
+    """torch uses as many threads as the runtime leaves it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(deployed.artifact.host_threads)
     try:
-        with bar("timing", len(images) * measure.repeats) as advance:
-            timings = interleaved(
-                contenders,
-                images,
-                repeats=measure.repeats,
-                warmup=measure.warmup,
-                seed=seed,
-                progress=lambda done, total: advance(),
-            )
+        yield
     finally:
-        torch.set_num_threads(threads)
-    return {name: Timing(timing.samples, chosen[timing.images], timing.exits) for name, timing in timings.items()}
+        torch.set_num_threads(before)
 
 
 def contender(point: Point) -> Contender:

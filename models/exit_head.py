@@ -43,7 +43,7 @@ class Predictor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] -> [N, H * W * anchors, outputs + 4], in the order of torchvision's SSD heads."""
-        return self.answer(self.look(x)).permute(0, 2, 3, 1).reshape(len(x), -1, self.columns)
+        return self.answer(self.look(x)).permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, self.columns))
 
 
 class ExitHead(nn.Module):
@@ -77,11 +77,11 @@ class ExitHead(nn.Module):
         finest = side * side * ANCHORS_PER_CELL
         foreground = 1 - logits[:, :finest].softmax(-1)[..., :1]
         said = torch.cat([foreground, deltas[:, :finest]], dim=-1).detach()
-        return said.reshape(len(said), side, side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
+        return said.reshape(-1, side, side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
 
 
 def silent_mix(channels: int) -> nn.Conv2d:
-    """A convolution from context to a stage's input that starts at zero."""
+    """A convolution from context to what a head reads, which starts at zero."""
     mix = nn.Conv2d(CONTEXT_CHANNELS, channels, 1)
     nn.init.zeros_(mix.weight)
     nn.init.zeros_(mix.bias)
@@ -102,14 +102,17 @@ def add_exits(
     (full,) = source.stages
     blocks = list(full.blocks)
     outputs = 1 + len(source.classes)
-    stages, start, context = [], 0, None
+    stages, start = [], 0
     for cut, width in zip(after, widths, strict=True):
         piece = nn.Sequential(*blocks[start : cut + 1])
         channels = blocks[cut].out_channels
+        told = context_to_last or cut != after[-1]
+        context = silent_mix(channels) if stages else None
         head = ExitHead(channels, width, outputs)
-        stages.append(SSDLiteStage(piece, head, context, last=False))
-        start, context = cut + 1, silent_mix(channels)
-    stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context if context_to_last else None))
+        stages.append(SSDLiteStage(piece, head, context, "map and context" if told else "map"))
+        start = cut + 1
+    context = silent_mix(blocks[-1].out_channels) if after and context_to_last else None
+    stages.append(SSDLiteStage(nn.Sequential(*blocks[start:]), full.head, context))
     return Detector(stages, source.decode, source.select, source.loss, source.classes, source.size)
 
 

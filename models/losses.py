@@ -14,7 +14,7 @@ BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # torchvision's BoxCoder for SSD
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Boxes as offsets from their anchors; both [..., 4], x1 y1 x2 y2. The inverse of `models.ssdlite.Decode`."""
+    """Boxes as offsets from their anchors; both [..., 4], x1 y1 x2 y2. The inverse of `models.ssdlite.AnchorBoxes`."""
     size, anchor_size = boxes[..., 2:] - boxes[..., :2], anchors[..., 2:] - anchors[..., :2]
     centre, anchor_centre = boxes[..., :2] + 0.5 * size, anchors[..., :2] + 0.5 * anchor_size
     shift = (centre - anchor_centre) / anchor_size

@@ -40,8 +40,10 @@ class Fit(Protocol):
         rate: float,
         inherited: Sequence[nn.Module] = (),
         inherited_rate: float = 1.0,
+        options: str = "",
     ) -> Detector:
-        """objective: named losses to sum. rate: peak AdamW learning rate. inherited: modules that came trained: their
+        """objective: named losses to sum. options: whatever decides it beside `name`, in words. rate: peak AdamW
+        learning rate. inherited: modules that came trained: their
         batch norm keeps its statistics and they learn at `inherited_rate` times the rate; at 0 they are frozen."""
 
 
@@ -62,10 +64,20 @@ class Candidate:
     note: str = ""
 
 
+class Score(Protocol):
+    """How good a candidate is, for choosing between ways to go on."""
+
+    def __call__(self, candidate: Candidate) -> float:
+        """mAP of the candidate on val, at its last exit, on the artifact: deployed on the run's runtime, whole images.
+        Never the test split."""
+
+
 class Strategy(Protocol):
     """Takes a trained candidate and returns cheaper ones."""
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]: ...
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]: ...
 
 
 def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[str, Tensor]:

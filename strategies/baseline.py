@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import UserError
-from strategies.base import Candidate, Fit, Images, plain_objective
+from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class Baseline:
     rate: float = 2e-3
     pretrained: bool = False
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
             [Candidate("baseline", "loaded", start.detector, note="stock weights, untouched")]

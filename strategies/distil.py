@@ -1,13 +1,14 @@
-"""Fine-tuning with a teacher: the detector's own losses, plus how far every exit is from the teacher's."""
+"""Fine-tuning with a teacher: how far every exit is from the teacher's, plus, as far as wanted, the detector's own
+losses on the ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from models.detector import Detector, Targets
+from models.detector import Detector, Raw, Targets
 from models.losses import distillation
 from strategies.base import Fit, plain_losses
 
@@ -21,25 +22,30 @@ def finetune(
     epochs: int,
     rate: float,
     distil: float,
+    labels: float,
     inherited: Sequence[nn.Module] = (),
     inherited_rate: float = 1.0,
+    forward: Callable[[Detector, Tensor], list[Raw]] = Detector.__call__,
 ) -> None:
     """Train `detector` in place. teacher: with the same anchors and at least as many exits; each exit learns from one
-    of the teacher's last, in order. distil: weight of that. inherited, inherited_rate: as for `Fit`."""
+    of the teacher's last, in order. distil, labels: weights of the teacher's answers and of
+    the ground truth. inherited, inherited_rate: as for `Fit`. forward: how the student answers."""
 
     def objective(student: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        raws = student(images)
+        raws = forward(student, images)
         with torch.no_grad():
             goals = teacher.eval()(images)
         pairs = zip(raws, goals[-len(raws) :], strict=True)
-        return plain_losses(student, raws, targets) | {
-            "distil": distil * sum(distillation(mine, theirs) for mine, theirs in pairs)
-        }
+        losses = {"distil": distil * sum(distillation(mine, theirs) for mine, theirs in pairs)}
+        if labels:
+            losses |= {key: labels * loss for key, loss in plain_losses(student, raws, targets).items()}
+        return losses
 
     fit(
         detector,
         name=name,
         objective=objective,
+        options=f"distil {distil} labels {labels}",
         epochs=epochs,
         rate=rate,
         inherited=inherited,

@@ -1,10 +1,9 @@
-"""SSDLite with exits after inner trunk blocks: all exits are trained together, each also towards the next deeper one,
-and each exit's temperature is fitted on val. Which exit answers an image is decided later, by a policy."""
+"""SSDLite with exits after inner trunk blocks: all exits are trained together, each also towards the last one, and
+each exit's temperature is fitted on val. Which exit answers an image is decided later, by a policy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from torch import Tensor
 
@@ -12,13 +11,13 @@ from models.detector import Detector, Targets
 from models.exit_head import add_exits
 from models.losses import distillation
 from models.temperature import fit_temperatures
-from strategies.base import Candidate, Fit, Images, plain_losses
+from strategies.base import Candidate, Fit, Images, Score, plain_losses
 
 
 @dataclass(frozen=True)
 class EarlyExit:
     """after: trunk blocks followed by an exit. widths: intermediate channels of each exit head. loss_weights: one per
-    exit, the full model last. distil: weight of the distillation from each exit's next deeper one.
+    exit, the full model last. distil, labels: weights of the last exit's answers and of the ground truth.
     inherited_rate: the learning rate of what the baseline brought, relative to the new heads'; at 0 the baseline is
     frozen, and the last exit stays what it was."""
 
@@ -28,10 +27,13 @@ class EarlyExit:
     widths: tuple[int, ...] = (128, 256)
     loss_weights: tuple[float, ...] = (0.3, 0.4, 0.3)
     distil: float = 0.5
+    labels: float = 1.0
     inherited_rate: float = 0.3
     criteria: tuple[str, ...] = ("mean_foreground", "mean_background", "max_score")
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         detector = add_exits(start.detector, self.after, self.widths, context_to_last=self.inherited_rate > 0)
         inherited = tuple(module for stage in detector.stages for module in stage.blocks.modules()) + tuple(
             detector.stages[-1].head.modules()
@@ -40,6 +42,7 @@ class EarlyExit:
             detector,
             name="early_exit",
             objective=self.objective,
+            options=f"weights {self.loss_weights} distil {self.distil} labels {self.labels}",
             epochs=self.epochs,
             rate=self.rate,
             inherited=inherited,
@@ -54,11 +57,9 @@ class EarlyExit:
     def objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         raws = detector(images)
         weights = {f"exit{number}": weight for number, weight in enumerate(self.loss_weights, start=1)}
-        losses = {
-            name: weights[name.split("/")[0]] * value for name, value in plain_losses(detector, raws, targets).items()
-        }
-        for number, (student, teacher) in enumerate(pairwise(raws), start=1):
-            losses[f"exit{number}/distil"] = (
-                self.distil * self.loss_weights[number - 1] * distillation(student, teacher)
-            )
+        plain = plain_losses(detector, raws, targets) if self.labels else {}
+        losses = {name: self.labels * weights[name.split("/")[0]] * value for name, value in plain.items()}
+        *students, teacher = raws
+        for number, (student, weight) in enumerate(zip(students, self.loss_weights, strict=False), start=1):
+            losses[f"exit{number}/distil"] = self.distil * weight * distillation(student, teacher)
         return losses

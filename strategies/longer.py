@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from strategies.base import Candidate, Fit, Images, plain_objective
+from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,9 @@ class Longer:
     epochs: int = 4
     rate: float = 1e-3
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         detector = start.detector.clone()
         inherited = tuple(detector.modules())
         fit(

@@ -4,7 +4,8 @@ outputs of the heads, and so the anchors, stay."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +13,9 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from models.detector import Detector, to_input
+from models.detector import Detector, Raw, to_input, to_probabilities
 from models.errors import UserError
-from strategies.base import Candidate, Fit, Images, plain_objective
+from strategies.base import Candidate, Fit, Images, Score, plain_objective
 from strategies.distil import finetune
 
 Importance = Literal["magnitude", "bn_scale", "taylor"]
@@ -24,6 +25,7 @@ IMPORTANCES: dict[str, Callable[[], tp.importance.Importance]] = {
     "taylor": tp.importance.GroupTaylorImportance,
 }
 TAYLOR_IMAGES = 64
+CHECKED_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Prune:
     """ratios: share of channels removed, one candidate each. importance: what a channel is judged by: the L2 norm of
     its weights, its batch-norm scale, or the first-order change of the training loss (Molchanov and others 2019).
     scope: the same ratio in every layer, or one ranking over all. multiple: channel counts that stay are rounded to it.
-    steps: prune and fine-tune in so many rounds that share the epochs. distil: weight of the distillation."""
+    steps: prune and fine-tune in so many rounds that share the epochs. distil, labels: weights of the
+    unpruned detector's answers and of the ground truth."""
 
     epochs: int = 4
     rate: float = 1e-3
@@ -41,8 +44,11 @@ class Prune:
     multiple: int = 8
     steps: int = 1
     distil: float = 0.5
+    labels: float = 1.0
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         return [self._one(ratio, start, fit, train) for ratio in self.ratios]
 
     def _one(self, ratio: float, start: Candidate, fit: Fit, train: Images) -> Candidate:
@@ -60,12 +66,24 @@ class Prune:
                 epochs=-(-self.epochs // self.steps),
                 rate=self.rate,
                 distil=self.distil,
+                labels=self.labels,
             )
-        check_intact(detector, start.detector)
+        looked_at = range(min(CHECKED_IMAGES, len(train)))
+        images = [to_input(train.image(index), detector.size) for index in looked_at]
+        check_intact(detector, start.detector, images)
         kinds = [f"{100 * ratio:.0f}pct", *({self.importance, self.scope} - {"magnitude", "layer"})]
         note = f"{ratio:.0%} of the channels removed by {self.importance} in {self.steps} steps"
         note += f", fine-tuned {self.epochs} epochs with distillation"
         return Candidate("prune", "-".join(sorted(kinds)), detector, criteria=start.criteria, note=note)
+
+
+class _Pruner(tp.pruner.BasePruner):
+    """Rounds the channels that stay to the nearest multiple. torch-pruning rounds down, and so takes half of a layer of
+    16 when asked for a twentieth: on photographs, 10 % by Taylor left mAP 0.015 on val that way, 0.222 this way."""
+
+    def _round_to(self, n_pruned: int, current_channels: int, round_to: int) -> int:
+        kept = round_to * max(1, math.floor((current_channels - n_pruned) / round_to + 0.5))
+        return max(0, current_channels - kept)
 
 
 class _Chain(nn.Module):
@@ -88,7 +106,7 @@ def prune_channels(detector: Detector, ratio: float, importance: Importance, sco
     detector.eval().requires_grad_(True)
     kept = [layer for stage in detector.stages for layer in stage.head.answer_layers()]
     kept += [stage.mix for stage in detector.stages if stage.mix is not None]
-    pruner = tp.pruner.BasePruner(
+    pruner = _Pruner(
         _Chain(detector),
         example_inputs=torch.zeros(1, 3, detector.size, detector.size),
         importance=IMPORTANCES[importance](),
@@ -111,18 +129,25 @@ def leave_gradients(detector: Detector, train: Images) -> None:
 
 
 @torch.inference_mode()
-def check_intact(pruned: Detector, original: Detector) -> None:
-    """UserError when pruning damaged what must stay: anchors, the shape of every exit's answer, numbers at all."""
-    images = torch.zeros(1, 3, pruned.size, pruned.size)
-    broken = []
-    if not torch.equal(pruned.loss.anchors, original.loss.anchors):
-        broken.append("its anchors differ")
-    for number, (ours, theirs) in enumerate(zip(pruned(images), original.eval()(images), strict=True), start=1):
-        if [part.shape for part in ours] != [part.shape for part in theirs]:
+def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor]) -> None:
+    """UserError when pruning damaged what must stay: the anchors and, at every exit, the shape of its answer, numbers
+    at all, and detections on any of `images` if the original has some. images: float32 [1, 3, size, size] each."""
+    broken = [] if torch.equal(pruned.loss.anchors, original.loss.anchors) else ["its anchors differ"]
+    answers = [zip(pruned.eval()(image), original.eval()(image), strict=True) for image in images]
+    for number, pairs in enumerate(zip(*answers, strict=True), start=1):
+        ours, theirs = zip(*pairs, strict=True)
+        if [part.shape for raw in ours for part in raw] != [part.shape for raw in theirs for part in raw]:
             broken.append(f"exit {number} answers in another shape")
-        elif not all(torch.isfinite(part).all() for part in ours):
+        elif not all(torch.isfinite(part).all() for raw in ours for part in raw):
             broken.append(f"exit {number} answers with no numbers")
+        elif count_found(original, theirs) and not count_found(pruned, ours):
+            broken.append(f"exit {number} finds nothing on {len(images)} training images, the unpruned one does")
     if broken:
         raise UserError(
             f"the pruned detector is damaged: {', '.join(broken)}", where="strategy prune", fix="lower ratios"
         )
+
+
+def count_found(detector: Detector, raws: Sequence[Raw]) -> int:
+    """How many detections an exit's raw answers to single images amount to, after NMS."""
+    return sum(len(detector.detections(to_probabilities(raw)[0], raw[1][0])) for raw in raws)

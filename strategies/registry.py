@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from models.errors import UserError, unknown
-from strategies.base import Candidate, Fit, Images, Strategy
+from strategies.base import Candidate, Fit, Images, Score, Strategy
 from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
 from strategies.longer import Longer
@@ -85,13 +85,15 @@ class Composed:
     name: str
     parts: tuple[Strategy, ...]
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         made = [start]
         for position, part in enumerate(self.parts):
             made = [
                 replace(candidate, strategy=self.name, variant=_joined(before, candidate, position))
                 for before in made
-                for candidate in part.apply(before, fit=fit, train=train, val=val, seed=seed)
+                for candidate in part.apply(before, fit=fit, score=score, train=train, val=val, seed=seed)
             ]
         return made
 

@@ -1,24 +1,27 @@
 """The same detector at smaller inputs: what a user would try first, since time falls with the square of the side. Each
-size is fine-tuned with the full-size weights as start."""
+size starts from the full-size weights, with anchors kept in pixels, and may be fine-tuned."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from models.ssdlite import resized
-from strategies.base import Candidate, Fit, Images, plain_objective
+from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 
 @dataclass(frozen=True)
 class Resize:
-    """scales: share of the input's side that is kept, one candidate each; sides are rounded to `multiple` px."""
+    """scales: share of the input's side that is kept, one candidate each; sides are rounded to `multiple` px.
+    epochs: 0 leaves the weights as they are."""
 
     epochs: int = 3
     rate: float = 1e-3
     scales: tuple[float, ...] = (0.8, 0.6)
     multiple: int = 32
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         made = []
         for scale in self.scales:
             size = max(2, round(scale * start.detector.size / self.multiple)) * self.multiple

@@ -6,23 +6,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.exit_head import truncated
-from strategies.base import Candidate, Fit, Images
+from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import finetune
 
 
 @dataclass(frozen=True)
 class Truncate:
     """after: trunk blocks to end at, one candidate each. widths: intermediate channels of the head, one per block.
-    distil: weight of the distillation. inherited_rate: the trunk's learning rate relative to the new head's."""
+    distil, labels: weights of the whole detector's answers and of the ground truth. inherited_rate: the trunk's
+    learning rate relative to the new head's."""
 
     epochs: int = 5
     rate: float = 2e-3
     after: tuple[int, ...] = (8, 12)
     widths: tuple[int, ...] = (128, 256)
     distil: float = 0.5
+    labels: float = 1.0
     inherited_rate: float = 0.3
 
-    def apply(self, start: Candidate, *, fit: Fit, train: Images, val: Images, seed: int) -> list[Candidate]:
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
         made = []
         for block, width in zip(self.after, self.widths, strict=True):
             detector = truncated(start.detector, block, width)
@@ -34,6 +38,7 @@ class Truncate:
                 epochs=self.epochs,
                 rate=self.rate,
                 distil=self.distil,
+                labels=self.labels,
                 inherited=tuple(detector.stages[0].blocks.modules()),
                 inherited_rate=self.inherited_rate,
             )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench.runtimes import Deployed
-from models.detector import to_input
+from models.detector import to_input, to_probabilities
 from models.errors import UserError
 
 TOLERANCE = 1e-3  # of probabilities and of box coordinates in the unit square, for fp32
@@ -31,12 +31,14 @@ def parity(deployed: Deployed, images: Sequence[np.ndarray]) -> Parity:
     detector = deployed.candidate.detector.eval()
     worst = [0.0, 0.0]
     for image in images:
-        expected = [detector.decode(*raw) for raw in detector.walk(to_input(image, detector.size))]
-        for (probabilities, boxes), (goal, goal_boxes) in zip(deployed.walk(image), expected, strict=True):
-            seen = torch.maximum(1 - probabilities[:, 0], 1 - goal[0, :, 0]) > 0.05
-            worst[0] = max(worst[0], float((probabilities - goal[0]).abs().max()))
+        expected = list(detector.walk(to_input(image, detector.size)))
+        for (found, code), raw in zip(deployed.walk(image), expected, strict=True):
+            goal = to_probabilities(raw)[0]
+            seen = torch.maximum(1 - found[0], 1 - goal[0]) > 0.05
+            worst[0] = max(worst[0], float((found - goal).abs().max()))
             if seen.any():
-                worst[1] = max(worst[1], float((boxes - goal_boxes[0])[seen].abs().max()))
+                moved = detector.decode(code) - detector.decode(raw[1][0])
+                worst[1] = max(worst[1], float(moved[seen].abs().max()))
     return Parity(*worst)
 
 

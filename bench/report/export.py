@@ -1,5 +1,5 @@
 """A run's records for other programs and for papers: JSON with everything, CSV with the scalars, and the
-terminal's table as Markdown."""
+terminal's table as Markdown, with the intervals of the speeds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.records import Record, same_split
 from bench.report.notes import notes
+from bench.report.runtimes import by_runtime, over_eager
 from bench.report.table import caption, columns
 from bench.verdict import verdict
 from models.errors import unknown
@@ -18,7 +19,8 @@ from models.errors import unknown
 
 def export(records: Sequence[Record], fmt: str) -> str:
     """The records as 'json', 'csv' or 'markdown' text. JSON holds every key and every raw sample. CSV has one
-    row per record, nested scalars under dotted names. Raises UserError for another format, or when the test
+    row per record, nested scalars under dotted names, and `vs_eager` where eager PyTorch is one of several runtimes;
+    its names are those of the record files. Raises UserError for another format, or when the test
     splits differ."""
     same_split(records)
     formats = {"json": _json, "csv": _csv, "markdown": _markdown}
@@ -33,6 +35,9 @@ def _json(records: Sequence[Record]) -> str:
 
 def _csv(records: Sequence[Record]) -> str:
     rows = [_scalars(r.model_dump(mode="json")) for r in records]
+    for row, record in zip(rows, records, strict=True):
+        if eager := over_eager(record, records):
+            row["vs_eager"] = eager
     header = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, header, lineterminator="\n")
@@ -52,8 +57,12 @@ def _scalars(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _markdown(records: Sequence[Record]) -> str:
-    cells = columns(records)
-    rows = [list(cells), ["---"] * len(cells), *([cell(r) for cell in cells.values()] for r in records)]
+    cells, sections = columns(records, wide=True), by_runtime(records)
+    rows = [list(cells), ["---"] * len(cells)]
+    for runtime, here in sections.items():
+        if len(sections) > 1:
+            rows.append(["", f"**{runtime}**", *[""] * (len(cells) - 2)])
+        rows += [[cell(r) for cell in cells.values()] for r in here]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     found = verdict(records)
     below = [f"- {line}" for line in (*caption(records), *notes(records))]

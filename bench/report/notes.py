@@ -1,18 +1,69 @@
-"""What a reader of the table should be told in words: gates against chance, int8 that does not pay, and compositions
-whose gains do not multiply."""
+"""What a reader of the table should be told in words: what is fastest at the baseline's accuracy, what removed
+multiply-adds were worth, gates against chance, int8 that does not pay, and compositions whose gains do not multiply."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.records import Record
+from bench.records import Record, baseline_of
+from bench.report.runtimes import by_runtime, over_eager, short_name
+
+TOLERATED = 0.02  # relative loss of mAP
+PIECE = 100e6  # multiply-adds
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """One line per finding, in the order of the records; none when there is nothing to say."""
-    return [
-        line for record in records for line in (_chance(record), _slow_int8(record), _gains(record, records)) if line
-    ]
+    """One line per finding, runtime by runtime and with its name where there are several; none when there is nothing
+    to say. A gate against chance is a matter of accuracy, in which runtimes agree: said once, on the fastest."""
+    sections = by_runtime(records)
+    once = {short_name(r): r for here in reversed(sections.values()) for r in here}
+    found = []
+    for runtime, here in sections.items():
+        lines = [_fastest(here, records), _pruned(here)]
+        for record in here:
+            chance = _chance(record) if once[short_name(record)] is record else None
+            lines += [chance, _slow_int8(record), _gains(record, here)]
+        prefix = f"{runtime}: " if len(sections) > 1 else ""
+        found += [prefix + line for line in lines if line]
+    return found
+
+
+def _fastest(here: Sequence[Record], records: Sequence[Record]) -> str | None:
+    """The fastest point that keeps the fp32 baseline's mAP within TOLERATED, if it is faster beyond the interval."""
+    baseline = baseline_of(here, here[0].runtime)
+    others = [r for r in here if r.strategy != "baseline"]
+    if baseline is None or not others:
+        return None
+    close = f"within {100 * TOLERATED:.0f} % of the fp32 baseline's mAP"
+    kept = [r for r in others if r.map >= (1 - TOLERATED) * baseline.map and r.speed_up.low > 1]
+    if not kept:
+        return f"nothing {close} is faster than it"
+    best = min(kept, key=lambda r: r.latency_ms.mean)
+    paired = best.speed_up
+    line = f"fastest {close}: {short_name(best)}, {paired.value:.2f}x [{paired.low:.2f}, {paired.high:.2f}]"
+    eager = over_eager(best, records) if best.runtime != "eager" else None
+    return f"{line}, {eager:.2f}x against eager fp32" if eager else line
+
+
+def _pruned(here: Sequence[Record]) -> str | None:
+    """What pruning saved per multiply-add, against what the baseline spends on one."""
+    baseline = baseline_of(here, here[0].runtime)
+    pruned = [r for r in here if "prune" in r.strategy.split("+") and len(r.per_exit) == 1]
+    if baseline is None or not pruned:
+        return None
+    average = baseline.latency_ms.mean / baseline.flops_mean * PIECE
+    each = ", ".join(_saving(r, baseline) for r in pruned)
+    return f"ms saved per 100 MFLOPs saved (the baseline takes {average:.3g} per 100): {each}"
+
+
+def _saving(record: Record, baseline: Record) -> str:
+    name = short_name(record) + (f" (with {record.precision})" if record.precision != baseline.precision else "")
+    flops = baseline.flops_mean - record.flops_mean
+    if flops <= 0:
+        return f"{name} saved no MFLOPs"
+    if record.speed_up.low <= 1:
+        return f"{name} none, {flops / 1e6:.0f} MFLOPs fewer are not faster"
+    return f"{name} {(baseline.latency_ms.mean - record.latency_ms.mean) / flops * PIECE:.3g}"
 
 
 def _chance(record: Record) -> str | None:
@@ -20,36 +71,38 @@ def _chance(record: Record) -> str | None:
     drawn = record.random_exits
     if drawn is None or max(record.exit_share) == 1:
         return None
-    return f"{record.name}: mAP {record.map:.3f}; exits at random {drawn.mean:.3f} [{drawn.low:.3f}, {drawn.high:.3f}]"
+    name = short_name(record)
+    return f"{name}: mAP {record.map:.3f}; exits at random {drawn.mean:.3f} [{drawn.low:.3f}, {drawn.high:.3f}]"
 
 
 def _slow_int8(record: Record) -> str | None:
     """int8 on its own that is slower than fp32, beyond the interval of its ratio."""
     if record.strategy != "quant" or record.speed_up.high >= 1:
         return None
-    return f"{record.name}: int8 is slower than fp32 here ({record.speed_up.value:.2f}x on {record.runtime})"
+    return f"{short_name(record)}: int8 is slower than fp32 here ({record.speed_up.value:.2f}x on {record.runtime})"
 
 
-def _gains(record: Record, records: Sequence[Record]) -> str | None:
+def _gains(record: Record, here: Sequence[Record]) -> str | None:
     """The speed-up of `a+b` against the product of what a and b gave alone, when both are in the run."""
     parts = record.strategy.split("+")
-    alone = [_alone(part, record, records) for part in parts]
+    alone = [_alone(part, record, here) for part in parts]
     if len(parts) < 2 or None in alone:
         return None
     product = 1.0
     for one in alone:
         product *= one.speed_up.value
-    names = " x ".join(one.name for one in alone)
-    return f"{record.name}: {record.speed_up.value:.2f}x, against {product:.2f}x if the gains of {names} multiplied"
+    names = " x ".join(short_name(one) for one in alone)
+    gain = f"{record.speed_up.value:.2f}x"
+    return f"{short_name(record)}: {gain}, against {product:.2f}x if the gains of {names} multiplied"
 
 
-def _alone(part: str, composed: Record, records: Sequence[Record]) -> Record | None:
-    """The record of one part of a composition: same runtime, a variant that the composed one names, the same operating
-    point where the part has several."""
+def _alone(part: str, composed: Record, here: Sequence[Record]) -> Record | None:
+    """The record of one part of a composition: a variant that the composed one names, the same operating point where
+    the part has several."""
     fitting = [
         r
-        for r in records
-        if (r.strategy, r.runtime) == (part, composed.runtime)
+        for r in here
+        if r.strategy == part
         and f"-{r.variant}-" in f"-{composed.variant}-"
         and (len(r.per_exit) == 1 or r.operating_point.name == composed.operating_point.name)
     ]

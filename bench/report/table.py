@@ -1,9 +1,10 @@
-"""The terminal's view of a run: one line per operating point, the static exits below it, and the verdict.
-Fits 100 columns."""
+"""The terminal's view of a run: one line per operating point, a section for each of several runtimes, the static exits
+below it, and the verdict. Fits 100 columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from rich import box
 from rich.console import Console
@@ -12,33 +13,37 @@ from rich.text import Text
 
 from bench.records import Ratio, Record, baseline_of, same_split
 from bench.report.notes import notes
+from bench.report.runtimes import by_runtime, over_eager, short_name
 from bench.verdict import on_frontier, verdict
 
 STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bold yellow", None: "bold"}
 
 
-def columns(records: Sequence[Record]) -> dict[str, Callable[[Record], str]]:
-    """Header -> what a record shows under it, as text; the first column names the record."""
+def columns(records: Sequence[Record], *, wide: bool = False) -> dict[str, Callable[[Record], str]]:
+    """Header -> what a record shows under it, as text; the column `name` names the record. wide: the speed with its
+    95 % interval and the throughput too, which a terminal has no room for."""
     winners = on_frontier(records)
     unit, count = flops_format(records)
+    eager = over_eager(records[0], records) is not None
     return {
         "": lambda r: "*" if r.name in winners else "",
-        "name": lambda r: label(r, records),
+        "name": short_name,
         "mAP [95 %]": lambda r: f"{r.map:.3f} [{r.map_interval[0]:.3f}, {r.map_interval[1]:.3f}]",
         "AP50": lambda r: f"{r.map50:.3f}",
         unit: lambda r: count(r.flops_mean),
         "MB": lambda r: f"{r.size_mb:.1f}",
         "ms": lambda r: f"{r.latency_ms.mean:.2f}",
         "p90": lambda r: f"{r.latency_ms.p90:.2f}",
-        "speed": lambda r: speed_up(r, records),
+        "speed [95 %]" if wide else "speed": lambda r: speed_up(r, records, interval=wide),
+        **({"vs eager": lambda r: f"{over_eager(r, records):.2f}x"} if eager else {}),
+        **({"images/s": images_per_second} if wide and any(r.offline for r in records) else {}),
         "exits %": lambda r: "/".join(f"{100 * share:.0f}" for share in r.exit_share),
     }
 
 
-def label(record: Record, records: Sequence[Record]) -> str:
-    """The record's name, with its runtime when the records come from several."""
-    several = len({r.runtime for r in records}) > 1 and record.runtime not in record.name
-    return f"{record.name} ({record.runtime})" if several else record.name
+def images_per_second(record: Record) -> str:
+    """Throughput in batches, e.g. '412'; '-' where none was measured."""
+    return f"{record.offline.images_per_second:.0f}" if record.offline else "-"
 
 
 def flops_format(records: Sequence[Record]) -> tuple[str, Callable[[float], str]]:
@@ -48,46 +53,83 @@ def flops_format(records: Sequence[Record]) -> tuple[str, Callable[[float], str]
     return "MFLOPs", lambda flops: f"{flops / 1e6:.0f}"
 
 
-def speed_up(record: Record, records: Sequence[Record]) -> str:
-    """Mean latency of the fp32 baseline on the same runtime over the record's, e.g. '1.52x'; '-' without
-    one."""
+def speed_up(record: Record, records: Sequence[Record], *, interval: bool = False) -> str:
+    """Mean latency of the fp32 baseline on the same runtime over the record's, e.g. '1.52x', on demand with its
+    interval; '-' without one."""
     baseline = baseline_of(records, record.runtime)
-    return f"{baseline.latency_ms.mean / record.latency_ms.mean:.2f}x" if baseline else "-"
+    if baseline is None:
+        return "-"
+    shown = f"{baseline.latency_ms.mean / record.latency_ms.mean:.2f}x"
+    paired = record.speed_up
+    return f"{shown} [{paired.low:.2f}, {paired.high:.2f}]" if interval and record is not baseline else shown
 
 
 def caption(records: Sequence[Record]) -> list[str]:
     """Where the numbers come from and what each column means, line by line."""
-    first, unit = records[0], flops_format(records)[0]
-    runtimes = _each(r.runtime for r in records)
+    first, unit, sections = records[0], flops_format(records)[0], by_runtime(records)
     threads = _each(str(r.environment.threads) for r in records)
+    own = " of its runtime" if len(sections) > 1 else ""
     lines = [
         f"{first.test_images:,} test images, split {first.split_hash[:12]}",
-        f"runtime {runtimes}, threads {threads}, {_each(r.environment.cpu for r in records)}",
+        f"runtime {_each(sections)}, threads {threads}, {_each(r.environment.cpu for r in records)}",
         "ms, p90: from the uint8 image in memory to its detections, batch 1",
         "speed: against the fp32 baseline on the same runtime",
-        f"{unit}: mean per image, {first.flops_unit}",
-        "[95 %]: bootstrap over the test images; *: on the frontier of mAP and ms",
     ]
-    lines.append(f"noise of this machine: the baseline's time against its own is {_ratio(first.noise)}")
-    for name, record in _detectors(records).items():
-        if record.chain_overhead:
-            lines.append(f"{name} as a chain, nobody leaving, against one graph: {_ratio(record.chain_overhead)}")
+    if offline := next((r.offline for r in records if r.offline), None):
+        lines.append(f"images/s: {offline.batch} images at once")
+    if over_eager(first, records):
+        lines.append("vs eager: against the fp32 baseline in eager PyTorch")
+    lines += [
+        f"{unit}: mean per image, {first.flops_unit}",
+        f"[95 %]: bootstrap over the test images; *: on the frontier of mAP and ms{own}",
+    ]
+    lines += _tails(sections)
+    noise = _each_on({runtime: _ratio(here[0].noise) for runtime, here in sections.items()}, sections)
+    lines.append(f"noise of this machine: the baseline's time against its own is {noise}")
+    for name, overheads in _chains(records).items():
+        lines.append(f"{name} as a chain, nobody leaving, against one graph: {_each_on(overheads, sections)}")
     return lines + ["FORCED: the baseline missed its foundation gate"] * any(r.forced for r in records)
 
 
+def _tails(sections: Mapping[str, Sequence[Record]]) -> list[str]:
+    """The fp32 baseline's p99 on the runtimes that timed it often enough to know it."""
+    found = {}
+    for runtime, here in sections.items():
+        baseline = baseline_of(here, runtime)
+        if baseline and (bounds := baseline.latency_ms.p99_interval):
+            found[runtime] = f"{baseline.latency_ms.p99:.2f} ms [{bounds[0]:.2f}, {bounds[1]:.2f}]"
+    return [f"p99 of the fp32 baseline: {_each_on(found, sections)}"] if found else []
+
+
+def _chains(records: Sequence[Record]) -> dict[str, dict[str, str]]:
+    """Multi-exit detector -> runtime -> what its being a chain costs there."""
+    found: dict[str, dict[str, str]] = {}
+    for record in _detectors(records).values():
+        if record.chain_overhead:
+            name = " ".join(filter(None, [record.strategy, record.variant, record.precision]))
+            found.setdefault(name, {})[record.runtime] = _ratio(record.chain_overhead)
+    return found
+
+
 def table(records: Sequence[Record]) -> Table:
-    """One line per record. Raises UserError when the records were measured on different test splits."""
+    """One line per record, under the name of its runtime if there are several. Raises UserError when the records were
+    measured on different test splits."""
     same_split(records)
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption_justify="left")
+    cells, sections = columns(records), by_runtime(records)
+    room = 1 if len(sections) == 1 else 0
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, room, 0, 0), pad_edge=False, caption_justify="left")
     shown.caption = Text("\n".join(caption(records)), style="dim")
-    cells = columns(records)
     for header in cells:
         wide = header in ("name", "exits %")
         justify = "left" if header in ("", "name", "exits %") else "right"
         shown.add_column(header, justify=justify, no_wrap=not wide, overflow="fold", min_width=4 if wide else None)
-    for record in records:
-        style = "bold" if record.strategy == "baseline" else ""
-        shown.add_row(*(Text(cell(record)) for cell in cells.values()), style=style)
+    for runtime, here in sections.items():
+        if len(sections) > 1:
+            shown.add_section()
+            shown.add_row("", Text(runtime, style="bold underline"))
+        for record in here:
+            style = "bold" if record.strategy == "baseline" else ""
+            shown.add_row(*(Text(cell(record)) for cell in cells.values()), style=style)
     return shown
 
 
@@ -114,11 +156,31 @@ def exits_table(records: Sequence[Record]) -> Table | None:
     return shown if shown.row_count else None
 
 
+def batches_table(records: Sequence[Record]) -> Table | None:
+    """Throughput when images come in batches, record by record; None when none was measured."""
+    timed = [record for record in records if record.offline]
+    if not timed:
+        return None
+    several = len(by_runtime(records)) > 1
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    shown.title = f"{timed[0].offline.batch} images at once; those that stay are regrouped when others leave"
+    for header in (*(("runtime",) if several else ()), "name", "images/s", "speed [95 %]", "regrouping %"):
+        shown.add_column(header, justify="left" if header in ("runtime", "name") else "right", overflow="fold")
+    for record in timed:
+        offline = record.offline
+        cells = [short_name(record), images_per_second(record), _speed(offline.speed_up)]
+        cells.append(f"{100 * offline.regrouping:.1f}" if len(record.per_exit) > 1 else "-")
+        shown.add_row(*(Text(cell) for cell in ([record.runtime, *cells] if several else cells)))
+    return shown
+
+
 def print_report(records: Sequence[Record], console: Console) -> None:
     """Print the table, the static exits and the verdict. Raises UserError when the test splits differ."""
     console.print(table(records))
     if static := exits_table(records):
         console.print("", static)
+    if batches := batches_table(records):
+        console.print("", batches)
     for line in notes(records):
         console.print(Text(line))
     found = verdict(records)
@@ -131,14 +193,25 @@ def print_report(records: Sequence[Record], console: Console) -> None:
 def _detectors(records: Sequence[Record]) -> dict[str, Record]:
     """One record per multi-exit detector: its operating points share the static exits."""
     found: dict[tuple[str, ...], Record] = {}
-    for record in records:
+    for record in chain.from_iterable(by_runtime(records).values()):
         if len(record.per_exit) > 1:
             found.setdefault((record.weights_hash, record.precision, record.runtime), record)
     return {" ".join(filter(None, [r.strategy, r.variant, *key[1:]])): r for key, r in found.items()}
 
 
+def _speed(ratio: Ratio) -> str:
+    return f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
 def _ratio(ratio: Ratio) -> str:
     return f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+
+
+def _each_on(values: Mapping[str, str], runtimes: Collection[str]) -> str:
+    """Runtime -> value as text, which names the runtime if the report has several."""
+    if len(runtimes) == 1:
+        return ", ".join(values.values())
+    return ", ".join(f"{value} on {runtime}" for runtime, value in values.items())
 
 
 def _each(values: Iterable[str]) -> str:

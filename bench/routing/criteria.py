@@ -1,4 +1,4 @@
-"""What an exit can know at the moment it answers: each criterion maps its class probabilities [A, 1 + C] to one score
+"""What an exit can know at the moment it answers: each criterion maps its class probabilities [1 + C, A] to one score
 per image, never negative. No threshold in here; an exit answers when the score is at least its policy's threshold."""
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Criterion = Callable[[Tensor], float]
 
 def mean_foreground(probabilities: Tensor) -> float:
     """Mean probability over anchors that there is any object: high on full scenes."""
-    return 1.0 - float(probabilities[:, 0].mean())
+    return 1.0 - float(probabilities[0].mean())
 
 
 def mean_background(probabilities: Tensor) -> float:
     """Mean probability over anchors that there is none: high on scenes with little to find."""
-    return float(probabilities[:, 0].mean())
+    return float(probabilities[0].mean())
 
 
 def max_score(probabilities: Tensor) -> float:
     """The most confident class score of any anchor."""
-    return float(probabilities[:, 1:].max())
+    return float(probabilities[1:].max())
 
 
 CRITERIA: dict[str, Criterion] = {

@@ -22,7 +22,7 @@ class Policy:
     thresholds: tuple[float, ...]
 
     def answers(self, exit: int, probabilities: Tensor) -> bool:
-        """Whether this exit (not the last) answers, given its probabilities [A, 1 + C]."""
+        """Whether this exit (not the last) answers, given its probabilities [1 + C, A]."""
         if self.criterion is None:
             return self.thresholds[exit] == -math.inf
         return CRITERIA[self.criterion](probabilities) >= self.thresholds[exit]

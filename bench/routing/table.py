@@ -48,7 +48,7 @@ def exit_table(deployed: Deployed, split: Scenes) -> ExitTable:
     detections: list[list[Detections]] = [[] for _ in range(deployed.exits)]
     scores = {name: np.zeros((len(split), deployed.exits)) for name in names}
     threads = torch.get_num_threads()
-    torch.set_num_threads(deployed.chain.host_threads)
+    torch.set_num_threads(deployed.artifact.host_threads)
     label = f"{deployed.candidate.strategy} on {split.role}"
     try:
         with bar(label, len(split)) as advance:

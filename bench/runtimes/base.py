@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.routing.policy import Policy
-from models.detector import Detections, to_input
+from models.detector import Detections, Detector, State, normalise, resize, to_probabilities
 from models.errors import UserError, unknown
 from strategies.base import Candidate
 
@@ -28,38 +28,72 @@ RUNTIMES = {
 
 
 class Chain(Protocol):
-    """A candidate's stages as programs of one runtime, batch 1.
+    """A candidate's stages as programs of one runtime for batches of one size N."""
+
+    def start(self, pixels: Tensor) -> None:
+        """Hand over the images, uint8 [N, size, size, 3]."""
+
+    def step(self, stage: int) -> tuple[Tensor, Tensor]:
+        """Run one stage (in order) -> (probabilities [N, 1 + C, A], box code [N, A, 4]), valid until the next call."""
+
+    def state(self, stage: int) -> tuple[Tensor, ...]:
+        """What a stage that ran handed to the next one, [N, ...] each; valid until it runs again."""
+
+    def put(self, stage: int, state: Sequence[Tensor]) -> None:
+        """As if `stage` had run and handed this to the next one: no more than N rows each, the rest stays as it is."""
+
+
+class Artifact(Protocol):
+    """A candidate as its runtime would ship it.
 
     bytes: size of what would be shipped. host_threads: how many threads torch may use around the programs.
-    audit: facts about the artifact (how many int8 layers, say).
+    audit: facts about it, among them `layers_by_precision`: how many convolutions and matrix products run in which.
     """
 
     bytes: int
     host_threads: int
     audit: dict[str, Any]
 
-    def start(self, pixels: Tensor) -> None:
-        """Hand over one image, float32 [1, 3, size, size] in [-1, 1]."""
-
-    def step(self, stage: int) -> tuple[Tensor, Tensor]:
-        """Run one stage (in order) -> (probabilities [A, 1 + C], boxes [A, 4]), valid until the next call."""
+    def chain(self, batch: int) -> Chain:
+        """Its stages, ready to run on `batch` images at once."""
 
 
 class Program(nn.Module):
-    """One stage with its decoding, flat in and out: *state -> (*next state, probabilities, boxes)."""
+    """One stage, flat in and out: *state -> (*next state, probabilities, box code). The first takes pixels, uint8
+    [N, size, size, 3]."""
 
-    def __init__(self, stage: nn.Module, decode: nn.Module):
+    def __init__(self, stage: nn.Module, first: bool):
         super().__init__()
-        self.stage, self.decode = stage, decode
+        self.stage, self.first = stage, first
 
     def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
-        following, raw = self.stage(*state)
-        return (*following, *self.decode(*raw))
+        following, raw = self.stage(*([normalise(*state)] if self.first else state))
+        return (*following, to_probabilities(raw), raw[1])
 
 
-def refuse_fallback(chain: Chain, candidate: Candidate, runtime: str) -> None:
+def programs(detector: Detector, batch: int = 1) -> list[tuple[Program, State]]:
+    """A detector's stages as programs in eval mode, each with an example of its state for `batch` images."""
+    state: State = (torch.zeros(batch, detector.size, detector.size, 3, dtype=torch.uint8),)
+    found = []
+    with torch.inference_mode():
+        for number, stage in enumerate(detector.stages):
+            program = Program(stage, number == 0).eval()
+            found.append((program, state))
+            state = program(*state)[:-2]
+    return found
+
+
+def audit(layers: dict[str, list[str]]) -> dict[str, Any]:
+    """Facts for the record: how many layers run in each precision and, where some run in int8, which do not."""
+    found: dict[str, Any] = {"layers_by_precision": {precision: len(names) for precision, names in layers.items()}}
+    if "i8" in layers:
+        found["layers_kept_in_fp32"] = [name for key, names in layers.items() if key != "i8" for name in names]
+    return found
+
+
+def refuse_fallback(artifact: Artifact, candidate: Candidate, runtime: str) -> None:
     """UserError when an int8 candidate has no layer that really runs in int8: it would be fp32 called int8."""
-    if candidate.precision == "int8" and not chain.audit["layers_by_precision"].get("i8"):
+    if candidate.precision == "int8" and not artifact.audit["layers_by_precision"].get("i8"):
         raise UserError(
             "no layer runs in int8 on this CPU",
             where=f"{candidate.strategy} on {runtime}",
@@ -81,10 +115,12 @@ class Deployed:
 
     candidate: Candidate
     runtime: str
-    chain: Chain
+    artifact: Artifact
+    chain: Chain = field(init=False)
     calls: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.chain = self.artifact.chain(1)
         self.calls = [0] * self.exits
 
     @property
@@ -92,19 +128,20 @@ class Deployed:
         return self.candidate.detector.exits
 
     def walk(self, image: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        """Stage by stage, each exit's (probabilities [A, 1 + C], boxes [A, 4]), valid until the next one. Stop
+        """Stage by stage, each exit's (probabilities [1 + C, A], box code [A, 4]), valid until the next one. Stop
         iterating, and the later stages never run. image: uint8 [H, W, 3] RGB."""
-        self.chain.start(to_input(image, self.candidate.detector.size))
+        self.chain.start(torch.from_numpy(resize(image, self.candidate.detector.size))[None])
         for stage in range(self.exits):
             self.calls[stage] += 1
-            yield self.chain.step(stage)
+            probabilities, code = self.chain.step(stage)
+            yield probabilities[0], code[0]
 
     @torch.inference_mode()
     def detect(self, image: np.ndarray, policy: Policy) -> Answer:
         """uint8 [H, W, 3] RGB -> the answer of the first exit that `policy` lets answer; later stages do not run."""
-        for exit, (probabilities, boxes) in enumerate(self.walk(image)):
+        for exit, (probabilities, code) in enumerate(self.walk(image)):
             if exit == self.exits - 1 or policy.answers(exit, probabilities):
-                return Answer(self._select(probabilities, boxes, image), exit)
+                return Answer(self.read(probabilities, code, image), exit)
         raise AssertionError("the last exit always answers")
 
     @torch.inference_mode()
@@ -113,13 +150,13 @@ class Deployed:
     ) -> list[tuple[Detections, dict]]:
         """The detections of every exit on one image, and what `watch` says of each exit's probabilities."""
         return [
-            (self._select(probabilities, boxes, image), watch(probabilities))
-            for probabilities, boxes in self.walk(image)
+            (self.read(probabilities, code, image), watch(probabilities)) for probabilities, code in self.walk(image)
         ]
 
-    def _select(self, probabilities: Tensor, boxes: Tensor, image: np.ndarray) -> Detections:
+    def read(self, probabilities: Tensor, code: Tensor, image: np.ndarray) -> Detections:
+        """What an exit's probabilities [1 + C, A] and box code [A, 4] say, in pixels of the image as it was given."""
         height, width = image.shape[:2]
-        return self.candidate.detector.select(probabilities, boxes).scaled(width, height)
+        return self.candidate.detector.detections(probabilities, code).scaled(width, height)
 
 
 def runtime_module(name: str) -> Any:
@@ -138,6 +175,8 @@ def runtime_module(name: str) -> Any:
 
 def check(names: Sequence[str], precisions: set[str]) -> None:
     """UserError unless every runtime is installed and each of `precisions` runs on at least one of them."""
+    for name in names:
+        getattr(runtime_module(name), "ready", lambda: None)()
     supported = set().union(*(runtime_module(name).PRECISIONS for name in names))
     if missing := precisions - supported:
         raise UserError(
@@ -145,6 +184,11 @@ def check(names: Sequence[str], precisions: set[str]) -> None:
             where="--runtime",
             fix="use --runtime openvino, or leave the strategy out",
         )
+
+
+def takes_batches(runtime: str) -> bool:
+    """Whether the runtime's artifacts make chains for more than one image."""
+    return runtime_module(runtime).BATCHES
 
 
 def runs_on(candidate: Candidate, runtime: str) -> bool:
@@ -156,6 +200,6 @@ def deploy(candidate: Candidate, runtime: str, *, threads: int, folder: Path) ->
     """The candidate on `runtime` with `threads` threads; files that would be shipped are written under `folder`."""
     check([runtime], {candidate.precision})
     candidate.detector.eval()
-    chain = runtime_module(runtime).chain(candidate, threads=threads, folder=folder)
-    refuse_fallback(chain, candidate, runtime)
-    return Deployed(candidate, runtime, chain)
+    artifact = runtime_module(runtime).build(candidate, threads=threads, folder=folder)
+    refuse_fallback(artifact, candidate, runtime)
+    return Deployed(candidate, runtime, artifact)

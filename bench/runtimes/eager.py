@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +10,46 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.files import replacing
+from bench.runtimes.base import Program, programs
 from models.detector import Detector, State
 from strategies.base import Candidate
 
 PRECISIONS = {"fp32"}
+BATCHES = True
+
+
+class EagerArtifact:
+    def __init__(self, detector: Detector, size: int, threads: int):
+        self.bytes, self.host_threads = size, threads
+        self.audit: dict[str, Any] = {}
+        self._programs = [program for program, _ in programs(detector)]
+
+    def chain(self, batch: int) -> EagerChain:
+        return EagerChain(self._programs)
 
 
 class EagerChain:
-    def __init__(self, detector: Detector, size: int, threads: int):
-        self.detector, self.bytes, self.host_threads = detector, size, threads
-        self.audit: dict[str, Any] = {}
+    def __init__(self, programs: Sequence[Program]):
+        self._programs = programs
         self._state: State = ()
 
     def start(self, pixels: Tensor) -> None:
         self._state = (pixels,)
 
     def step(self, stage: int) -> tuple[Tensor, Tensor]:
-        self._state, raw = self.detector.stages[stage](*self._state)
-        probabilities, boxes = self.detector.decode(*raw)
-        return probabilities[0], boxes[0]
+        *state, probabilities, code = self._programs[stage](*self._state)
+        self._state = tuple(state)
+        return probabilities, code
+
+    def state(self, stage: int) -> State:
+        return self._state
+
+    def put(self, stage: int, state: Sequence[Tensor]) -> None:
+        self._state = tuple(state)
 
 
-def chain(candidate: Candidate, *, threads: int, folder: Path) -> EagerChain:
+def build(candidate: Candidate, *, threads: int, folder: Path) -> EagerArtifact:
     path = folder / "model.safetensors"
     with replacing(path) as partial:
         save_file({key: value.contiguous() for key, value in candidate.detector.state_dict().items()}, partial)
-    return EagerChain(candidate.detector, path.stat().st_size, threads)
+    return EagerArtifact(candidate.detector, path.stat().st_size, threads)

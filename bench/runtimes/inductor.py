@@ -26,7 +26,8 @@ from torch.profiler import ProfilerActivity, profile
 from bench.files import replacing
 from bench.progress import bar
 from bench.runtimes import base
-from models.detector import Detector, State, to_input
+from bench.runtimes.eager import EagerChain
+from models.detector import Detector, State, resize
 from models.errors import UserError
 from strategies.base import Candidate
 
@@ -34,6 +35,7 @@ if find_spec("torchao") is None:
     raise ModuleNotFoundError("No module named 'torchao'", name="torchao")
 
 PRECISIONS = {"fp32", "int8"}
+BATCHES = False  # each size would take a minute to compile
 
 # Candidates take turns and share oneDNN's cache of ready-made kernels. Beyond its 1,024 places they would push each
 # other's out, and every call would pay for making them again. Read when torch runs its first convolution.
@@ -46,34 +48,35 @@ FP32_KERNELS = ("mkldnn::_convolution", "mkldnn::_linear", "aten::convolution", 
 Program = Callable[..., tuple[Tensor, ...]]
 
 
-class InductorChain:
+class InductorArtifact:
     def __init__(self, programs: Sequence[Program], precisions: dict[str, int], size: int, threads: int):
         self.bytes, self.host_threads = size, threads
         self.audit: dict[str, Any] = {"layers_by_precision": precisions}
         self._programs = programs
-        self._state: State = ()
 
-    def start(self, pixels: Tensor) -> None:
-        self._state = (channels_last(pixels),)
+    def chain(self, batch: int) -> EagerChain:
+        """Raises UserError for more than one image: each batch size would take a minute to compile."""
+        if batch > 1:
+            raise UserError(
+                "inductor programs are compiled for one image at a time",
+                where="--batches",
+                fix="time batches on another runtime",
+            )
+        return EagerChain(self._programs)
 
-    def step(self, stage: int) -> tuple[Tensor, Tensor]:
-        *state, probabilities, boxes = self._programs[stage](*self._state)
-        self._state = tuple(state)
-        return probabilities[0], boxes[0]
 
-
-def chain(candidate: Candidate, *, threads: int, folder: Path) -> InductorChain:
-    """Raises UserError without a working C++ compiler."""
-    ready()
+def build(candidate: Candidate, *, threads: int, folder: Path) -> InductorArtifact:
+    """Raises UserError when the C++ compiler fails."""
     detector = candidate.detector
     graphs = capture(detector)
     if candidate.precision == "int8":
-        graphs = quantize(graphs, [to_input(image, detector.size) for image in candidate.calibration])
+        pixels = [torch.from_numpy(resize(image, detector.size))[None] for image in candidate.calibration]
+        graphs = quantize(graphs, pixels)
     path = folder / "model.safetensors"
     with replacing(path) as partial:
         save_file(weights(graphs), partial)
     programs, precisions = compile_graphs(graphs, detector.size, threads)
-    return InductorChain(programs, precisions, path.stat().st_size, threads)
+    return InductorArtifact(programs, precisions, path.stat().st_size, threads)
 
 
 def ready() -> None:
@@ -88,27 +91,17 @@ def ready() -> None:
         ) from error
 
 
-def channels_last(pixels: Tensor) -> Tensor:
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
 @torch.no_grad()
 def capture(detector: Detector) -> list[GraphModule]:
     """One static-shape graph per stage, each with forward code of its own."""
-    state: State = (torch.zeros(1, 3, detector.size, detector.size),)
-    graphs = []
-    for stage in detector.stages:
-        program = base.Program(stage, detector.decode).eval()
-        graphs.append(torch.export.export(program, state).module(check_guards=False))
-        state, _ = stage(*state)
-    return graphs
+    return [torch.export.export(*each).module(check_guards=False) for each in base.programs(detector)]
 
 
 @torch.no_grad()
 def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor]) -> list[GraphModule]:
-    """int8 versions of a chain: activations per tensor, weights per channel, decoding of boxes and softmax in fp32.
+    """int8 versions of a chain: activations per tensor, weights per channel, softmax in fp32.
 
-    images: float32 [1, 3, size, size] each. A graph that is being calibrated still computes in fp32, so later stages
+    images: uint8 [1, size, size, 3] each. A graph that is being calibrated still computes in fp32, so later stages
     are calibrated on what the fp32 stages before them give.
     """
     with _quiet():
@@ -118,7 +111,6 @@ def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor]) -> list[Gr
     narrow = not (cpu.get("avx512_vnni") or cpu.get("avx_vnni"))  # without VNNI full-range products would saturate
     scheme = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
     quantizer = x86.X86InductorQuantizer().set_global(scheme)
-    quantizer.set_module_name_qconfig("decode", None)
     states: list[State] = [(image,) for image in images]
     quantized = []
     with bar("calibrating int8", len(graphs) * len(states)) as advance:
@@ -132,12 +124,12 @@ def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor]) -> list[Gr
 
 
 def weights(graphs: Sequence[GraphModule]) -> dict[str, Tensor]:
-    """The tensors that the graphs read, by stage and name; the anchors can be made anew, so they need no shipping."""
+    """The tensors that the graphs read, by stage and name."""
     found = {}
     for number, graph in enumerate(graphs, start=1):
         read = {node.target for node in graph.graph.find_nodes(op="get_attr")}
         for name, tensor in graph.state_dict().items():
-            if name in read and not name.startswith("decode."):
+            if name in read:
                 found[f"stage{number}.{name}"] = tensor.clone().contiguous()
     return found
 
@@ -149,7 +141,7 @@ def compile_graphs(graphs: Sequence[GraphModule], size: int, threads: int) -> tu
     Their guards are left out: shapes are fixed and each graph has one caller, while another thread count, say, would
     compile anew, then without frozen weights.
     """
-    state: Sequence[Tensor] = (channels_last(torch.zeros(1, 3, size, size)),)
+    state: Sequence[Tensor] = (torch.zeros(1, size, size, 3, dtype=torch.uint8),)
     found: Counter[str] = Counter()
     programs = []
     with bar("compiling", len(graphs)) as advance, _quiet(), config.patch({"freezing": True, "cpp.threads": threads}):

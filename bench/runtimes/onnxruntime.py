@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +19,13 @@ from torch import Tensor
 
 from bench.files import replacing
 from bench.progress import bar
-from bench.runtimes.base import Program
-from models.detector import Detector, State, to_input
+from bench.runtimes.base import audit, programs
+from models.detector import Detector, State, resize
 from strategies.base import Candidate
 
 PRECISIONS = {"fp32", "int8"}
+BATCHES = True
+BATCH = "batch"
 OPSET = 20  # the newest that the exporter used below can write
 
 # Sums and poolings between these run in int8 as well; hard swish has no int8 kernel, only the product in it.
@@ -36,18 +37,25 @@ PRECISION_OF = dict.fromkeys(FLOAT_LAYERS, "f32") | dict.fromkeys(INT8_LAYERS, "
 ort.disable_telemetry_events()  # some builds report their use over the network
 
 
-class OnnxChain:
+class OnnxArtifact:
     host_threads = 1  # torch's own threads would compete with ONNX Runtime's
 
     def __init__(self, paths: Sequence[Path], threads: int):
         self.bytes = sum(path.stat().st_size for path in paths)
-        sessions, found = [], Counter()
+        self._paths, self._threads = paths, threads
+        found: dict[str, list[str]] = {}
         for path in paths:
-            session, layers = open_session(path.read_bytes(), threads)
-            sessions.append(session)
-            found += layers
-        self.audit: dict[str, Any] = {"layers_by_precision": dict(found)}
-        self._pixels = torch.zeros(sessions[0].get_inputs()[0].shape)
+            for precision, names in open_session(path.read_bytes(), threads)[1].items():
+                found.setdefault(precision, []).extend(names)
+        self.audit: dict[str, Any] = audit(found)
+
+    def chain(self, batch: int) -> OnnxChain:
+        return OnnxChain([open_session(path.read_bytes(), self._threads, batch)[0] for path in self._paths])
+
+
+class OnnxChain:
+    def __init__(self, sessions: Sequence[ort.InferenceSession]):
+        self._pixels = torch.zeros(sessions[0].get_inputs()[0].shape, dtype=torch.uint8)
         self._programs, self._outputs = [], []
         inputs = [self._pixels]
         for session in sessions:
@@ -62,50 +70,59 @@ class OnnxChain:
     def step(self, stage: int) -> tuple[Tensor, Tensor]:
         session, binding = self._programs[stage]
         session.run_with_iobinding(binding)
-        probabilities, boxes = self._outputs[stage][-2:]
-        return probabilities[0], boxes[0]
+        probabilities, code = self._outputs[stage][-2:]
+        return probabilities, code
+
+    def state(self, stage: int) -> State:
+        return tuple(self._outputs[stage][:-2])
+
+    def put(self, stage: int, state: Sequence[Tensor]) -> None:
+        for mine, part in zip(self.state(stage), state, strict=True):
+            mine[: len(part)].copy_(part)
 
 
-def chain(candidate: Candidate, *, threads: int, folder: Path) -> OnnxChain:
+def build(candidate: Candidate, *, threads: int, folder: Path) -> OnnxArtifact:
     detector = candidate.detector
     models = convert(detector)
     if candidate.precision == "int8":
-        inputs = [to_input(image, detector.size).numpy() for image in candidate.calibration]
+        inputs = [resize(image, detector.size)[None] for image in candidate.calibration]
         models = quantize(models, inputs, threads)
     paths = [folder / f"stage{number}.onnx" for number in range(1, len(models) + 1)]
     for model, path in zip(models, paths, strict=True):
         with replacing(path) as partial:
             onnx.save_model(model, partial, format="protobuf")
-    return OnnxChain(paths, threads)
+    return OnnxArtifact(paths, threads)
 
 
 def convert(detector: Detector) -> list[onnx.ModelProto]:
-    """One static-shape ONNX model per stage. The tracing exporter is ten times quicker than the one that replaces it,
-    and keeps global pooling and the modules' names, which int8 needs."""
-    state: State = (torch.zeros(1, 3, detector.size, detector.size),)
+    """One ONNX model per stage, for any number of images. The tracing exporter is ten times quicker than the one that
+    replaces it, and keeps global pooling and the modules' names, which int8 needs."""
     models = []
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        for stage in detector.stages:
-            following, _ = stage(*state)
+        for program, state in programs(detector, batch=2):
+            handed = len(program(*state)) - 2
+            names = [*(f"next{index}" for index in range(handed)), "probabilities", "code"]
             file = io.BytesIO()
             torch.onnx.export(
-                Program(stage, detector.decode).eval(),
+                program,
                 state,
                 file,
                 input_names=list(_named(state)),
-                output_names=[*(f"next{index}" for index in range(len(following))), "probabilities", "boxes"],
+                output_names=names,
+                dynamic_axes={name: {0: BATCH} for name in (*_named(state), *names)},
                 opset_version=OPSET,
                 dynamo=False,
             )
             models.append(onnx.load_model_from_string(file.getvalue()))
-            state = following
     return models
 
 
-def open_session(model: bytes, threads: int) -> tuple[ort.InferenceSession, Counter[str]]:
-    """A session, and how many convolutions and matrix products it really runs in each precision."""
+def open_session(model: bytes, threads: int, batch: int = 1) -> tuple[ort.InferenceSession, dict[str, list[str]]]:
+    """A session for `batch` images at once, and which convolutions and matrix products it really runs in each
+    precision."""
     options = ort.SessionOptions()
+    options.add_free_dimension_override_by_name(BATCH, batch)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -116,7 +133,11 @@ def open_session(model: bytes, threads: int) -> tuple[ort.InferenceSession, Coun
         options.optimized_model_filepath = f"{folder}/run.onnx"
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         plan = onnx.load_model(options.optimized_model_filepath)
-    return session, Counter(PRECISION_OF[node.op_type] for node in plan.graph.node if node.op_type in PRECISION_OF)
+    found: dict[str, list[str]] = {}
+    for node in plan.graph.node:
+        if node.op_type in PRECISION_OF:
+            found.setdefault(PRECISION_OF[node.op_type], []).append(node.name)
+    return session, found
 
 
 def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ort.IOBinding:
@@ -132,7 +153,7 @@ def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Seque
 def quantize(models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], threads: int) -> list[onnx.ModelProto]:
     """int8 versions of a chain. Later stages are calibrated on what the fp32 stages before them give.
 
-    images: float32 [1, 3, size, size] each. The decoding of boxes and the softmax stay in fp32.
+    images: uint8 [1, size, size, 3] each. The softmax stays in fp32.
     """
     states: list[list[np.ndarray]] = [[image] for image in images]
     narrow = saturates()
@@ -161,13 +182,11 @@ def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]
         given, prepared, result = (Path(folder, f"{name}.onnx") for name in ("given", "prepared", "int8"))
         onnx.save_model(model, given)
         quantization.shape_inference.quant_pre_process(given, prepared, skip_symbolic_shape=True)
-        nodes = onnx.load_model(prepared).graph.node
         quantization.quantize_static(
             prepared,
             result,
             Reader(),
             op_types_to_quantize=QUANTIZED,
-            nodes_to_exclude=[node.name for node in nodes if "/decode/" in node.name],
             per_channel=True,
             reduce_range=narrow,
             activation_type=quantization.QuantType.QUInt8,

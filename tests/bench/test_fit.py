@@ -69,6 +69,8 @@ def test_what_is_trained_is_found_again_unless_anything_changed(batches, tmp_pat
     torch.manual_seed(1)
     train(batches, tmp_path, objective=counted, detector=ssdlite(("a",), 64))
     assert len(calls) == 8
+    train(batches, tmp_path, objective=counted, options="labels 0")
+    assert len(calls) == 12
 
 
 def test_inherited_batch_norms_keep_their_statistics_and_others_do_not(batches, tmp_path):

@@ -26,7 +26,8 @@ def latency(**changes) -> dict:
 
 
 def at(ms: float) -> dict:
-    return {"latency_ms": {"mean": ms, "p50": ms, "p90": ms, "p99": ms, "samples": [ms], "images": [1]}}
+    same = dict.fromkeys(("mean", "p50", "p90", "p99"), ms) | {"p50_interval": [ms, ms]}
+    return latency(**same, samples=[ms], images=[1])
 
 
 def test_a_stored_record_of_this_version_still_loads():
@@ -58,6 +59,7 @@ def test_a_stored_record_of_this_version_still_loads():
         (latency(samples=[1.0, -2.0], images=[1, 2]), "greater than 0"),
         (latency(images=[1]), "24 samples but 1 image ids"),
         (latency(mean=99.0), "do not fit the samples"),
+        (latency(p99_interval=[1.0, 2.0]), "p99 lies outside its interval"),
         (latency(p50=STORED["latency_ms"]["p99"], p90=STORED["latency_ms"]["p50"]), "do not fit the samples"),
     ],
 )
@@ -82,7 +84,8 @@ def test_every_key_is_documented():
 @given(st.lists(st.floats(1e-7, 1e4), min_size=1, max_size=20))
 def test_samples_are_rounded_but_stay_positive(samples):
     mean = sorted(samples)[len(samples) // 2]
-    kept = record(**latency(samples=samples, images=[0] * len(samples), mean=mean, p50=mean, p90=mean, p99=mean))
+    same = dict.fromkeys(("mean", "p50", "p90", "p99"), mean) | {"p50_interval": [mean, mean]}
+    kept = record(**latency(samples=samples, images=[0] * len(samples), **same))
     for given_ms, kept_ms in zip(samples, kept.latency_ms.samples, strict=True):
         assert kept_ms > 0
         assert abs(kept_ms - given_ms) <= 1.01e-5
@@ -139,9 +142,9 @@ def test_a_folder_without_records_is_no_run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"schema_version": 1, "na', "not readable as JSON"),
-        ("[]", "schema version None, this program reads 1"),
-        (json.dumps({**STORED, "schema_version": 7}), "schema version 7, this program reads 1"),
+        ('{"schema_version": 2, "na', "not readable as JSON"),
+        ("[]", "schema version None, this program reads 2"),
+        (json.dumps({**STORED, "schema_version": 7}), "schema version 7, this program reads 2"),
         (json.dumps({**STORED, "map": "high"}), "not a record: map: .*valid number"),
         (json.dumps({**STORED, "map": float("nan")}), "not a record: map: .*finite"),
         (json.dumps({**STORED, "name": "other"}), "holds the record other, not broken"),

@@ -1,11 +1,22 @@
 """Intervals must cover what they claim to, and resamples must pair."""
 
+from fractions import Fraction
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stats import bonferroni, images_to_decide, interval, probability_above, resample
+from bench.stats import (
+    bonferroni,
+    images_to_decide,
+    interval,
+    percentile_interval,
+    probability_above,
+    resample,
+    samples_needed,
+)
 
 
 def test_a_95_percent_interval_of_a_mean_covers_it_in_95_percent_of_experiments():
@@ -22,6 +33,56 @@ def test_the_interval_of_normal_samples_is_the_closed_form():
     samples = np.random.default_rng(0).normal(3, 2, 200_000)
     assert interval(samples) == pytest.approx((3 - 1.96 * 2, 3 + 1.96 * 2), abs=0.05)
     assert interval(samples, 0.5) == pytest.approx((3 - 0.6745 * 2, 3 + 0.6745 * 2), abs=0.05)
+
+
+def ranks(n, percent):
+    low, high = percentile_interval(np.random.default_rng(n).permutation(n) + 1, percent)
+    return int(low), int(high)
+
+
+def at_most(n, percent, k):
+    """Exact probability that at most k of n samples lie below the percentile."""
+    ways = sum(comb(n, i) * percent**i * (100 - percent) ** (n - i) for i in range(k + 1))
+    return Fraction(ways, 100**n)
+
+
+@pytest.mark.parametrize(("n", "percent", "expected"), [(6, 50, (1, 6)), (10, 50, (2, 9)), (100, 50, (40, 61))])
+def test_median_ranks_are_the_textbooks(n, percent, expected):
+    assert ranks(n, percent) == expected
+
+
+@pytest.mark.parametrize("percent", [3, 25, 50, 90, 95, 99])
+@pytest.mark.parametrize("times", [1, 1.5, 3])
+def test_each_end_of_a_percentile_interval_is_the_nearest_that_misses_in_at_most_2_5_percent(percent, times):
+    n = int(samples_needed(percent) * times)
+    low, high = ranks(n, percent)
+    assert at_most(n, percent, low - 1) <= 0.025 < at_most(n, percent, low)
+    assert 1 - at_most(n, percent, high - 1) <= 0.025 < 1 - at_most(n, percent, high - 2)
+
+
+@pytest.mark.parametrize(("percent", "needed"), [(50, 6), (90, 36), (99, 368), (1, 368), (99.9, 3688)])
+def test_a_percentile_interval_exists_from_the_closed_form_of_samples_on(percent, needed):
+    p = max(percent, 100 - percent) / 100
+    assert p**needed <= 0.025 < p ** (needed - 1)
+    assert samples_needed(percent) == needed
+    assert percentile_interval(np.arange(needed - 1), percent) is None
+    low, high = percentile_interval(np.arange(needed), percent)
+    assert (low == 0) if percent < 50 else (high == needed - 1)
+
+
+def test_a_percentile_interval_of_skewed_samples_covers_it():
+    rng = np.random.default_rng(0)
+    truth, hits = np.log(10), 0
+    for _ in range(1000):
+        low, high = percentile_interval(rng.exponential(1.0, 300), 90)
+        hits += low < truth < high
+    assert 0.935 < hits / 1000 < 0.98
+
+
+@pytest.mark.parametrize("percent", [0, 100, -5, 150])
+def test_what_is_no_percentile_has_no_interval(percent):
+    with pytest.raises(ValueError, match="between 0 and 100"):
+        percentile_interval(np.arange(1000), percent)
 
 
 def test_resamples_repeat_with_the_seed_and_draw_every_image_alike():

@@ -23,7 +23,8 @@ def record(name: str, ap: float, ms: float, noise: float = 0.05, **changes) -> R
     scores = SHARED + np.random.default_rng(sum(map(ord, name))).normal(0, noise, 600)
     scores += ap - scores.mean()
     replicates = scores[DRAWS].mean(axis=1)
-    latency = {"mean": ms, "p50": ms, "p90": ms, "p99": ms, "samples": [ms], "images": [1]}
+    same = dict.fromkeys(("mean", "p50", "p90", "p99"), ms) | {"p50_interval": [ms, ms], "samples": [ms], "images": [1]}
+    latency = {**STORED["latency_ms"], **same}
     own = {
         "name": name,
         "strategy": name.partition("-")[0],

@@ -3,9 +3,9 @@
 import torch
 
 from models.detector import Targets
-from models.ssdlite import anchor_grid, level_sizes
+from models.ssdlite import anchor_grid
 
-ANCHORS = anchor_grid(level_sizes(160), 160)
+ANCHORS = anchor_grid(160, 160)
 
 
 def random_targets(seed: int, images: int, most: int) -> Targets:

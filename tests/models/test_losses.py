@@ -7,7 +7,7 @@ from torchvision.ops import box_iou
 
 from models.detector import Targets
 from models.losses import BOX_WEIGHTS, SSDLoss, distillation, encode
-from models.ssdlite import Decode, anchor_grid, level_sizes, stock
+from models.ssdlite import AnchorBoxes, anchor_grid, stock
 
 
 def test_encode_equals_torchvision_and_decode_inverts_it():
@@ -15,13 +15,15 @@ def test_encode_equals_torchvision_and_decode_inverts_it():
     anchors = ANCHORS[torch.arange(0, 500, 100)]
     code = encode(boxes, anchors)
     assert torch.allclose(code, BoxCoder(BOX_WEIGHTS).encode_single(boxes, anchors), atol=1e-4)
-    _, decoded = Decode(anchors)(torch.zeros(1, 5, 2), code[None])
-    assert torch.allclose(decoded[0], boxes, atol=1e-5)
+    decode = AnchorBoxes(anchors, 160)
+    assert torch.allclose(decode(code), boxes, atol=1e-5)
+    some = torch.tensor([3, 1, 1])
+    assert torch.equal(decode(code[some], some), decode(code)[some])
 
 
 def test_equals_torchvision_loss():
     model = stock(outputs=4)
-    anchors = anchor_grid(level_sizes(320), 320)
+    anchors = anchor_grid(320, 320)
     targets = random_targets(11, 3, 5)
     targets.labels.clamp_(min=1)
     logits, deltas = torch.randn(3, len(anchors), 4), torch.randn(3, len(anchors), 4)

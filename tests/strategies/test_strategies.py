@@ -1,10 +1,13 @@
 """What each strategy hands back: shapes, costs and promises, without training."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from toys import OneStep, Scenes, candidate
+from toys import OneStep, Scenes, awake, candidate, no_score
 
 from models.errors import UserError
+from models.exit_head import add_exits
 from models.temperature import CLAMP
 from strategies import registry
 from strategies.baseline import Baseline
@@ -15,10 +18,15 @@ from strategies.resize import Resize
 from strategies.truncate import Truncate
 
 
-def apply(strategy, start=None, train=None):
+def apply(strategy, start=None, train=None, score=no_score):
     fit = OneStep()
-    made = strategy.apply(start or candidate(), fit=fit, train=train or Scenes(), val=Scenes(), seed=3)
+    made = strategy.apply(start or candidate(), fit=fit, score=score, train=train or Scenes(), val=Scenes(), seed=3)
     return made, fit.calls
+
+
+def scores(**by_variant):
+    """A score that knows each variant's mAP on val."""
+    return lambda one: by_variant[one.variant.replace("-", "_")]
 
 
 def test_a_loaded_baseline_is_returned_untouched_and_tuned():
@@ -77,6 +85,31 @@ def test_every_importance_and_scope_removes_channels(importance, scope):
     assert set(made.variant.split("-")) == {"40pct", importance, scope} - {"magnitude", "layer"}
 
 
+def test_small_layers_are_not_halved_for_a_few_percent():
+    start = candidate(size=64)
+    (made,), _ = apply(Prune(epochs=1, rate=1e-3, ratios=(0.1,), multiple=8), start)
+    before, after = (
+        [m.out_channels for m in one.detector.modules() if hasattr(m, "out_channels")] for one in (start, made)
+    )
+    assert min(before) == 16
+    assert min(after) == 16
+    nearest = [8 * max(1, int(0.9 * channels / 8 + 0.5)) for channels in before]
+    assert all(now in (then, least) for now, then, least in zip(after, before, nearest, strict=True))
+    assert sum(after) < 0.95 * sum(before)
+
+
+def test_without_labels_only_the_teacher_is_learnt_from():
+    for strategy in (
+        Prune(epochs=1, rate=1e-3, ratios=(0.5,), labels=0.0),
+        Truncate(epochs=1, after=(8,), widths=(16,), labels=0.0),
+        EarlyExit(epochs=1, widths=(16, 24), labels=0.0),
+    ):
+        _, calls = apply(strategy, candidate())
+        assert calls[0]["losses"]
+        assert all("distil" in name for name in calls[0]["losses"])
+        assert "labels 0.0" in calls[0]["options"]
+
+
 def test_pruning_in_steps_shares_the_epochs_and_ends_at_the_ratio():
     start = candidate(size=64)
     (once,), _ = apply(Prune(epochs=3, rate=1e-3, ratios=(0.5,), multiple=1), start)
@@ -88,16 +121,49 @@ def test_pruning_in_steps_shares_the_epochs_and_ends_at_the_ratio():
 
 def test_a_damaged_head_is_refused():
     whole, damaged = candidate().detector, candidate().detector
-    check_intact(damaged, whole)
+    images = list(torch.randn(2, 1, 3, 96, 96))
+    check_intact(damaged, whole, images)
     block = damaged.stages[0].head.head.classification_head.module_list[0]
     block[1].weight.data[0] = float("nan")
     with pytest.raises(UserError, match="exit 1 answers with no numbers"):
-        check_intact(damaged, whole)
+        check_intact(damaged, whole, images)
     block[1] = torch.nn.Conv2d(block[1].in_channels, 6 * 2, 1)
     damaged.stages[0].head.head.classification_head.num_columns = 2
     damaged.loss.anchors += 0.1
     with pytest.raises(UserError, match=r"anchors differ|another shape"):
-        check_intact(damaged, whole)
+        check_intact(damaged, whole, images)
+
+
+def kill(detector, exit):
+    """Make an exit's head say background everywhere, whatever it is shown."""
+    for predictor in detector.stages[exit].head.predict:
+        torch.nn.init.zeros_(predictor.answer.weight)
+        predictor.answer.bias.data.view(-1, predictor.columns)[:, : len(detector.classes) + 1] = torch.tensor(
+            [20.0, 0, 0]
+        )
+
+
+def test_a_dead_head_is_refused_unless_it_came_dead():
+    whole = add_exits(candidate(size=64).detector, (8,), (16,)).eval()
+    damaged = whole.clone()
+    images = list(torch.randn(2, 1, 3, 64, 64))
+    kill(damaged, 0)
+    with pytest.raises(UserError, match="exit 1 finds nothing on 2 training images, the unpruned one does"):
+        check_intact(damaged, whole, images)
+    kill(whole, 0)
+    check_intact(damaged, whole, images)
+
+
+def test_pruning_looks_at_its_result_on_training_images():
+    def fit(detector, **_):
+        kill(detector, 0)
+
+    start = candidate(size=64)
+    start = replace(start, detector=add_exits(start.detector, (8,), (16,)).eval())
+    train = Scenes(count=3, size=64)
+    with pytest.raises(UserError, match="exit 1 finds nothing on 3 training images"):
+        Prune(ratios=(0.25,)).apply(start, fit=fit, score=no_score, train=train, val=Scenes(), seed=3)
+    assert set(train.seen) == {0, 1, 2}
 
 
 def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
@@ -120,21 +186,76 @@ def test_resizing_keeps_the_weights_and_sees_less():
     for one in made:
         assert one.detector.state_dict().keys() == start.detector.state_dict().keys()
         size = one.detector.size
-        probabilities, boxes = one.detector.decode(*one.detector(torch.randn(1, 3, size, size))[0])
-        assert probabilities.shape[1] == boxes.shape[1] == len(one.detector.loss.anchors)
+        logits, code = one.detector(torch.randn(1, 3, size, size))[0]
+        assert logits.shape[1] == one.detector.decode(code).shape[1] == len(one.detector.loss.anchors)
     assert len(calls) == 2
 
 
 def test_quant_calibrates_on_training_images_only_and_keeps_the_detector():
     train, start = Scenes(count=5), candidate()
-    (made,), calls = apply(Quant(images=3), start, train)
-    assert (made.precision, len(made.calibration), calls) == ("int8", 3, [])
+    (made,), calls = apply(Quant(images=3), start, train, scores(trained=0.5, int8=0.495))
+    assert (made.variant, made.precision, len(made.calibration), calls) == ("int8", "int8", 3, [])
     assert made.detector is start.detector
     assert len(set(train.seen)) == 3
+    assert "mAP 0.495 on val, fp32 0.500" in made.note
+
+
+def test_where_int8_loses_too_much_a_second_candidate_is_fine_tuned_to_withstand_it():
+    start = awake()
+    before = {key: value.clone() for key, value in start.detector.state_dict().items()}
+    train = Scenes(size=64)
+    (plain, aware), (call,) = apply(
+        Quant(images=3, epochs=4), start, train, scores(trained=0.5, int8=0.4, int8_aware=0.48)
+    )
+    assert (plain.variant, aware.variant) == ("int8", "int8-aware")
+    assert plain.detector is start.detector
+    assert aware.detector is not start.detector
+    assert all(torch.equal(value, before[key]) for key, value in start.detector.state_dict().items())
+    assert list(aware.detector.state_dict()) == list(before)
+    assert (aware.precision, len(aware.calibration)) == ("int8", 3)
+    assert (call["name"], call["epochs"]) == ("quant-aware", 4)
+    assert call["inherited"] == set(aware.detector.modules())
+    assert float(call["losses"]["distil"].detach()) > 1e-6  # weights are the teacher's: only int8 sets them apart
+    assert "mAP 0.480 on val, plain mAP 0.400 on val, fp32 0.500" in aware.note
+    assert "more than 2%" in aware.note
+
+
+def test_the_teacher_of_int8_is_the_start_and_not_what_learns():
+    def fit(detector, *, objective, **_):
+        for parameter in detector.parameters():
+            torch.nn.init.zeros_(parameter)
+        losses = objective(detector, torch.randn(1, 3, 64, 64), Scenes().targets([0]))
+        assert float(losses["distil"].detach()) > 1
+
+    train, score = Scenes(size=64), scores(trained=0.5, int8=0.4, int8_aware=0.5)
+    Quant(images=1).apply(awake(), fit=fit, score=score, train=train, val=Scenes(), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "reached", "variants"),
+    [
+        ({}, 0.4901, ["int8"]),
+        ({}, 0.4899, ["int8", "int8-aware"]),
+        ({"tolerance": 0.3}, 0.4, ["int8"]),
+        ({"epochs": 0}, 0.1, ["int8"]),
+    ],
+)
+def test_the_tolerance_decides_whether_quant_trains(options, reached, variants):
+    score = scores(trained=0.5, int8=reached, int8_aware=0.5)
+    made, _ = apply(Quant(images=1, **options), candidate(size=64), score=score)
+    assert [one.variant for one in made] == variants
+
+
+def test_what_is_int8_already_is_not_quantized_again():
+    with pytest.raises(UserError, match="int8 already"):
+        apply(registry.build("quant+quant", {}), score=lambda one: 0.5)
 
 
 def test_composition_multiplies_candidates_and_joins_names():
-    made, _ = apply(registry.build("prune+quant", {"prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.25, 0.5]}}))
+    made, _ = apply(
+        registry.build("prune+quant", {"prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.25, 0.5]}}),
+        score=lambda one: 0.5,
+    )
     assert [(one.strategy, one.variant, one.precision) for one in made] == [
         ("prune+quant", "25pct-int8", "int8"),
         ("prune+quant", "50pct-int8", "int8"),
@@ -185,6 +306,7 @@ def test_no_strategy_is_ever_handed_the_test_split():
             "self",
             "start",
             "fit",
+            "score",
             "train",
             "val",
             "seed",

@@ -33,15 +33,25 @@ class OneStep:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, detector, *, name, objective, epochs, rate, inherited=(), inherited_rate=1.0):
+    def __call__(self, detector, *, name, objective, epochs, rate, inherited=(), inherited_rate=1.0, options=""):
         detector.train()
+        for module in inherited:
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
         losses = objective(detector, torch.randn(2, 3, detector.size, detector.size), Scenes().targets([0, 1]))
         sum(losses.values()).backward()
         touched = [
             key for key, value in detector.named_parameters() if value.grad is not None and value.grad.abs().sum()
         ]
         self.calls.append(
-            {"name": name, "epochs": epochs, "losses": losses, "inherited": set(inherited), "touched": touched}
+            {
+                "name": name,
+                "options": options,
+                "epochs": epochs,
+                "losses": losses,
+                "inherited": set(inherited),
+                "touched": touched,
+            }
         )
         detector.zero_grad(set_to_none=True)
         return detector.eval()
@@ -50,3 +60,19 @@ class OneStep:
 def candidate(classes: tuple[str, ...] = ("a", "b"), size: int = 96) -> Candidate:
     torch.manual_seed(0)
     return Candidate("baseline", "trained", ssdlite(classes, size).eval())
+
+
+def awake(size: int = 64) -> Candidate:
+    """An untrained candidate whose batch norm has seen noise: without, its answers hardly depend on the image."""
+    made = candidate(size=size)
+    for module in made.detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        made.detector.train()(torch.randn(8, 3, size, size))
+    made.detector.eval()
+    return made
+
+
+def no_score(candidate: Candidate) -> float:
+    raise AssertionError("this strategy has nothing to compare")

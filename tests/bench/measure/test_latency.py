@@ -2,11 +2,13 @@
 
 import gc
 from collections import Counter
+from itertools import count
 
 import numpy as np
 import pytest
 
 from bench.measure.latency import Timing, interleaved, ratio
+from bench.stats import interval, percentile_interval, resample
 
 
 class Machine:
@@ -102,9 +104,67 @@ def test_warmup_is_not_timed_and_progress_counts_rounds():
         progress=lambda done, rounds: seen.append((done, rounds)),
         clock=machine.clock,
     )
-    assert len(machine.calls) == 5 + 2 * 6
+    assert len(machine.calls) == 2 * 5 + 2 * 6
+    assert [image for _, image in machine.calls[:10]] == [0, 1, 2, 0, 1] * 2
     assert len(timings["a"].samples) == 6
     assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def warmed(warmup, **milliseconds):
+    """Warm up contenders that take `milliseconds(call, image)` in their call 0, 1, ...: (rounds spent, steady)."""
+    machine = Machine()
+
+    def contender(name, of):
+        calls = count()
+        return machine.contender(name, lambda image: of(next(calls), image))
+
+    contenders = {name: contender(name, of) for name, of in milliseconds.items()}
+    timings = interleaved(contenders, photographs(20), repeats=1, warmup=warmup, seed=0, clock=machine.clock)
+    (outcome,) = {(one.warmup, one.steady) for one in timings.values()}
+    assert len(machine.calls) == len(contenders) * (outcome[0] + 2 * 20)
+    return outcome
+
+
+def settles_after(calls):
+    return lambda call, image: 1 + max(0, calls - call)
+
+
+def a_second(call, image):
+    return 1000
+
+
+def test_two_windows_warm_up_what_is_steady_from_the_start():
+    assert warmed(5, a=a_second, b=a_second) == (10, True)
+
+
+@pytest.mark.parametrize(("calls", "rounds"), [(8, 20), (12, 20), (13, 25), (30, 40)])
+def test_warmup_goes_on_while_any_contender_gets_faster(calls, rounds):
+    assert warmed(5, a=settles_after(calls), b=a_second) == (rounds, True)
+    assert warmed(5, a=a_second, b=settles_after(calls)) == (rounds, True)
+
+
+def test_warmup_gives_up_after_ten_windows():
+    assert warmed(5, a=settles_after(43), b=a_second) == (50, False)
+    assert warmed(5, a=settles_after(42), b=a_second) == (50, True)
+
+
+def test_three_percent_a_window_is_steady_and_more_is_not():
+    assert warmed(4, a=lambda call, image: 100 * 0.975 ** (call // 4)) == (8, True)
+    assert warmed(4, a=lambda call, image: 100 * 0.965 ** (call // 4)) == (40, False)
+
+
+def test_a_contender_that_gets_slower_is_warm():
+    assert warmed(5, a=lambda call, image: 10 + call) == (10, True)
+
+
+def test_neither_a_spike_nor_easier_images_look_like_a_contender_getting_faster():
+    assert warmed(5, a=lambda call, image: 1000 if call == 2 else 10) == (10, True)
+    assert warmed(5, a=lambda call, image: 100 - 4 * image) == (10, True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warmup_claims_no_steadiness():
+    assert warmed(0, a=a_second) == (0, False)
 
 
 def test_progress_is_not_timed():
@@ -137,6 +197,37 @@ def test_percentiles_are_numpys():
     samples = np.random.default_rng(0).gamma(2, 5, 997)
     one = timing(samples, np.arange(997))
     assert (one.p50, one.p90, one.p99) == tuple(np.percentile(samples, [50, 90, 99]))
+
+
+@pytest.mark.parametrize(("percent", "enough"), [(90, 36), (99, 368)])
+def test_percentile_intervals_are_those_of_all_samples_and_need_enough(percent, enough):
+    samples = np.random.default_rng(0).gamma(2, 5, enough)
+    name = f"p{percent}_interval"
+    low, high = getattr(timing(samples, np.arange(enough)), name)
+    assert (low, high) == percentile_interval(samples, percent)
+    assert low < np.percentile(samples, percent) < high
+    assert getattr(timing(samples[1:], np.arange(1, enough)), name) is None
+
+
+def test_the_median_interval_covers_it_though_the_repeats_of_an_image_are_alike():
+    rng, repeats, images = np.random.default_rng(0), 5, np.tile(np.arange(101), 5)
+    hits = Counter()
+    for seed in range(400):
+        samples = rng.lognormal(0, 0.5, 101)[images] * rng.lognormal(0, 0.1, images.size)
+        for kind, cluster in {"by image": images, "by sample": np.arange(images.size)}.items():
+            low, high = timing(samples, cluster).p50_interval(200, seed)
+            hits[kind] += low < 1 < high
+    assert 0.92 < hits["by image"] / 400 < 0.98
+    assert hits["by sample"] / 400 < 0.95 - 1 / repeats
+
+
+def test_the_median_interval_is_that_of_medians_over_drawn_images():
+    rng = np.random.default_rng(0)
+    images = np.array([7, 3, 3, 5, 7, 7, 5, 9, 3, 3, 3])
+    samples = rng.permutation(len(images)).astype(float)
+    draws = resample(4, 300, seed=2)
+    medians = [np.median(np.concatenate([samples[images == [3, 5, 7, 9][i]] for i in draw])) for draw in draws]
+    assert timing(samples, images).p50_interval(300, 2) == interval(medians)
 
 
 def test_mean_drops_spikes_and_keeps_both_modes_of_an_early_exit():

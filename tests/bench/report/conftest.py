@@ -38,8 +38,13 @@ def make():
         latency = {
             "mean": ms,
             "p50": p50,
+            "p50_interval": (p50, p50),
             "p90": p90,
+            "p90_interval": None,
             "p99": p99,
+            "p99_interval": None,
+            "warmup": 40,
+            "steady": True,
             "samples": samples.tolist(),
             "images": list(range(50)),
         }
@@ -80,3 +85,35 @@ def run(make) -> list[Record]:
         make("prune-50", 0.352, 1.94, flops_mean=222e6, flops_per_exit=[222_000_000], size_mb=4.7),
         make("quant", 0.431, 1.98, precision="int8", size_mb=2.9),
     ]
+
+
+POINTS = {
+    "baseline-tuned": (0.280, 1.0, {}),
+    "baseline-loaded": (0.272, 1.01, {}),
+    "early_exit-b8-12-tol1": (0.279, 1.33, {"variant": "b8-12", "share": (0.0, 0.1, 0.9)}),
+    "early_exit-b8-12-tol5": (0.266, 1.26, {"variant": "b8-12", "share": (0.2, 0.1, 0.7)}),
+    "early_exit-b8-12-full": (0.280, 1.34, {"variant": "b8-12", "share": (0.0, 0.0, 1.0)}),
+    "prune-15pct": (0.186, 0.83, {"flops_mean": 300e6, "flops_per_exit": [300_000_000]}),
+    "prune-30pct": (0.145, 0.72, {"flops_mean": 200e6, "flops_per_exit": [200_000_000]}),
+    "quant-int8": (0.276, 0.76, {"precision": "int8"}),
+    "resize-256": (0.230, 0.70, {}),
+    "truncate-b8-12-exit1": (0.090, 0.66, {"variant": "b8-12", "share": (1.0, 0.0, 0.0)}),
+    "truncate-b8-12-exit2": (0.187, 1.01, {"variant": "b8-12", "share": (0.0, 1.0, 0.0)}),
+}
+
+
+@pytest.fixture(scope="session")
+def three_runtimes(make) -> list[Record]:
+    """Eleven points, each on three runtimes, the slowest runtime first; speeds differ from row to row as they do on a
+    machine, and intervals reach 1 % to both sides."""
+    return [
+        made_on(make, runtime, baseline, name, *point)
+        for runtime, baseline in {"eager": 20.0, "onnxruntime": 4.0, "openvino": 3.0}.items()
+        for name, point in POINTS.items()
+    ]
+
+
+def made_on(make, runtime: str, baseline: float, name: str, ap: float, times: float, changes: dict) -> Record:
+    paired = {"value": 1 / times, "low": 0.99 / times, "high": 1.01 / times}
+    own = {"variant": name.partition("-")[2], "runtime": runtime, "speed_up": paired}
+    return make(f"{name}-{runtime}", ap, times * baseline, **{**own, **changes})

@@ -36,6 +36,31 @@ def test_markdown_is_the_table_and_its_meaning(run):
     assert "\nWORTH IT: at 1.62 ms" in text
 
 
+def test_markdown_brackets_the_speeds(make):
+    paired = {"value": 1.5, "low": 1.44, "high": 1.56}
+    text = export([make("baseline", 0.4, 3.0), make("quant", 0.4, 2.0, speed_up=paired)], "markdown")
+    assert "| speed [95 %] | images/s |" in text
+    assert "| 1.00x | 432 | 100 |" in text
+    assert "| 1.50x [1.44, 1.56] | 432 | 100 |" in text
+
+
+def test_markdown_has_a_heading_row_per_runtime(three_runtimes):
+    rows = [line for line in export(three_runtimes, "markdown").splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+    heads = [i for i, row in enumerate(rows) if "**" in row]
+    assert [rows[i].split("**")[1] for i in heads] == ["openvino", "onnxruntime", "eager"]
+    assert heads == [2, 14, 26]
+    assert rows[3].startswith("| * | baseline-tuned |")
+    assert f"| {20 / 3:.2f}x | 432 | 100 |" in rows[3]
+
+
+def test_csv_sets_several_runtimes_against_eager(run, three_runtimes):
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(export(three_runtimes, "csv")))}
+    assert float(rows["quant-int8-openvino"]["vs_eager"]) == pytest.approx(20 / (0.76 * 3))
+    assert float(rows["baseline-tuned-eager"]["vs_eager"]) == 1
+    assert "vs_eager" not in export(run, "csv")
+
+
 def test_an_unknown_format_is_refused(run):
     with pytest.raises(UserError, match=r"unknown format 'markdwn' \(did you mean 'markdown'\?"):
         export(run, "markdwn")

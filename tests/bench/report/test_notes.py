@@ -32,3 +32,73 @@ def test_a_composition_is_set_against_the_product_of_its_parts(make):
         "prune+quant-30pct-int8: 1.80x, against 2.10x if the gains of prune-30pct x quant-int8 multiplied"
     ]
     assert notes([both]) == []
+
+
+PLAIN = {"flops_mean": 400e6, "flops_per_exit": [400_000_000]}
+
+
+def pruned(make, name: str, ms: float, mflops: float, **changes):
+    flops = {"flops_mean": mflops * 1e6, "flops_per_exit": [int(mflops * 1e6)]}
+    own = {"strategy": "prune", "speed_up": ratio(4.0 / ms), "variant": name.partition("-")[2], **flops}
+    return make(name, 0.2, ms, **{**own, **changes})
+
+
+def saved(found: list[str]) -> list[str]:
+    return [line for line in found if "saved per" in line]
+
+
+def test_what_pruning_saved_stands_beside_what_the_baseline_spends(make):
+    records = [
+        make("baseline", 0.4, 4.0, **PLAIN),
+        pruned(make, "prune-30pct", 3.0, 200),
+        pruned(make, "prune-15pct", 4.2, 300),
+        pruned(make, "prune-5pct", 3.9, 400),
+        pruned(make, "prune+quant-30pct-int8", 1.5, 200, strategy="prune+quant", precision="int8"),
+        make("early_exit+prune-30pct-tol1", 0.2, 1.0, share=(0.5, 0.5)),
+    ]
+    assert saved(notes(records)) == [
+        "ms saved per 100 MFLOPs saved (the baseline takes 1 per 100): prune-30pct 0.5, "
+        "prune-15pct none, 100 MFLOPs fewer are not faster, prune-5pct saved no MFLOPs, "
+        "prune+quant-30pct-int8 (with int8) 1.25"
+    ]
+    assert saved(notes(records[1:])) == [], "nothing to compare with"
+    assert saved(notes(records[:1])) == [], "nothing pruned"
+
+
+def test_the_fastest_point_that_keeps_the_accuracy_is_named(make):
+    baseline = make("baseline", 0.400, 4.0)
+    close = make("quant-int8", 0.393, 2.5, speed_up=ratio(1.6))
+    closer = make("resize-256", 0.399, 3.0, speed_up=ratio(1.33))
+    worse = make("prune-30pct", 0.391, 1.0, speed_up=ratio(4.0))
+    line = "fastest within 2 % of the fp32 baseline's mAP: quant-int8, 1.60x [1.59, 1.61]"
+    assert line in notes([baseline, closer, close, worse])
+    assert "nothing within 2 % of the fp32 baseline's mAP is faster than it" in notes([baseline, worse])
+    level = make("longer", 0.41, 3.99, speed_up=ratio(1.002))
+    assert "nothing within 2 % of the fp32 baseline's mAP is faster than it" in notes([baseline, level])
+    assert notes([baseline]) == []
+
+
+def test_several_runtimes_are_named_and_sorted(three_runtimes):
+    found = notes(three_runtimes)
+    starts = [line.partition(": ")[0] for line in found]
+    assert list(dict.fromkeys(starts)) == ["openvino", "onnxruntime", "eager"]
+    assert starts == sorted(starts, key=["openvino", "onnxruntime", "eager"].index)
+    fastest = [line for line in found if "fastest" in line]
+    speed = f"quant-int8, {1 / 0.76:.2f}x [{0.99 / 0.76:.2f}, {1.01 / 0.76:.2f}]"
+    assert [line.partition("mAP: ")[2] for line in fastest] == [
+        f"{speed}, {20 / (0.76 * 3):.2f}x against eager fp32",
+        f"{speed}, {20 / (0.76 * 4):.2f}x against eager fp32",
+        speed,
+    ]
+    assert not any(f"-{runtime}" in line for line in found for runtime in set(starts))
+
+
+def test_chance_is_said_once_on_the_fastest_runtime_that_ran_the_gate(make):
+    drawn = {"mean": 0.28, "low": 0.27, "high": 0.29}
+    slow = make("early_exit-tol5-eager", 0.3, 20.0, share=(0.4, 0.6), random_exits=drawn, runtime="eager")
+    fast = make("early_exit-tol5-openvino", 0.3, 3.0, share=(0.4, 0.6), random_exits=drawn)
+    only = make("early_exit-tol1-eager", 0.3, 20.0, share=(0.4, 0.6), random_exits=drawn, runtime="eager")
+    assert [line.partition(" mAP")[0] for line in notes([slow, fast, only])] == [
+        "openvino: early_exit-tol5:",
+        "eager: early_exit-tol1:",
+    ]

@@ -1,11 +1,14 @@
 """The table fits 100 columns and says what its numbers mean."""
 
 import io
+from itertools import pairwise
 
 import pytest
 from rich.console import Console
 
-from bench.report.table import exits_table, print_report, table
+from bench.records import Latency
+from bench.report.table import batches_table, caption, columns, exits_table, print_report, table
+from bench.stats import percentile_interval
 from models.errors import UserError
 
 
@@ -76,10 +79,64 @@ def test_large_detectors_are_shown_in_gflops(make):
 
 def test_without_a_baseline_on_its_runtime_nothing_is_a_speed_up(run, make):
     lines = rendered(table([*run, make("quant-eager", 0.4, 9.0, runtime="eager")]))
-    there = next(i for i, line in enumerate(lines) if "quant-eager" in line)
-    assert "(" not in lines[there]
-    assert " - " in lines[there]
-    assert any("quant (openvino)" in line for line in lines)
+    section = lines[next(i for i, line in enumerate(lines) if line.strip() == "eager") :]
+    assert row(section, "quant")[-2:] == ["-", "100"]
+    assert "vs eager" not in "\n".join(lines)
+
+
+def test_several_runtimes_are_sections_that_fit(three_runtimes):
+    lines = rendered(table(three_runtimes))
+    assert max(map(len, lines)) <= 100
+    heads = [lines.index(line) for line in lines if line.strip() in ("openvino", "onnxruntime", "eager")]
+    assert [lines[i].strip() for i in heads] == ["openvino", "onnxruntime", "eager"]
+    assert [end - start for start, end in pairwise(heads)] == [13, 13], "a heading, 11 rows and a gap: no name wraps"
+    assert not any(f"-{runtime} " in line for line in lines for runtime in ("openvino", "onnxruntime", "eager"))
+    eager = [row(lines[start:], "quant-int8") for start in heads]
+    assert [(cells[-3], cells[-2]) for cells in eager] == [
+        ("1.32x", f"{20 / (0.76 * 3):.2f}x"),
+        ("1.32x", f"{20 / (0.76 * 4):.2f}x"),
+        ("1.32x", "1.32x"),
+    ]
+
+
+def test_the_frontier_is_that_of_the_runtime(three_runtimes):
+    lines = rendered(table(three_runtimes))
+    marked = [line.split()[1] for line in lines if line.startswith(" * ")]
+    assert len(marked) == 3 * len(set(marked)) > 0
+    assert "*: on the frontier of mAP and ms of its runtime" in "\n".join(lines)
+
+
+def test_vs_eager_is_for_several_runtimes(three_runtimes):
+    alone = [r for r in three_runtimes if r.runtime == "eager"]
+    assert "vs eager" in "\n".join(rendered(table(three_runtimes)))
+    assert "vs eager" not in "\n".join(rendered(table(alone)))
+
+
+def test_the_caption_says_what_each_runtime_measured(run, make):
+    other = make("baseline-eager", 0.44, 20.0, runtime="eager", noise={"value": 1.2, "low": 1.1, "high": 1.3})
+    chain = {"value": 1.5, "low": 1.4, "high": 1.6}
+    exits = make("early_exit-tol1-eager", 0.43, 19.0, (0.2, 0.8), runtime="eager", chain_overhead=chain)
+    noise, cost = (getattr(run[1], name) for name in ("noise", "chain_overhead"))
+    lines = caption([*run, other, exits])
+    ours = f"{noise.value:.3f} [{noise.low:.3f}, {noise.high:.3f}]"
+    assert f"is {ours} on openvino, 1.200 [1.100, 1.300] on eager" in "\n".join(lines)
+    assert sum(line.startswith("early_exit fp32 as a chain") for line in lines) == 1
+    assert any(
+        line.endswith(f"[{cost.low:.3f}, {cost.high:.3f}] on openvino, 1.500 [1.400, 1.600] on eager") for line in lines
+    )
+    assert not any(" on openvino" in line for line in caption(run))
+
+
+def test_p99_is_shown_where_enough_samples_were_timed(run):
+    assert not any("p99" in line for line in caption(run)), "50 samples say nothing about one in a hundred"
+    samples = [1 + i / 1000 for i in range(1000)]
+    low, high = percentile_interval(samples, 99)
+    times = {"mean": 1.5, "p50": 1.5, "p90": 1.9, "p99": 1.99, "p99_interval": (low, high), "p50_interval": (1.4, 1.6)}
+    times |= {"samples": samples, "images": list(range(1000))}
+    known = run[0].latency_ms.model_dump() | times
+    often = run[0].model_copy(update={"latency_ms": Latency.model_validate(known)})
+    assert f"p99 of the fp32 baseline: 1.99 ms [{low:.2f}, {high:.2f}]" in caption([often, *run[1:]])
+    assert low < 1.99 < high
 
 
 def test_other_test_splits_are_refused(run):
@@ -113,3 +170,16 @@ def test_the_report_ends_with_the_verdict(run):
     assert "Every image at one exit" in text
     assert "\nWORTH IT: at 1.62 ms, faster than any other, early_exit+quant-tol2 has mAP 0.415" in text
     assert text.rstrip().endswith("At the mAP of early_exit+quant-tol2 the others take 1.22 times as long.")
+
+
+def test_batches_are_a_table_of_their_own(run):
+    silent = [one.model_copy(update={"offline": None}) for one in run]
+    assert batches_table(silent) is None
+    assert "images/s" not in columns(silent, wide=True)
+    lines = rendered(batches_table([*run[:1], *silent[1:]]))
+    assert "8 images at once" in lines[0]
+    assert sum(run[0].name in line for line in lines) == 1
+    assert not any(run[1].name in line for line in lines)
+    assert f"{run[0].offline.images_per_second:.0f}" in "\n".join(lines)
+    assert "1.10x [1.00, 1.20]" in "\n".join(lines)
+    assert columns(run, wide=True)["images/s"](silent[0]) == "-"

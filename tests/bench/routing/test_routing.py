@@ -33,7 +33,7 @@ def test_routing_a_table_equals_asking_exit_by_exit(scores, thresholds):
 
 
 def test_a_policy_asks_its_criterion_about_probabilities():
-    probabilities = torch.tensor([[0.9, 0.1], [0.3, 0.7]])
+    probabilities = torch.tensor([[0.9, 0.3], [0.1, 0.7]])
     assert Policy("max_score", (0.69,)).answers(0, probabilities)
     assert not Policy("max_score", (0.71,)).answers(0, probabilities)
     assert CRITERIA["mean_foreground"](probabilities) == pytest.approx(0.4)

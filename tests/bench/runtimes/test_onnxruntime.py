@@ -11,7 +11,7 @@ import bench.runtimes.onnxruntime as module
 from bench.routing.policy import Policy, static
 from bench.routing.table import exit_table
 from bench.runtimes import Deployed, deploy
-from models.detector import Detector, to_input
+from models.detector import Detector, normalise, resize, to_input, to_probabilities
 from models.errors import UserError
 from models.exit_head import add_exits
 from models.ssdlite import ssdlite
@@ -29,13 +29,8 @@ def toy() -> Detector:
     return detector.eval()
 
 
-class AsIs(torch.nn.Module):
-    def forward(self, logits, deltas):
-        return logits.softmax(-1), deltas
-
-
 def on_onnxruntime(candidate: Candidate, folder: Path) -> Deployed:
-    return Deployed(candidate, "onnxruntime", module.chain(candidate, threads=1, folder=folder))
+    return Deployed(candidate, "onnxruntime", module.build(candidate, threads=1, folder=folder))
 
 
 def int8(detector: Detector) -> Candidate:
@@ -53,13 +48,13 @@ def test_every_exit_agrees_with_the_detector_itself(deployed, exit):
     detector = deployed.candidate.detector
     for picture in PICTURES[:3]:
         with torch.inference_mode():
-            probabilities, boxes = detector.decode(*detector(to_input(picture, 96))[exit])
-            expected = detector.select(probabilities[0], boxes[0]).scaled(120, 90)
+            raw = detector(to_input(picture, 96))[exit]
+            expected = detector.detections(to_probabilities(raw)[0], raw[1][0]).scaled(120, 90)
         answer = deployed.detect(picture, static(exit, 3))
         assert answer.exit == exit
         assert len(answer.detections) == len(expected) > 0
         assert torch.allclose(answer.detections.scores, expected.scores, atol=1e-3)
-        for computed, wanted in zip(deployed.chain._outputs[exit][-2:], (probabilities, boxes), strict=True):
+        for computed, wanted in zip(deployed.chain._outputs[exit][-2:], (to_probabilities(raw), raw[1]), strict=True):
             assert torch.allclose(computed, wanted, atol=1e-3)
 
 
@@ -76,7 +71,7 @@ def test_a_skipped_stage_is_not_executed(deployed, exit):
 
 def test_a_stage_reads_what_the_one_before_wrote_in_place(deployed):
     chain = deployed.chain
-    chain.start(to_input(PICTURES[0], 96))
+    chain.start(torch.from_numpy(resize(PICTURES[0], 96))[None])
     chain.step(0)
     answers = []
     for scale in (1.0, 0.0):
@@ -117,24 +112,22 @@ def test_a_part_of_the_state_that_a_stage_does_not_use_may_be_left_out(tmp_path)
         def forward(self, unused, x):
             return (), (x[:, 0], x[:, 2])
 
-    detector = Detector([First(), Second()], AsIs(), None, None, ("a",) * 3, 4)
-    chain = module.chain(Candidate("toy", "toy", detector.eval()), threads=1, folder=tmp_path)
-    pixels = torch.randn(1, 3, 4, 4)
+    detector = Detector([First(), Second()], None, None, None, ("a",) * 3, 4)
+    chain = module.build(Candidate("toy", "toy", detector.eval()), threads=1, folder=tmp_path).chain(1)
+    pixels = torch.randint(0, 256, (1, 4, 4, 3), dtype=torch.uint8)
     chain.start(pixels)
     chain.step(0)
-    assert torch.equal(chain.step(1)[1], pixels[0, 2] + 1)
+    assert torch.equal(chain.step(1)[1], normalise(pixels)[:, 2] + 1)
 
 
 def test_int8_runs_int8_layers_stays_near_and_says_nothing(deployed, tmp_path, capfd):
     one = on_onnxruntime(int8(toy()), tmp_path)
     assert not capfd.readouterr().out
-    counts, before = (deployed.chain.audit["layers_by_precision"] for deployed in (one, deployed))
+    counts, before = (deployed.artifact.audit["layers_by_precision"] for deployed in (one, deployed))
     assert before == {"f32": sum(isinstance(m, torch.nn.Conv2d) for m in deployed.candidate.detector.modules())}
     assert counts["i8"] > 20
     assert sum(counts.values()) == before["f32"]
-    assert one.chain.bytes == sum(file.stat().st_size for file in tmp_path.iterdir()) < deployed.chain.bytes / 2
-    nodes = [node for file in tmp_path.iterdir() for node in onnx.load_model(file).graph.node]
-    assert not any("/decode/" in node.name for node in nodes if node.op_type == "QuantizeLinear")
+    assert one.artifact.bytes == sum(file.stat().st_size for file in tmp_path.iterdir()) < deployed.artifact.bytes / 2
     for exit in range(3):
         for side in (one, deployed):
             side.detect(PICTURES[0], static(exit, 3))
@@ -157,9 +150,9 @@ def test_weights_are_seven_bits_where_the_cpu_would_saturate():
         def forward(self, x):
             return (), (self.look(x)[:, 0], x[:, 1])
 
-    model = module.convert(Detector([Only()], AsIs(), None, None, ("a",) * 3, 4).eval())[0]
+    model = module.convert(Detector([Only()], None, None, None, ("a",) * 3, 4).eval())[0]
     for narrow, widest in ((True, 64), (False, 127)):
-        made = module.quantize_stage(model, [[torch.randn(1, 3, 4, 4).numpy()]], narrow)
+        made = module.quantize_stage(model, [[PICTURES[0][None, :4, :4]]], narrow)
         weights = [onnx.numpy_helper.to_array(part) for part in made.graph.initializer]
         (kernel,) = (weight for weight in weights if weight.ndim == 4 and weight.dtype == np.int8)
         assert abs(kernel.astype(int)).max() == widest

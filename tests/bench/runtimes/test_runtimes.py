@@ -11,7 +11,7 @@ from bench.routing.policy import Policy, static
 from bench.routing.table import exit_table
 from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
-from models.detector import merged, to_input
+from models.detector import merged, to_input, to_probabilities
 from models.errors import UserError
 from models.exit_head import add_exits
 from models.ssdlite import ssdlite
@@ -50,8 +50,8 @@ def test_every_runtime_agrees_with_the_detector_itself(deployed, staged, exit):
     detector = staged.detector
     for picture in PICTURES[:3]:
         with torch.inference_mode():
-            probabilities, boxes = detector.decode(*detector(to_input(picture, 96))[exit])
-            expected = detector.select(probabilities[0], boxes[0]).scaled(120, 90)
+            raw = detector(to_input(picture, 96))[exit]
+            expected = detector.detections(to_probabilities(raw)[0], raw[1][0]).scaled(120, 90)
         for one in deployed.values():
             answer = one.detect(picture, static(exit, 3))
             assert answer.exit == exit
@@ -118,7 +118,7 @@ def test_a_chain_and_the_same_as_one_graph_agree_with_pytorch(runtime, tmp_path)
 
 
 def test_a_conversion_that_changes_answers_is_refused(staged, deployed):
-    one = Deployed(staged, "eager", deployed["eager"].chain)
+    one = Deployed(staged, "eager", deployed["eager"].artifact)
     with pytest.raises(UserError, match=r"differ from eager PyTorch's by 0\.5"):
         check_parity(Parity(0.5, 0.0), one)
 
@@ -130,8 +130,8 @@ def int8(detector_candidate: Candidate) -> Candidate:
 def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
     logging.getLogger("nncf").setLevel(logging.ERROR)
     one = deploy(int8(staged), "openvino", threads=1, folder=tmp_path)
-    assert one.chain.audit["layers_by_precision"]["i8"] > 20
-    answers = one.every_exit(PICTURES[0], lambda probabilities: {"background": float(probabilities[:, 0].mean())})
+    assert one.artifact.audit["layers_by_precision"]["i8"] > 20
+    answers = one.every_exit(PICTURES[0], lambda probabilities: {"background": float(probabilities[0].mean())})
     assert len(answers) == 3
     assert all(np.isfinite(watched["background"]) for _, watched in answers)
 
