@@ -20,6 +20,8 @@ smoke: .venv/installed
 # The study on photographs (docs/reference.md): BENCH_SHARED names the folder with data and weights.
 reference: .venv/installed
 	$(BIN)/bench run --preset photographs --name coco-person --resume --classes person \
+		--strategies early_exit,prune,quant,resize,prune+quant,early_exit+quant \
+		--runtime openvino,onnxruntime,eager \
 		--data coco:$(BENCH_SHARED)/data/coco-person \
 		--weights $(BENCH_SHARED)/weights/ssdlite320_mobilenet_v3_large_coco.pth
 	$(BIN)/python results/publish.py coco-person

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
-from torchvision.ops import nms
 
-from models.detector import Decode, Detections, Detector, Raw, State
+from models.detector import Detections, Detector, Raw, State
 from models.errors import UserError, unknown
 from models.losses import BOX_WEIGHTS, SSDLoss
+from models.nms import postprocess
 
 COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.meta["categories"])
 STOCK_SIZE = 320  # px, the input that torchvision trained on
@@ -47,7 +47,7 @@ class AnchorBoxes(nn.Module):
 def select(
     probabilities: Tensor,
     code: Tensor,
-    decode: Decode,
+    decode: AnchorBoxes,
     *,
     floor: float = 0.001,
     nms_iou: float = 0.55,
@@ -55,20 +55,10 @@ def select(
     most: int = 300,
 ) -> Detections:
     """One image's NMS, equal to torchvision's SSD postprocess: per class the best `candidates` scores above `floor`,
-    non-maximum suppression at `nms_iou`, then the best `most` over all classes."""
-    scores, anchors = probabilities[1:].topk(min(candidates, len(code)), dim=1)
-    found = []
-    for column, count in enumerate((scores > floor).sum(dim=1).tolist()):
-        if count:  # class by class: boxes of different classes need not be compared
-            at, sure = anchors[column, :count], scores[column, :count]
-            picked = decode(code[at], at)
-            kept = nms(picked, sure, nms_iou)
-            found.append((picked[kept], sure[kept], torch.full_like(kept, column + 1)))
-    if not found:
-        return Detections(code[:0], scores[0, :0], anchors[0, :0])
-    picked, sure, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
-    best = sure.argsort(descending=True, stable=True)[:most]
-    return Detections(picked[best], sure[best], labels[best])
+    non-maximum suppression at `nms_iou`, then the best `most` over all classes. decode: an `AnchorBoxes`."""
+    anchors = (decode.centre.numpy(), decode.extent.numpy(), decode.weights.numpy())
+    found = postprocess(probabilities.numpy(), code.numpy(), *anchors, floor, nms_iou, candidates, most)
+    return Detections(*map(torch.from_numpy, found))
 
 
 class FullHead(nn.Module):

@@ -14,6 +14,7 @@ from rich.text import Text
 from bench.records import Ratio, Record, baseline_of, same_split
 from bench.report.notes import notes
 from bench.report.runtimes import by_runtime, over_eager, short_name
+from bench.stats import samples_needed
 from bench.verdict import on_frontier, verdict
 
 STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bold yellow", None: "bold"}
@@ -92,13 +93,20 @@ def caption(records: Sequence[Record]) -> list[str]:
 
 
 def _tails(sections: Mapping[str, Sequence[Record]]) -> list[str]:
-    """The fp32 baseline's p99 on the runtimes that timed it often enough to know it."""
+    """The fp32 baseline's p99 on the runtimes that timed it often enough to know it, and what else is not known."""
     found = {}
     for runtime, here in sections.items():
         baseline = baseline_of(here, runtime)
         if baseline and (bounds := baseline.latency_ms.p99_interval):
             found[runtime] = f"{baseline.latency_ms.p99:.2f} ms [{bounds[0]:.2f}, {bounds[1]:.2f}]"
-    return [f"p99 of the fp32 baseline: {_each_on(found, sections)}"] if found else []
+    lines = [f"p99 of the fp32 baseline: {_each_on(found, sections)}"] if found else []
+    everyone = [record for here in sections.values() for record in here]
+    fewest = min(len(record.latency_ms.samples) for record in everyone)
+    for percent in (90, 99):
+        if fewest < samples_needed(percent):
+            lines.append(f"p{percent}: {fewest} samples, {samples_needed(percent)} are needed to know it")
+    unsteady = [short_name(record) for record in everyone if not record.latency_ms.steady]
+    return lines + [f"still getting faster when timing began: {_each(unsteady)}"] * bool(unsteady)
 
 
 def _chains(records: Sequence[Record]) -> dict[str, dict[str, str]]:

@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from bench.measure.latency import Timing, interleaved, ratio
+from bench.measure.latency import SETTLE, TURN, Timing, interleaved, ratio
 from bench.stats import interval, percentile_interval, resample
 
 
@@ -56,28 +56,32 @@ def test_samples_images_and_exits_are_those_of_the_calls():
     np.testing.assert_allclose(a.per_image, [10, 11, 12, 13])
 
 
-def test_every_round_calls_everyone_once_on_the_same_image_in_varying_order():
+def test_every_round_gives_everyone_a_turn_on_the_same_images_in_varying_order():
     machine = Machine()
     names = ["a", "b", "c"]
     contenders = {name: machine.contender(name, lambda image: 1) for name in names}
-    interleaved(contenders, photographs(200), repeats=3, warmup=0, seed=1, clock=machine.clock)
-    timed = machine.calls[1::2]
-    rounds = [timed[i : i + 3] for i in range(0, len(timed), 3)]
-    assert len(rounds) == 600
-    assert all(sorted(name for name, _ in one) == names for one in rounds)
-    assert all(len({image for _, image in one}) == 1 for one in rounds)
-    first = Counter(one[0][0] for one in rounds)
-    assert all(abs(first[name] - 200) < 60 for name in names)  # five standard deviations
-    assert len({tuple(name for name, _ in one) for one in rounds}) == 6
+    timings = interleaved(contenders, photographs(200), repeats=12, warmup=0, seed=1, clock=machine.clock)
+    turns = [machine.calls[i : i + SETTLE + TURN] for i in range(0, len(machine.calls), SETTLE + TURN)]
+    assert all(len({name for name, _ in turn}) == 1 for turn in turns)
+    rounds = [turns[i : i + 3] for i in range(0, len(turns), 3)]
+    assert len(rounds) == 12 * 200 / TURN
+    orders = Counter(tuple(turn[0][0] for turn in one) for one in rounds)
+    assert all(sorted(order) == names for order in orders)
+    assert all(abs(sum(n for order, n in orders.items() if order[0] == name) - 40) < 26 for name in names)  # 5 sigma
+    assert len(orders) == 6
+    seen = [[image for _, image in turn[SETTLE:]] for turn in rounds[0]]
+    assert seen[0] == seen[1] == seen[2] == timings["a"].images[:TURN].tolist()
 
 
-def test_each_timed_call_follows_an_untimed_one_of_the_same_contender_on_the_image_before():
+def test_a_turn_begins_with_untimed_calls_on_its_own_images():
     machine = Machine()
     contenders = {name: machine.contender(name, lambda image: 1 + image) for name in "ab"}
-    timings = interleaved(contenders, photographs(5), repeats=2, warmup=0, seed=1, clock=machine.clock)
-    pairs = list(zip(machine.calls[::2], machine.calls[1::2], strict=True))
-    assert all(warm[0] == timed[0] for warm, timed in pairs)
-    assert [warm[1] for warm, _ in pairs[2:]] == [timed[1] for _, timed in pairs[:-2]]
+    timings = interleaved(contenders, photographs(3), repeats=9, warmup=0, seed=1, clock=machine.clock)
+    assert len(machine.calls) == 2 * (27 + 2 * SETTLE)
+    first, last = machine.calls[: SETTLE + TURN], machine.calls[-SETTLE - 7 :]
+    for turn, part in ((first, slice(0, TURN)), (last, slice(TURN, 27))):
+        images = timings["a"].images[part].tolist()
+        assert [image for _, image in turn] == [images[-1 - k] for k in range(SETTLE)] + images
     np.testing.assert_allclose(timings["a"].samples, 1 + timings["a"].images)
 
 
@@ -92,7 +96,7 @@ def test_the_seed_fixes_the_order():
     assert order(3) != order(4)
 
 
-def test_warmup_is_not_timed_and_progress_counts_rounds():
+def test_warmup_is_not_timed_and_progress_counts_images():
     machine, seen = Machine(), []
     contenders = {"a": machine.contender("a", lambda image: 1)}
     timings = interleaved(
@@ -104,7 +108,7 @@ def test_warmup_is_not_timed_and_progress_counts_rounds():
         progress=lambda done, rounds: seen.append((done, rounds)),
         clock=machine.clock,
     )
-    assert len(machine.calls) == 2 * 5 + 2 * 6
+    assert len(machine.calls) == 2 * 5 + SETTLE + 6
     assert [image for _, image in machine.calls[:10]] == [0, 1, 2, 0, 1] * 2
     assert len(timings["a"].samples) == 6
     assert seen == [(i, 6) for i in range(1, 7)]
@@ -121,7 +125,7 @@ def warmed(warmup, **milliseconds):
     contenders = {name: contender(name, of) for name, of in milliseconds.items()}
     timings = interleaved(contenders, photographs(20), repeats=1, warmup=warmup, seed=0, clock=machine.clock)
     (outcome,) = {(one.warmup, one.steady) for one in timings.values()}
-    assert len(machine.calls) == len(contenders) * (outcome[0] + 2 * 20)
+    assert len(machine.calls) == len(contenders) * (outcome[0] + SETTLE + 20)
     return outcome
 
 

@@ -128,7 +128,7 @@ def test_the_caption_says_what_each_runtime_measured(run, make):
 
 
 def test_p99_is_shown_where_enough_samples_were_timed(run):
-    assert not any("p99" in line for line in caption(run)), "50 samples say nothing about one in a hundred"
+    assert [line for line in caption(run) if "p99" in line] == ["p99: 50 samples, 368 are needed to know it"]
     samples = [1 + i / 1000 for i in range(1000)]
     low, high = percentile_interval(samples, 99)
     times = {"mean": 1.5, "p50": 1.5, "p90": 1.9, "p99": 1.99, "p99_interval": (low, high), "p50_interval": (1.4, 1.6)}
@@ -137,6 +137,14 @@ def test_p99_is_shown_where_enough_samples_were_timed(run):
     often = run[0].model_copy(update={"latency_ms": Latency.model_validate(known)})
     assert f"p99 of the fp32 baseline: 1.99 ms [{low:.2f}, {high:.2f}]" in caption([often, *run[1:]])
     assert low < 1.99 < high
+
+
+def test_times_that_cannot_be_known_or_were_not_steady_are_said(run):
+    few = run[0].latency_ms.model_copy(update={"samples": run[0].latency_ms.samples[:35], "steady": False})
+    lines = caption([run[0].model_copy(update={"latency_ms": few}), *run[1:]])
+    assert "p90: 35 samples, 36 are needed to know it" in lines
+    assert f"still getting faster when timing began: {run[0].name}" in lines
+    assert not any(line.startswith(("p90:", "still getting")) for line in caption(run))
 
 
 def test_other_test_splits_are_refused(run):
