@@ -1,5 +1,5 @@
-"""Copy a run's records, splits, spec and plot to results/reference/, and put its table into the README, generated from
-the records. Usage: python results/publish.py NAME"""
+"""Copy a run's records, splits, spec and plot to results/reference/, with its whole table as a page of its own, and put
+the rows of its fastest runtime into the README; both are generated from the records. Usage: publish.py NAME"""
 
 import os
 import re
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.records import load_run
-from bench.report import export
+from bench.report.export import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ("records", "spec.json", "splits.json", "pareto.png")
@@ -17,8 +17,14 @@ KEPT = ("records", "spec.json", "splits.json", "pareto.png")
 def block(name: str) -> str:
     """The README's table of a reference study, between its markers."""
     where = f"results/reference/{name}"
-    table = export(load_run(ROOT / where), "markdown")
+    table = markdown(load_run(ROOT / where), fastest_only=True)
     return f"<!-- begin {where} -->\n{table}<!-- end {where} -->"
+
+
+def page(name: str) -> str:
+    """The whole table of a reference study, as a page beside its records."""
+    table = markdown(load_run(ROOT / "results/reference" / name))
+    return f"# {name}\n\n{table}\n![mAP against time](pareto.png)\n"
 
 
 def publish(name: str) -> None:
@@ -31,6 +37,7 @@ def publish(name: str) -> None:
     shared = os.environ.get("BENCH_SHARED")
     if shared:  # where the data lay on this machine is nobody's concern
         spec.write_text(spec.read_text().replace(shared, "$BENCH_SHARED"))
+    (target / "README.md").write_text(page(name))
     readme = ROOT / "README.md"
     pattern = rf"<!-- begin results/reference/{name} -->.*?<!-- end results/reference/{name} -->"
     readme.write_text(re.sub(pattern, lambda _: block(name), readme.read_text(), flags=re.DOTALL))

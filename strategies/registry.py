@@ -91,12 +91,14 @@ class Composed:
         made = [start]
         for position, part in enumerate(self.parts):
             made = [
-                replace(candidate, strategy=self.name, variant=_joined(before, candidate, position))
+                _joined(self.name, before, candidate) if position else replace(candidate, strategy=self.name)
                 for before in made
                 for candidate in part.apply(before, fit=fit, score=score, train=train, val=val, seed=seed)
             ]
         return made
 
 
-def _joined(before: Candidate, after: Candidate, position: int) -> str:
-    return after.variant if position == 0 else f"{before.variant}-{after.variant}"
+def _joined(name: str, before: Candidate, after: Candidate) -> Candidate:
+    """What two strategies made, under both their variants and notes."""
+    variant, note = f"{before.variant}-{after.variant}", f"{before.note}; {after.note}"
+    return replace(after, strategy=name, variant=variant, note=note)

@@ -23,7 +23,7 @@ def export(records: Sequence[Record], fmt: str) -> str:
     its names are those of the record files. Raises UserError for another format, or when the test
     splits differ."""
     same_split(records)
-    formats = {"json": _json, "csv": _csv, "markdown": _markdown}
+    formats = {"json": _json, "csv": _csv, "markdown": markdown}
     if fmt not in formats:
         raise unknown("format", fmt, formats, where="--format")
     return formats[fmt](records)
@@ -56,10 +56,12 @@ def _scalars(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _markdown(records: Sequence[Record]) -> str:
+def markdown(records: Sequence[Record], fastest_only: bool = False) -> str:
+    """The table, what to know about it, and the verdict. fastest_only: rows of the fastest runtime alone; notes and
+    verdict are those of all records."""
     cells, sections = columns(records, wide=True), by_runtime(records)
     rows = [list(cells), ["---"] * len(cells)]
-    for runtime, here in sections.items():
+    for runtime, here in list(sections.items())[: 1 if fastest_only else None]:
         if len(sections) > 1:
             rows.append(["", f"**{runtime}**", *[""] * (len(cells) - 2)])
         rows += [[cell(r) for cell in cells.values()] for r in here]
