@@ -52,7 +52,8 @@ class Candidate:
     """A detector with its precision and a note of how it was made.
 
     strategy and variant name it. precision: "fp32" or "int8". calibration: training images as uint8 [H, W, 3], needed
-    by int8. criteria: what may decide whether an exit answers, by name; unused with one exit.
+    by int8. keep: parts of every stage that stay in fp32 when the rest is int8, by the start of their module path
+    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; unused with one exit.
     """
 
     strategy: str
@@ -60,6 +61,7 @@ class Candidate:
     detector: Detector
     precision: str = "fp32"
     calibration: tuple[np.ndarray, ...] = ()
+    keep: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
     note: str = ""
 

@@ -4,11 +4,12 @@ candidate is fine-tuned under simulated int8 first, with the fp32 one as teacher
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.detector import to_input
+from models.detector import Detector, to_input
 from models.errors import UserError
 from models.fake_int8 import FakeInt8
 from strategies.base import Candidate, Fit, Images, Score
@@ -17,11 +18,13 @@ from strategies.distil import finetune
 
 @dataclass(frozen=True)
 class Quant:
-    """images: how many training images the activation ranges are read from. tolerance: share of the mAP on val that
+    """images: how many training images the activation ranges are read from. keep: sensitive parts of every stage that
+    stay in fp32, by the start of their module path: "head", "blocks.0". tolerance: share of the mAP on val that
     plain int8 may lose; beyond it comes the fine-tuning, for `epochs` (0: never) at `rate`. distil, labels: weights of
     the fp32 detector's answers and of the ground truth."""
 
     images: int = 300
+    keep: tuple[str, ...] = ()
     tolerance: float = 0.02
     epochs: int = 2
     rate: float = 1e-5
@@ -43,10 +46,12 @@ class Quant:
             variant="int8",
             precision="int8",
             calibration=tuple(train.image(int(index)) for index in chosen),
+            keep=self.keep,
         )
         whole, reached = score(start), score(plain)
         scores = f"mAP {reached:.3f} on val, fp32 {whole:.3f}"
-        plain = replace(plain, note=f"post-training int8, calibrated on {count} training images: {scores}")
+        kept = f" but for {', '.join(self.keep)}" if self.keep else ""
+        plain = replace(plain, note=f"post-training int8{kept}, calibrated on {count} training images: {scores}")
         if self.epochs == 0 or reached >= (1 - self.tolerance) * whole:
             return [plain]
         aware = replace(plain, variant="int8-aware", detector=start.detector.clone())
@@ -58,7 +63,8 @@ class Quant:
     def _withstand(self, aware: Candidate, start: Candidate, fit: Fit) -> None:
         """Fine-tune the candidate's detector in place. All its batch norm keeps its statistics, as int8 will."""
         detector = aware.detector
-        simulated = FakeInt8(detector, (to_input(image, detector.size) for image in aware.calibration))
+        inputs = (to_input(image, detector.size) for image in aware.calibration)
+        simulated = FakeInt8(detector, inputs, tuple(self._kept_layers(detector)))
         finetune(
             detector,
             teacher=start.detector,
@@ -71,3 +77,9 @@ class Quant:
             inherited=tuple(detector.modules()),
             forward=simulated,
         )
+
+    def _kept_layers(self, detector: Detector) -> Iterator[str]:
+        for number, stage in enumerate(detector.stages):
+            for name, _ in stage.named_modules():
+                if any(name == part or name.startswith(f"{part}.") for part in self.keep):
+                    yield f"stages.{number}.{name}"

@@ -71,7 +71,7 @@ def build(candidate: Candidate, *, threads: int, folder: Path) -> InductorArtifa
     graphs = capture(detector)
     if candidate.precision == "int8":
         pixels = [torch.from_numpy(resize(image, detector.size))[None] for image in candidate.calibration]
-        graphs = quantize(graphs, pixels)
+        graphs = quantize(graphs, pixels, candidate.keep)
     path = folder / "model.safetensors"
     with replacing(path) as partial:
         save_file(weights(graphs), partial)
@@ -98,8 +98,9 @@ def capture(detector: Detector) -> list[GraphModule]:
 
 
 @torch.no_grad()
-def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor]) -> list[GraphModule]:
-    """int8 versions of a chain: activations per tensor, weights per channel, softmax in fp32.
+def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor], keep: Sequence[str] = ()) -> list[GraphModule]:
+    """int8 versions of a chain, but for what lies under the module paths `keep`: activations per tensor, weights per
+    channel, softmax in fp32.
 
     images: uint8 [1, size, size, 3] each. A graph that is being calibrated still computes in fp32, so later stages
     are calibrated on what the fp32 stages before them give.
@@ -111,6 +112,8 @@ def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor]) -> list[Gr
     narrow = not (cpu.get("avx512_vnni") or cpu.get("avx_vnni"))  # without VNNI full-range products would saturate
     scheme = x86.get_default_x86_inductor_quantization_config(reduce_range=narrow)
     quantizer = x86.X86InductorQuantizer().set_global(scheme)
+    for part in keep:
+        quantizer.set_module_name_qconfig(f"stage.{part}", None)
     states: list[State] = [(image,) for image in images]
     quantized = []
     with bar("calibrating int8", len(graphs) * len(states)) as advance:

@@ -86,7 +86,7 @@ def build(candidate: Candidate, *, threads: int, folder: Path) -> OnnxArtifact:
     models = convert(detector)
     if candidate.precision == "int8":
         inputs = [resize(image, detector.size)[None] for image in candidate.calibration]
-        models = quantize(models, inputs, threads)
+        models = quantize(models, inputs, threads, candidate.keep)
     paths = [folder / f"stage{number}.onnx" for number in range(1, len(models) + 1)]
     for model, path in zip(models, paths, strict=True):
         with replacing(path) as partial:
@@ -150,8 +150,11 @@ def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Seque
     return binding
 
 
-def quantize(models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], threads: int) -> list[onnx.ModelProto]:
-    """int8 versions of a chain. Later stages are calibrated on what the fp32 stages before them give.
+def quantize(
+    models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], threads: int, keep: Sequence[str] = ()
+) -> list[onnx.ModelProto]:
+    """int8 versions of a chain, but for what lies under the module paths `keep`. Later stages are calibrated on what
+    the fp32 stages before them give.
 
     images: uint8 [1, size, size, 3] each. The softmax stays in fp32.
     """
@@ -160,7 +163,7 @@ def quantize(models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], th
     quantized = []
     with bar("calibrating int8", len(models)) as advance:
         for model in models:
-            quantized.append(quantize_stage(model, states, narrow))
+            quantized.append(quantize_stage(model, states, narrow, keep))
             if len(quantized) < len(models):
                 session, _ = open_session(model.SerializeToString(), threads)
                 names = [output.name for output in session.get_outputs()[:-2]]
@@ -169,7 +172,9 @@ def quantize(models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], th
     return quantized
 
 
-def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]], narrow: bool) -> onnx.ModelProto:
+def quantize_stage(
+    model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]], narrow: bool, keep: Sequence[str] = ()
+) -> onnx.ModelProto:
     """One stage in int8: activations uint8, weights int8 per channel (7 bits of them when `narrow`)."""
 
     class Reader(quantization.CalibrationDataReader):
@@ -178,6 +183,7 @@ def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.feeds, None)
 
+    kept = tuple(f"/stage/{part.replace('.', '/')}/" for part in keep)
     with TemporaryDirectory() as folder:
         given, prepared, result = (Path(folder, f"{name}.onnx") for name in ("given", "prepared", "int8"))
         onnx.save_model(model, given)
@@ -187,6 +193,7 @@ def quantize_stage(model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]
             result,
             Reader(),
             op_types_to_quantize=QUANTIZED,
+            nodes_to_exclude=[node.name for node in onnx.load_model(prepared).graph.node if node.name.startswith(kept)],
             per_channel=True,
             reduce_range=narrow,
             activation_type=quantization.QuantType.QUInt8,

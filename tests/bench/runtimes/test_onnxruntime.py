@@ -136,7 +136,7 @@ def test_int8_runs_int8_layers_stays_near_and_says_nothing(deployed, tmp_path, c
 
 
 def test_int8_that_runs_in_fp32_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "quantize", lambda models, images, threads: models)
+    monkeypatch.setattr(module, "quantize", lambda models, *_: models)
     with pytest.raises(UserError, match="no layer runs in int8"):
         deploy(int8(toy()), "onnxruntime", threads=1, folder=tmp_path)
 

@@ -1,6 +1,7 @@
 """A deployed chain answers as eager PyTorch does, runs no stage after the exit taken, and int8 is really int8."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,9 +137,23 @@ def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
     assert all(np.isfinite(watched["background"]) for _, watched in answers)
 
 
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_sensitive_parts_stay_in_fp32_and_are_named(staged, tmp_path, runtime):
+    whole = deploy(int8(staged), runtime, threads=1, folder=tmp_path / "whole").artifact.audit
+    kept = replace(int8(staged), keep=("head.predict", "head.head"))
+    guarded = deploy(kept, runtime, threads=1, folder=tmp_path / "kept").artifact.audit
+    *light, full = (stage.head for stage in staged.detector.stages)
+    layers = [one for part in (*(head.predict for head in light), full.head) for one in part.modules()]
+    expected = sum(isinstance(one, torch.nn.Conv2d) for one in layers)
+    more = set(guarded["layers_kept_in_fp32"]) - set(whole["layers_kept_in_fp32"])
+    assert guarded["layers_by_precision"]["i8"] == whole["layers_by_precision"]["i8"] - expected
+    assert len(guarded["layers_kept_in_fp32"]) == len(whole["layers_kept_in_fp32"]) + expected
+    assert len(more) >= expected
+
+
 def test_int8_that_runs_in_fp32_is_refused(staged, tmp_path, monkeypatch):
     module = runtimes.runtime_module("openvino")
-    monkeypatch.setattr(module, "quantize", lambda models, images, threads: models)
+    monkeypatch.setattr(module, "quantize", lambda models, *_: models)
     with pytest.raises(UserError, match="no layer runs in int8"):
         deploy(int8(staged), "openvino", threads=1, folder=tmp_path)
 
