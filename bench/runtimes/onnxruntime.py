@@ -44,9 +44,9 @@ class OnnxArtifact:
         self.bytes = sum(path.stat().st_size for path in paths)
         self._paths, self._threads = paths, threads
         found: dict[str, list[str]] = {}
-        for path in paths:
+        for number, path in enumerate(paths, start=1):
             for precision, names in open_session(path.read_bytes(), threads)[1].items():
-                found.setdefault(precision, []).extend(names)
+                found.setdefault(precision, []).extend(f"stage{number} {name}" for name in names)
         self.audit: dict[str, Any] = audit(found)
 
     def chain(self, batch: int) -> OnnxChain:
@@ -183,17 +183,18 @@ def quantize_stage(
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self.feeds, None)
 
-    kept = tuple(f"/stage/{part.replace('.', '/')}/" for part in keep)
+    kept = tuple(f"stage.{part}." for part in keep)
     with TemporaryDirectory() as folder:
         given, prepared, result = (Path(folder, f"{name}.onnx") for name in ("given", "prepared", "int8"))
         onnx.save_model(model, given)
         quantization.shape_inference.quant_pre_process(given, prepared, skip_symbolic_shape=True)
+        nodes = onnx.load_model(prepared).graph.node
         quantization.quantize_static(
             prepared,
             result,
             Reader(),
             op_types_to_quantize=QUANTIZED,
-            nodes_to_exclude=[node.name for node in onnx.load_model(prepared).graph.node if node.name.startswith(kept)],
+            nodes_to_exclude=[node.name for node in nodes if module_path(node.name).startswith(kept)],
             per_channel=True,
             reduce_range=narrow,
             activation_type=quantization.QuantType.QUInt8,
@@ -201,6 +202,12 @@ def quantize_stage(
             extra_options={"CalibMovingAverage": True},  # mean range over the images: one outlier must not set it
         )
         return onnx.load_model(result)
+
+
+def module_path(node: str) -> str:
+    """What a node does, and in which module: "/stage/blocks/blocks.0/blocks.0.1/Conv" is "stage.blocks.0.1.Conv"."""
+    parts = node.strip("/").split("/")
+    return ".".join(p for p, q in zip(parts, [*parts[1:], ""], strict=True) if not q.startswith(f"{p}."))
 
 
 def saturates() -> bool:

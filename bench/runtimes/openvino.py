@@ -3,6 +3,7 @@ post-training quantization, calibrated stage by stage on the training images tha
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import os
@@ -10,6 +11,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import numpy as np
 import openvino as ov
 import torch
 from openvino.preprocess import PrePostProcessor
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.progress import bar
 from bench.runtimes.base import audit, programs
@@ -97,8 +100,21 @@ def convert(detector: Detector) -> list[ov.Model]:
         warnings.simplefilter("ignore")
         for program, state in programs(detector, batch=2):
             shapes = [(-1, *part.shape[1:]) for part in state]
-            models.append(ov.convert_model(program, example_input=state, input=shapes))
+            models.append(ov.convert_model(folded(program), example_input=state, input=shapes))
     return models
+
+
+def folded(program: nn.Module) -> nn.Module:
+    """A copy with batch norms folded into the convolutions before them. OpenVINO would do it as well, but the layers
+    would lose their names, by which some are kept in fp32."""
+    program = copy.deepcopy(program)
+    for part in program.modules():
+        if isinstance(part, nn.Sequential):
+            for (name, layer), (after, norm) in pairwise(list(part.named_children())):
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(part, name, fuse_conv_bn_eval(layer, norm))
+                    setattr(part, after, nn.Identity())
+    return program
 
 
 def sized(model: ov.Model, batch: int) -> ov.Model:
@@ -162,11 +178,11 @@ def quantize(
 def layer_precisions(programs: Sequence[ov.CompiledModel]) -> dict[str, list[str]]:
     """Which convolutions and matrix products the CPU really runs in each precision, as its own plan says."""
     found: dict[str, list[str]] = {}
-    for program in programs:
+    for number, program in enumerate(programs, start=1):
         for node in program.get_runtime_model().get_ops():
             info = node.get_rt_info()
             kind = str(info["layerType"].astype(str)) if "layerType" in info else ""
             if kind in ("Convolution", "FullyConnected", "MatMul"):
                 precision = str(info["runtimePrecision"].astype(str)).replace("u8", "i8")
-                found.setdefault(precision, []).append(node.get_friendly_name())
+                found.setdefault(precision, []).append(f"stage{number} {node.get_friendly_name()}")
     return found

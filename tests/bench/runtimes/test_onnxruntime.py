@@ -156,3 +156,16 @@ def test_weights_are_seven_bits_where_the_cpu_would_saturate():
         weights = [onnx.numpy_helper.to_array(part) for part in made.graph.initializer]
         (kernel,) = (weight for weight in weights if weight.ndim == 4 and weight.dtype == np.int8)
         assert abs(kernel.astype(int)).max() == widest
+
+
+@pytest.mark.parametrize(
+    ("node", "module_name"),
+    [
+        ("/stage/head/predict.0/look/look.0/Conv", "stage.head.predict.0.look.0.Conv"),
+        ("/stage/blocks/blocks.0/blocks.0.1/Conv", "stage.blocks.0.1.Conv"),
+        ("/stage/head/Concat_1", "stage.head.Concat_1"),
+        ("/Softmax", "Softmax"),
+    ],
+)
+def test_a_node_tells_which_module_it_came_from(node, module_name):
+    assert module.module_path(node) == module_name
