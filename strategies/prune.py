@@ -39,8 +39,8 @@ class Prune:
     epochs: int = 4
     rate: float = 1e-3
     ratios: tuple[float, ...] = (0.25, 0.5)
-    importance: Importance = "magnitude"
-    scope: Literal["layer", "global"] = "layer"
+    importance: Importance = "taylor"
+    scope: Literal["layer", "global"] = "global"
     multiple: int = 8
     steps: int = 1
     distil: float = 0.5
@@ -71,7 +71,7 @@ class Prune:
         looked_at = range(min(CHECKED_IMAGES, len(train)))
         images = [to_input(train.image(index), detector.size) for index in looked_at]
         check_intact(detector, start.detector, images)
-        kinds = [f"{100 * ratio:.0f}pct", *({self.importance, self.scope} - {"magnitude", "layer"})]
+        kinds = [f"{100 * ratio:.0f}pct", *({self.importance, self.scope} - {"taylor", "global"})]
         note = f"{ratio:.0%} of the channels removed by {self.importance} in {self.steps} steps"
         note += f", fine-tuned {self.epochs} epochs with distillation"
         return Candidate("prune", "-".join(sorted(kinds)), detector, criteria=start.criteria, note=note)
