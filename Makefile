@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test smoke reference clean
+.PHONY: bench test smoke benchmark reference clean
 
 bench: .venv/installed
 	$(BIN)/bench run --resume
@@ -16,6 +16,10 @@ smoke: .venv/installed
 	rm -rf results/runs/smoke
 	$(BIN)/bench run --preset smoke
 	$(BIN)/bench gate smoke --against results/gates-smoke.toml
+
+# How fast the exact mAP of ten thousand policies is, against pycocotools.
+benchmark: .venv/installed
+	$(BIN)/python -m benchmarks.routing
 
 # The study on photographs (docs/reference.md): BENCH_SHARED names the folder with data and weights.
 reference: .venv/installed

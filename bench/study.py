@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from bench.data.split import Dataset, Split
-from bench.measure.accuracy import Accuracy, Matches, accuracy, bootstrap_map, ground_truth, match
+from bench.measure.accuracy import Accuracy, accuracy, bootstrap_map, ground_truth
 from bench.measure.cost import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
+from bench.measure.matching import Matches, match
 from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.throughput import Throughput, throughput
 from bench.progress import bar

@@ -1,96 +1,196 @@
-"""Precision of any routing in a millisecond. All exits' detections of one class are sorted once; a routing
-then only keeps the rows of the exit that answers each image, and what is left lies in the very order in which
-COCOeval would have sorted the composed detections. Precision is needed at true positives alone, so the rest
-are only counted."""
+"""Average precision of any routing, compiled. All exits' detections of a class are sorted once; a routing then only
+keeps those of the exit that answers each image, and what is left lies in the very order in which COCOeval would have
+sorted the composed detections. Precision is needed at true positives alone, and nine detections in ten match nothing
+at any threshold: those are only counted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numba import njit, prange
 from pycocotools.cocoeval import Params
 
+from bench.measure.matching import EVERY, THRESHOLDS, Matches
+
 RECALLS = Params("bbox").recThrs
-THRESHOLDS = len(Params("bbox").iouThrs)
+LEVELS, PLACES = len(THRESHOLDS), len(RECALLS)
+EPSILON = np.spacing(1)
+
+Metric = Literal["map", "map50", "map75"]
+_LEVELS: dict[str, slice] = {"map": slice(None), "map50": slice(0, 1), "map75": slice(5, 6)}
 
 
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Every exit's detections of one class: P rows by descending score, then image, exit, rank in the image.
+class Pool(NamedTuple):
+    """Every exit's detections, class after class, by descending score, then image, exit, rank in the image.
 
-    unit: int [P], image * exits + exit. found, ignored: bool [P, IoU thresholds], matched to a box that
-    counts, or left out of the count. event: bool [P], either of them at any threshold. tie: int [P], a number
-    shared by rows of the same unit and score, -1 for a row alone. positives: int [N], boxes to find per
-    image.
+    A unit is image * exits + exit, images by ascending id. V events, detections that match something at some threshold:
+    unit int32 [V]; found and ignored uint16 [V] as in Matches; run int32 [V], how many events follow from here with the
+    same unit and score but other matches; before int64 [V], how many plain detections come first, over all classes.
+    plain: int32 [F], the unit of the others. wanted: int32 [B], the image of every box to find. *_at: int64 [classes +
+    1], where each class begins. order: int64 [N], positions in a routing by ascending image id.
     """
 
+    exits: int
+    order: np.ndarray
     unit: np.ndarray
     found: np.ndarray
     ignored: np.ndarray
-    event: np.ndarray
-    tie: np.ndarray
-    positives: np.ndarray
+    run: np.ndarray
+    before: np.ndarray
+    plain: np.ndarray
+    wanted: np.ndarray
+    events_at: np.ndarray
+    plain_at: np.ndarray
+    wanted_at: np.ndarray
 
-    @classmethod
-    def of(cls, results: Sequence[Sequence[dict[str, np.ndarray] | None]]) -> Pool:
-        """From COCOeval.evaluate()'s results for one class and all areas, [exit][image by ascending id]."""
-        exits, images = len(results), len(results[0])
-        units = [(i * exits + e, results[e][i]) for i in range(images) for e in range(exits)]
-        units = [(unit, result) for unit, result in units if result is not None and len(result["dtScores"])]
-        unit = np.repeat([u for u, _ in units], [len(r["dtScores"]) for _, r in units]).astype(np.int64)
-        scores = np.concatenate([np.empty(0), *(r["dtScores"] for _, r in units)])
-        none = np.empty((THRESHOLDS, 0), bool)
-        matched = np.concatenate([none, *(r["dtMatches"] for _, r in units)], axis=1).T
-        ignored = np.concatenate([none, *(r["dtIgnore"] for _, r in units)], axis=1).T
-        by_score = np.argsort(-scores, kind="stable")
-        unit, scores, ignored = unit[by_score], scores[by_score], np.ascontiguousarray(ignored[by_score])
-        found = matched[by_score] & ~ignored
-        event = found.any(1) | ignored.any(1)
-        positives = [
-            next((np.count_nonzero(r[i]["gtIgnore"] == 0) for r in results if r[i] is not None), 0)
-            for i in range(images)
-        ]
-        return cls(unit, found, ignored, event, _ties(unit, scores), np.array(positives))
+    def map(self, exits: np.ndarray) -> float:
+        """mAP in [0, 1] when exit `exits[i]` answers image `image_ids[i]`; nan where there is nothing to find."""
+        return float(self.map_many(exits)[0])
 
-    def precision(self, weights: np.ndarray) -> np.ndarray:
-        """Interpolated precision float64 [IoU thresholds, 101 recalls], -1 everywhere without a box to find.
+    def map_many(self, routings: np.ndarray, times: np.ndarray | None = None, *, metric: Metric = "map") -> np.ndarray:
+        """The metric of P routings, float64 [P] in [0, 1]; nan where there is nothing to find. On as many threads as
+        numba is given (NUMBA_NUM_THREADS).
 
-        weights: int [N, exits], how often each image is answered by each exit; at most one exit per image.
-        Copies of an image count as images of their own, next to each other in the order.
+        routings: int [P, N], or [N] for the same one P times. times: int likewise, how often each image counts; None
+        is once. Copies of an image count as images of their own, next to each other in the order.
         """
-        positives = int(self.positives @ weights.sum(1))
-        if positives == 0:
-            return np.full((THRESHOLDS, len(RECALLS)), -1.0)
-        rows = self._rows(weights.ravel()[self.unit])
-        (place,) = np.nonzero(self.event[rows])
-        rows = rows[place]
-        found = self.found[rows]
-        counted = (place + 1)[:, None] - np.cumsum(self.ignored[rows], axis=0)
-        return np.stack([_interpolated(counted[found[:, t], t], positives) for t in range(THRESHOLDS)])
+        reached = _mean_precision(self, self._routings(routings), self._times(times))
+        return reached[:, _LEVELS[metric]].mean(axis=1)
 
-    def _rows(self, times: np.ndarray) -> np.ndarray:
-        """Indices of the rows taken, each as often as `times` says, in COCOeval's order."""
-        if times.max(initial=0) <= 1:
-            return np.flatnonzero(times)
-        rows = np.repeat(np.arange(len(times)), times)
-        (tied,) = np.nonzero(self.tie[rows] >= 0)
-        copy = tied - (np.cumsum(times) - times)[rows[tied]]
-        rows[tied] = rows[tied][np.lexsort((copy, self.tie[rows[tied]]))]
-        return rows
+    def per_class(self, exits: np.ndarray) -> np.ndarray:
+        """AP of one routing, float64 [classes, IoU thresholds]; nan where there is nothing to find."""
+        return _precision(self, self._routings(exits)[0], self._times(None)[0])
 
+    def _routings(self, routings: np.ndarray) -> np.ndarray:
+        routings, images = np.atleast_2d(routings), len(self.order)
+        if routings.shape[1:] != (images,) or not 0 <= routings.min(initial=0) <= routings.max(initial=0) < self.exits:
+            raise ValueError(f"a routing needs one exit in 0..{self.exits - 1} for each of {images} images")
+        return np.ascontiguousarray(routings[:, self.order], np.int8)
 
-def _interpolated(counted: np.ndarray, positives: int) -> np.ndarray:
-    """Precision at the 101 recalls. counted: how many detections count up to each true positive."""
-    true = np.arange(1, len(counted) + 1)
-    envelope = np.maximum.accumulate((true / (counted + np.spacing(1)))[::-1])[::-1]
-    reached = np.searchsorted(true / positives, RECALLS)
-    return np.append(envelope, 0.0)[np.minimum(reached, len(envelope))]
+    def _times(self, times: np.ndarray | None) -> np.ndarray:
+        times = np.ones((1, len(self.order)), np.int16) if times is None else np.atleast_2d(times)
+        if times.shape[1:] != (len(self.order),) or not 0 <= times.min(initial=0) <= times.max(initial=0) < 2**15:
+            raise ValueError(f"every one of {len(self.order)} images counts 0 to {2**15 - 1} times")
+        return np.ascontiguousarray(times[:, self.order], np.int16)
 
 
-def _ties(unit: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """A number per run of rows that share unit and score, -1 for rows alone."""
-    same = (unit[1:] == unit[:-1]) & (scores[1:] == scores[:-1])
-    run = np.cumsum(np.r_[True, ~same])[: len(unit)]
-    alone = ~(np.r_[False, same] | np.r_[same, False])[: len(unit)]
-    return np.where(alone, -1, run)
+@lru_cache(maxsize=2)
+def pooled(matches: tuple[Matches, ...]) -> Pool:
+    """The pool of some exits, kept because a search, a bootstrap and the controls all ask for the same ones.
+
+    Raises ValueError for exits that were matched on different images, or for more than 127.
+    """
+    first = matches[0]
+    if any(other.image_ids != first.image_ids for other in matches):
+        raise ValueError("the exits were matched on different images")
+    if len(matches) > np.iinfo(np.int8).max:
+        raise ValueError("a routing holds up to 127 exits")
+    kind, scores, found, ignored = (
+        np.concatenate([getattr(m, name) for m in matches]) for name in ("kind", "scores", "found", "ignored")
+    )
+    unit = np.concatenate([m.image * len(matches) + exit for exit, m in enumerate(matches)]).astype(np.int32)
+    order = np.lexsort((unit, -scores, kind))
+    order = order[ignored[order] != EVERY]
+    kind, scores, found, ignored, unit = kind[order], scores[order], found[order], ignored[order], unit[order]
+    tie, size, mixed = _ties(np.stack([kind, unit, scores]), np.stack([found, ignored]))
+    event = (found | ignored > 0) | mixed[tie]
+    run = np.where(mixed, size, 1)[tie].astype(np.int32)
+    classes = np.arange(len(first.categories) + 1)
+    return Pool(
+        len(matches),
+        np.argsort(first.image_ids),
+        unit[event],
+        found[event],
+        ignored[event],
+        run[event],
+        np.cumsum(~event)[event],
+        unit[~event],
+        first.wanted[1].astype(np.int32),
+        np.searchsorted(kind[event], classes),
+        np.searchsorted(kind[~event], classes),
+        np.searchsorted(first.wanted[0], classes),
+    )
+
+
+def _ties(place: np.ndarray, matched: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Runs of rows with the same place, columns of [3, D]: which run each row is in, int64 [D]; and of each run its
+    size, and whether its rows match differently ([2, D]). Only then does it matter that copies of an image take turns:
+    a, b, a, b instead of a, a, b, b."""
+    same = (place[:, 1:] == place[:, :-1]).all(0)
+    tie = np.r_[0, np.cumsum(~same)][: place.shape[1]]
+    size = np.bincount(tie)
+    differs = same & (matched[:, 1:] != matched[:, :-1]).any(0)
+    return tie, size, np.bincount(tie[1:], differs, minlength=len(size)) > 0
+
+
+@njit(cache=True, parallel=True)
+def _mean_precision(pool: Pool, routings: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """AP of P routings, mean over the classes with something to find: float64 [P, IoU thresholds]. routings: int8 [P or
+    1, N]. times: int16 [P or 1, N]."""
+    count = max(len(routings), len(times))
+    reached = np.empty((count, LEVELS))
+    for p in prange(count):
+        precision = _precision(pool, routings[p % len(routings)], times[p % len(times)])
+        for level in range(LEVELS):
+            reached[p, level] = np.nanmean(precision[:, level])
+    return reached
+
+
+@njit(cache=True)
+def _precision(pool: Pool, routing: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """AP of one routing, float64 [classes, IoU thresholds]; nan where there is nothing to find."""
+    weights = np.zeros(len(routing) * pool.exits, np.int16)
+    for image in range(len(routing)):
+        weights[image * pool.exits + routing[image]] = times[image]
+    precision = np.full((len(pool.wanted_at) - 1, LEVELS), np.nan)
+    for k in range(len(precision)):
+        wanted = 0
+        for b in range(pool.wanted_at[k], pool.wanted_at[k + 1]):
+            wanted += times[pool.wanted[b]]
+        if wanted > 0:
+            precision[k] = _class_precision(pool, k, weights, wanted)
+    return precision
+
+
+@njit(cache=True)
+def _class_precision(pool: Pool, k: int, weights: np.ndarray, wanted: int) -> np.ndarray:
+    """COCO's interpolated AP of class k, float64 [IoU thresholds]. weights: int16 [N * exits], how often each unit
+    counts.
+
+    best[t, r]: the highest precision at a true positive whose recall reaches threshold r but not r + 1; what counts at
+    a recall is the best from there on. The true positives of one detection's copies need no look each: precision never
+    falls along them.
+    """
+    true, left_out = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
+    reached, best = np.zeros(LEVELS, np.int64), np.zeros((LEVELS, PLACES))
+    seen, plain, v = 0, pool.plain_at[k], pool.events_at[k]
+    while v < pool.events_at[k + 1]:
+        for f in range(plain, pool.before[v]):
+            seen += weights[pool.plain[f]]
+        plain, run, copies = pool.before[v], pool.run[v], weights[pool.unit[v]]
+        rounds, each = (1, copies) if run == 1 else (copies, 1)
+        for _ in range(rounds if copies else 0):
+            for event in range(v, v + run):
+                seen += each
+                found, ignored, t = pool.found[event], pool.ignored[event], 0
+                while found | ignored:
+                    if ignored & 1:
+                        left_out[t] += each
+                    elif found & 1:
+                        true[t] += each
+                        while reached[t] < PLACES and true[t] / wanted >= RECALLS[reached[t]]:
+                            reached[t] += 1
+                        place = reached[t] - 1
+                        best[t, place] = max(best[t, place], true[t] / (seen - left_out[t] + EPSILON))
+                    found, ignored, t = found >> 1, ignored >> 1, t + 1
+        v += run
+    precision = np.empty(LEVELS)
+    for t in range(LEVELS):
+        highest, total = 0.0, 0.0
+        for place in range(reached[t] - 1, -1, -1):
+            highest = max(highest, best[t, place])
+            total += highest
+        precision[t] = total / PLACES
+    return precision

@@ -1,5 +1,5 @@
-"""Detections as a COCO results file, the form any COCO tool reads. `accuracy` matches these very rows, so mAP
-computed anew from the written file is the mAP that was reported."""
+"""Detections as a COCO results file, the form any COCO tool reads. The reported mAP is pycocotools' on these very
+rows, so computed anew from the written file it is the same."""
 
 from __future__ import annotations
 
@@ -16,27 +16,38 @@ from models.detector import Detections
 from models.errors import UserError
 
 
-def coco_results(image_ids: Sequence[int], detections: Sequence[Detections]) -> list[dict[str, Any]]:
-    """Detections, one entry per image, as rows of a COCO results file: image_id, category_id, bbox (x, y,
-    width, height in px) and score. Every number is a double and loses nothing in JSON: x, y and score are the
-    float32 values given, width and height their differences.
+def columns(
+    image_ids: Sequence[int], detections: Sequence[Detections]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Detections, one entry per image, as columns over all D of them: the place of the image among `image_ids` and the
+    label, int64 [D]; boxes float64 [D, 4] as x, y, width, height in px; scores float64 [D].
 
-    Raises UserError when a coordinate or score is not finite.
+    x, y and score are the float32 values given, width and height their differences. Raises UserError when a coordinate
+    or score is not finite.
     """
-    rows: list[dict[str, Any]] = []
-    for image_id, found in zip(image_ids, detections, strict=True):
-        boxes = found.boxes.detach().cpu().numpy().astype(np.float64).reshape(-1, 4)
-        scores = found.scores.detach().cpu().numpy().astype(np.float64)
-        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-            raise UserError(
-                "the detector answers with numbers that are not finite",
-                where=f"image {image_id}",
-                fix="it diverged in training or was broken by conversion",
-            )
-        boxes[:, 2:] -= boxes[:, :2]
-        columns = zip(found.labels.tolist(), boxes.tolist(), scores.tolist(), strict=True)
-        rows += [{"image_id": int(image_id), "category_id": c, "bbox": b, "score": s} for c, b, s in columns]
-    return rows
+    counts = np.array([len(found) for found in detections], np.int64)
+    place = np.repeat(np.arange(len(image_ids)), counts)
+    labels = np.concatenate([np.empty(0, np.int64), *(found.labels.cpu().numpy() for found in detections)])
+    scores = np.concatenate([np.empty(0), *(found.scores.detach().cpu().numpy() for found in detections)])
+    corners = [found.boxes.detach().cpu().numpy().reshape(-1, 4) for found in detections]
+    boxes = np.concatenate([np.empty((0, 4)), *corners])
+    odd = place[~(np.isfinite(boxes).all(1) & np.isfinite(scores))]
+    if len(odd):
+        raise UserError(
+            "the detector answers with numbers that are not finite",
+            where=f"image {image_ids[odd[0]]}",
+            fix="it diverged in training or was broken by conversion",
+        )
+    boxes[:, 2:] -= boxes[:, :2]
+    return place, labels, boxes, scores
+
+
+def coco_results(image_ids: Sequence[int], detections: Sequence[Detections]) -> list[dict[str, Any]]:
+    """Detections as rows of a COCO results file: image_id, category_id, bbox and score, the numbers of `columns`. Every
+    one is a double and loses nothing in JSON. Raises UserError as `columns` does."""
+    place, labels, boxes, scores = columns(image_ids, detections)
+    rows = zip(place.tolist(), labels.tolist(), boxes.tolist(), scores.tolist(), strict=True)
+    return [{"image_id": int(image_ids[i]), "category_id": c, "bbox": b, "score": s} for i, c, b, s in rows]
 
 
 def write_json(path: Path, value: Any) -> None:

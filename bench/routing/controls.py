@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.measure.accuracy import Matches, accuracy
+from bench.measure.matching import Matches
+from bench.measure.pool import pooled
 from bench.stats import interval
 
 DRAWS = 200
@@ -27,5 +28,6 @@ def random_exits(matches: Sequence[Matches], exits: np.ndarray, seed: int, draws
     """The mAP when the exits [N] of a policy are dealt out to the images at random: same shares, so the same mean cost,
     and no knowledge of the images."""
     rng = np.random.default_rng(seed)
-    reached = [accuracy(matches, rng.permutation(exits), full=False).map or 0.0 for _ in range(draws)]
+    dealt = np.array([rng.permutation(exits) for _ in range(draws)])
+    reached = np.nan_to_num(pooled(tuple(matches)).map_many(dealt))
     return Drawn(float(np.mean(reached)), *interval(reached))

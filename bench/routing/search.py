@@ -9,7 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from bench.measure.accuracy import Matches, accuracy
+from bench.measure.matching import Matches
+from bench.measure.pool import pooled
 from bench.routing.policy import Policy, static
 from bench.routing.table import ExitTable
 from models.errors import UserError
@@ -70,19 +71,15 @@ def search(
         )
     if table.exits == 1:
         return []
-    count = len(table.detections[0])
-    full = accuracy(matches, np.full(count, table.exits - 1), full=False).map or 0.0
-    tried: dict[bytes, tuple[float, float]] = {}
-    found: list[tuple[float, float, Policy]] = []
-    for criterion in criteria:
-        for thresholds in grid(table.scores[criterion], steps):
-            policy = Policy(criterion, thresholds)
-            exits = policy.route(table.scores[criterion])
-            key = exits.tobytes()
-            if key not in tried:
-                reached = accuracy(matches, exits, full=False).map or 0.0
-                tried[key] = (float(np.take(flops, exits).mean()), reached)
-            found.append((*tried[key], policy))
+    policies = [Policy(criterion, cuts) for criterion in criteria for cuts in grid(table.scores[criterion], steps)]
+    routings = np.array([policy.route(table.scores[policy.criterion]) for policy in policies], np.int8)
+    routings, which = np.unique(routings, axis=0, return_inverse=True)
+    pool = pooled(tuple(matches))
+    full = np.nan_to_num(pool.map(np.full(routings.shape[1], table.exits - 1)))
+    maps = np.nan_to_num(pool.map_many(routings))
+    leaving = np.stack([(routings == exit).sum(axis=1) for exit in range(table.exits)], axis=1)
+    costs = leaving @ np.asarray(flops) / routings.shape[1]
+    found = list(zip(costs[which].tolist(), maps[which].tolist(), policies, strict=True))
     choices = []
     for tolerance in tolerances:
         cost, reached, policy = min(

@@ -10,7 +10,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from bench.measure.accuracy import ground_truth, match
+from bench.measure.accuracy import ground_truth
+from bench.measure.matching import match
 from bench.measure.results import coco_results
 from models.detector import Detections
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bench.measure.accuracy import accuracy, ground_truth, match
+from bench.measure.accuracy import accuracy, ground_truth
+from bench.measure.matching import match
 from bench.routing.controls import random_exits
 from bench.routing.criteria import CRITERIA
 from bench.routing.policy import Policy, static
