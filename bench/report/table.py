@@ -105,8 +105,8 @@ def _tails(sections: Mapping[str, Sequence[Record]]) -> list[str]:
     for percent in (90, 99):
         if fewest < samples_needed(percent):
             lines.append(f"p{percent}: {fewest} samples, {samples_needed(percent)} are needed to know it")
-    unsteady = [short_name(record) for record in everyone if not record.latency_ms.steady]
-    return lines + [f"still getting faster when timing began: {_each(unsteady)}"] * bool(unsteady)
+    unsteady = _each(record.runtime for record in everyone if not record.latency_ms.steady)
+    return lines + [f"some were still getting faster when timing began: {unsteady}"] * bool(unsteady)
 
 
 def _chains(records: Sequence[Record]) -> dict[str, dict[str, str]]:
