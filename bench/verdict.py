@@ -15,6 +15,7 @@ from models.errors import UserError
 
 EARLY = {"early_exit", "multi_exit_yolos"}
 LEVEL = 0.95
+TOLERATED = 0.02  # relative loss of mAP
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def is_early(record: Record) -> bool:
 
 def verdict(records: Sequence[Record]) -> Verdict:
     """Judge early exit against every other strategy on the same runtime. With several runtimes it is judged where the
-    fp32 baseline is fastest: a win on a slower one is no reason to stay there.
+    fastest point is that keeps the accuracy (TOLERATED): a win on a slower one is no reason to stay there.
 
     Each early-exit point faster than the baseline (every point, if none is) is compared with the others'
     frontier at its own mean latency: between two of them with their linear mixture, beyond the slowest with
@@ -142,9 +143,11 @@ def verdict(records: Sequence[Record]) -> Verdict:
 
 
 def _shipped(records: Sequence[Record]) -> list[Record]:
-    """The records of the runtime whose fp32 baseline is fastest, or of the first one when there is no baseline."""
-    baselines = [b for runtime in {r.runtime: None for r in records} if (b := baseline_of(records, runtime))]
-    runtime = min(baselines, key=lambda b: b.latency_ms.mean).runtime if baselines else records[0].runtime
+    """The records of the runtime that would be shipped: the one of the fastest point within TOLERATED of its fp32
+    baseline's mAP, or the first one when there is no baseline."""
+    baselines = {r.runtime: baseline_of(records, r.runtime) for r in records}
+    kept = [r for r in records if (b := baselines[r.runtime]) and r.map >= (1 - TOLERATED) * b.map]
+    runtime = min(kept, key=lambda r: r.latency_ms.mean).runtime if kept else records[0].runtime
     return [r for r in records if r.runtime == runtime]
 
 

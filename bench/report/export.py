@@ -57,8 +57,8 @@ def _scalars(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def markdown(records: Sequence[Record], fastest_only: bool = False) -> str:
-    """The table, what to know about it, and the verdict. fastest_only: rows of the fastest runtime alone; notes and
-    verdict are those of all records."""
+    """The table, what to know about it, and the verdict. fastest_only: rows and notes of the fastest runtime alone;
+    the verdict is that of all records."""
     cells, sections = columns(records, wide=True), by_runtime(records)
     rows = [list(cells), ["---"] * len(cells)]
     for runtime, here in list(sections.items())[: 1 if fastest_only else None]:
@@ -67,5 +67,6 @@ def markdown(records: Sequence[Record], fastest_only: bool = False) -> str:
         rows += [[cell(r) for cell in cells.values()] for r in here]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     found = verdict(records)
-    below = [f"- {line}" for line in (*caption(records), *notes(records))]
+    about = [line for line in notes(records) if not fastest_only or line.startswith(f"{next(iter(sections))}: ")]
+    below = [f"- {line}" for line in (*caption(records), *about)]
     return "\n".join([*lines, "", *below, "", found.sentence, found.at_equal_map]).rstrip() + "\n"

@@ -23,8 +23,20 @@ from bench.report.runtimes import by_runtime, short_name
 from bench.report.table import flops_format
 from bench.verdict import frontier, verdict
 
-COLOURS = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#8C6D31")
-MARKERS = ("s", "o", "D", "^", "v", "p", "X", "<", ">")
+COLOURS = (
+    "#222222",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#7A5195",
+    "#8C6D31",
+    "#999933",
+    "#882255",
+)
+MARKERS = ("s", "o", "D", "^", "v", "p", "X", "<", ">", "h", "P")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#E8E8E8"
 DECISIONS = {"WORTH IT": "#00704F", "NOT WORTH IT": "#B03A00", "UNDECIDED": "#8A6100", None: INK}
 DASHES = (0, (5, 4))

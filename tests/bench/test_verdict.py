@@ -160,7 +160,16 @@ def test_slower_than_the_baseline_and_no_better_is_not_worth_it():
     assert verdict([*OTHERS, record("early_exit-a", 0.50, 4.01, speed_up=unclear)]).decision == "UNDECIDED"
 
 
-def test_early_exit_is_judged_where_the_baseline_is_fastest():
+def test_early_exit_is_judged_where_the_fastest_point_keeps_the_accuracy():
+    here = [record("baseline", 0.50, 4.0), record("early_exit-a", 0.45, 3.0)]
+    other = {"runtime": "onnxruntime"}
+    there = [record("baseline-o", 0.50, 3.9, strategy="baseline", **other), record("quant-o", 0.40, 1.0, **other)]
+    there.append(record("early_exit-o", 0.49, 3.0, strategy="early_exit", **other))
+    assert verdict([*here, *there]).early == "early_exit-o"
+    assert verdict([*here, record("quant", 0.495, 2.0), *there]).early == "early_exit-a"
+
+
+def test_early_exit_is_not_judged_on_a_slow_runtime():
     slow = [record("baseline-eager", 0.50, 20.0, strategy="baseline", runtime="eager")]
     slow += [record("early_exit-eager", 0.50, 8.0, strategy="early_exit", runtime="eager")]
     found = verdict([*slow, *OTHERS, record("early_exit-a", 0.35, 3.0)])
