@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from planted import HERE, THERE, halves, matched, noisy, reached
 
-from bench.routing.oracle import oracle, spend
-from bench.routing.worth import ranked, worth
+from bench.routing.oracle import alone, oracle, spend
 
 
 def test_the_planted_exits_are_found_from_any_gate_of_their_cost():
@@ -40,24 +39,20 @@ def test_no_result_is_below_its_gate_a_static_exit_or_a_smaller_budget():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_on_few_images_it_is_close_to_the_best_of_all_routings(seed):
-    matches, flops = noisy(6, seed), np.array([2, 5, 9])
-    gate = np.array([0, 0, 0, 1, 1, 2])
-    every = [np.array(exits) for exits in product(range(3), repeat=6)]
+    matches, flops, gate = noisy(8, seed)[1:], np.array([2, 5]), np.arange(8) % 2
+    every = [np.array(exits) for exits in product(range(2), repeat=8)]
     best = max(reached(matches, exits) for exits in every if flops[exits].sum() <= flops[gate].sum())
     (exits,) = oracle(matches, flops, [gate])
     assert reached(matches, exits) >= 0.95 * best
 
 
-def test_worth_foretells_what_moving_an_image_does_to_the_map():
-    matches, exits = noisy(60, seed=4), np.random.default_rng(5).choice(3, 60)
-    value, before = worth(ranked(matches), exits, 3), reached(matches, exits)
-    foretold, true = [], []
-    for image, exit in product(range(60), range(3)):
-        moved = exits.copy()
-        moved[image] = exit
-        foretold.append(value[image, exit] - value[image, exits[image]])
-        true.append(reached(matches, moved) - before)
-    assert np.corrcoef(foretold, true)[0, 1] > 0.95
+def test_an_image_without_boxes_is_judged_by_its_false_alarms():
+    boxes, exits = np.arange(4) < 3, np.zeros(4, int)
+    hits = [[(HERE, 0.5)]] * 3
+    matches = matched(boxes, [[*hits, []], [*hits, [(THERE, 0.9)]], [*hits, [(THERE, 0.1)]]])
+    silent, above, below = alone(matches, exits)[3]
+    assert silent == below == 1 > above
+    assert (alone(matches, exits)[:3] == 1).all()
 
 
 def test_a_budget_is_spent_on_what_is_worth_most_for_its_cost():
