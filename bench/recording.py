@@ -13,6 +13,7 @@ from bench.measure.cost import parameters
 from bench.measure.latency import Timing, ratio
 from bench.measure.throughput import Throughput
 from bench.records import Record
+from bench.routing.controls import gate_efficiency
 from bench.spec import RunSpec
 from bench.stats import interval
 from bench.study import AGAIN, PARITY_IMAGES, Point, Study, single_name
@@ -61,6 +62,8 @@ class Recorder:
             latency_ms=self._latency(self.timings[point.name]),
             offline=self._offline(point),
             random_exits=records.Drawn(**vars(point.random)) if point.random else None,
+            oracle=point.oracle,
+            gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
             speed_up=self._compare(self.reference, point.name),
             noise=self._compare(self.reference, AGAIN),
             chain_overhead=self._compare(whole_chain, single_name(one)) if one.single else None,

@@ -153,6 +153,13 @@ class Record(_Typed):
     random_exits: Drawn | None = Field(
         description="mAP when the same exit shares are dealt out at random; null: no gate"
     )
+    oracle: Share | None = Field(
+        default=None, description="best mAP found at the same mean FLOPs when the boxes are known; null: no gate"
+    )
+    gate_efficiency: float | None = Field(
+        default=None,
+        description="(map - random) / (oracle - random); null: no gate, or an oracle no better than random draws",
+    )
     speed_up: Ratio = Field(description="the fp32 baseline's time over this one's, same runtime")
     noise: Ratio = Field(description="the fp32 baseline's time over its own, timed as another contender")
     chain_overhead: Ratio | None = Field(description="time of the chain, nobody leaving, over that of one graph")

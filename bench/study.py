@@ -20,6 +20,7 @@ from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.throughput import Throughput, throughput
 from bench.progress import bar
 from bench.routing.controls import Drawn, random_exits
+from bench.routing.oracle import oracle
 from bench.routing.policy import Policy, static
 from bench.routing.search import Choice, search, static_choices
 from bench.routing.table import ExitTable, exit_table
@@ -44,7 +45,8 @@ def last_exit_map(table: ExitTable, split: Split) -> float:
 @dataclass(frozen=True)
 class Point:
     """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy.
-    random: for a gate, what the same shares of exits give when they are dealt out at random."""
+    random: for a gate, what the same shares of exits give when they are dealt out at random. oracle: for a gate, the
+    mAP that its cost buys whoever knows the boxes."""
 
     name: str
     strategy: str
@@ -54,6 +56,7 @@ class Point:
     accuracy: Accuracy
     replicates: np.ndarray
     random: Drawn | None
+    oracle: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Data
     table = exit_table(deployed, data.test)
     matches = evaluate(table, data.test)
     points = [point(deployed, choice, table, matches, spec) for choice in choices]
+    points = with_oracle(points, matches, [cost.flops for cost in costs], spec.seed)
     per_exit = [accuracy(matches, np.full(len(data.test), exit), full=False) for exit in range(detector.exits)]
     return Study(candidate, costs, table, per_exit, points, agreement, single)
 
@@ -109,6 +113,17 @@ def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequenc
     name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
     random = random_exits(matches, exits, spec.seed) if choice.policy.criterion else None
     return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates, random)
+
+
+def with_oracle(points: Sequence[Point], matches: Sequence[Matches], flops: Sequence[int], seed: int) -> list[Point]:
+    """The points of one detector, each gate knowing the oracle at its cost: of all gates together, so that a dearer one
+    is never held against less."""
+    gates = [point for point in points if point.choice.policy.criterion]
+    best = oracle(matches, flops, [gate.exits for gate in gates], seed)
+    reached = {
+        gate.name: accuracy(matches, exits, full=False).map or 0.0 for gate, exits in zip(gates, best, strict=True)
+    }
+    return [replace(point, oracle=reached.get(point.name)) for point in points]
 
 
 def truncated(strategy: str) -> str:

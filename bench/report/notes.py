@@ -1,5 +1,6 @@
 """What a reader of the table should be told in words: what is fastest at the baseline's accuracy, what removed
-multiply-adds were worth, gates against chance, int8 that does not pay, and compositions whose gains do not multiply."""
+multiply-adds were worth, gates between chance and the oracle, int8 that does not pay, and compositions whose gains do
+not multiply."""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ PIECE = 100e6  # multiply-adds
 
 def notes(records: Sequence[Record]) -> list[str]:
     """One line per finding, runtime by runtime and with its name where there are several; none when there is nothing
-    to say. A gate against chance is a matter of accuracy, in which runtimes agree: said once, on the fastest."""
+    to say. A gate against its controls is a matter of accuracy, in which runtimes agree: said once, on the fastest."""
     sections = by_runtime(records)
     once = {short_name(r): r for here in reversed(sections.values()) for r in here}
     found = []
     for runtime, here in sections.items():
         lines = [_fastest(here, records), _pruned(here)]
         for record in here:
-            chance = _chance(record) if once[short_name(record)] is record else None
-            lines += [chance, _slow_int8(record), _gains(record, here)]
+            controls = _controls(record) if once[short_name(record)] is record else None
+            lines += [controls, _slow_int8(record), _gains(record, here)]
         prefix = f"{runtime}: " if len(sections) > 1 else ""
         found += [prefix + line for line in lines if line]
     return found
@@ -66,13 +67,19 @@ def _saving(record: Record, baseline: Record) -> str:
     return f"{name} {(baseline.latency_ms.mean - record.latency_ms.mean) / flops * PIECE:.3g}"
 
 
-def _chance(record: Record) -> str | None:
-    """A gate against the same shares of exits dealt out at random, where images really leave at different exits."""
+def _controls(record: Record) -> str | None:
+    """A gate between the same shares of exits dealt out at random and the oracle at its cost, where images really leave
+    at different exits."""
     drawn = record.random_exits
     if drawn is None or max(record.exit_share) == 1:
         return None
     name = short_name(record)
-    return f"{name}: mAP {record.map:.3f}; exits at random {drawn.mean:.3f} [{drawn.low:.3f}, {drawn.high:.3f}]"
+    line = f"{name}: mAP {record.map:.3f}; exits at random {drawn.mean:.3f} [{drawn.low:.3f}, {drawn.high:.3f}]"
+    if record.oracle is None:
+        return line
+    efficiency = record.gate_efficiency
+    room = "no more than chance" if efficiency is None else f"gate efficiency {efficiency:.2f}"
+    return f"{line}, by the oracle {record.oracle:.3f}: {room}"
 
 
 def _slow_int8(record: Record) -> str | None:

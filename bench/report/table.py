@@ -65,6 +65,14 @@ def speed_up(record: Record, records: Sequence[Record], *, interval: bool = Fals
     return f"{shown} [{paired.low:.2f}, {paired.high:.2f}]" if interval and record is not baseline else shown
 
 
+def speed_limit(record: Record, records: Sequence[Record]) -> float | None:
+    """The speed-up that no gate over this detector's exits can pass: the mean latency of the fp32 baseline on the same
+    runtime over that of always leaving at the first exit, the way that every image has to go (Amdahl, AFIPS 1967). None
+    without that baseline, or where the exits were not timed."""
+    baseline, first = baseline_of(records, record.runtime), record.per_exit[0].latency_ms
+    return baseline.latency_ms.mean / first if baseline and first else None
+
+
 def caption(records: Sequence[Record]) -> list[str]:
     """Where the numbers come from and what each column means, line by line."""
     first, unit, sections = records[0], flops_format(records)[0], by_runtime(records)
@@ -110,12 +118,14 @@ def _tails(sections: Mapping[str, Sequence[Record]]) -> list[str]:
 
 
 def _chains(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """Multi-exit detector -> runtime -> what its being a chain costs there."""
+    """Multi-exit detector -> runtime -> what its being a chain costs there, and how fast a gate could make it."""
     found: dict[str, dict[str, str]] = {}
     for record in _detectors(records).values():
         if record.chain_overhead:
             name = " ".join(filter(None, [record.strategy, record.variant, record.precision]))
-            found.setdefault(name, {})[record.runtime] = _ratio(record.chain_overhead)
+            limit = speed_limit(record, records)
+            bound = f", no gate faster than {limit:.2f}x" if limit else ""
+            found.setdefault(name, {})[record.runtime] = _ratio(record.chain_overhead) + bound
     return found
 
 

@@ -1,4 +1,5 @@
-"""What a gate has to beat: the same number of images leaving at each exit, but drawn at random. Always taking one exit,
+"""What stands beside every gate: below it what it has to beat, the same number of images leaving at each exit but drawn
+at random; above it the oracle (`bench.routing.oracle`); and how far it gets between the two. Always taking one exit,
 the other control, is a policy like any other (`bench.routing.search.static_choices`)."""
 
 from __future__ import annotations
@@ -31,3 +32,15 @@ def random_exits(matches: Sequence[Matches], exits: np.ndarray, seed: int, draws
     dealt = np.array([rng.permutation(exits) for _ in range(draws)])
     reached = np.nan_to_num(pooled(tuple(matches)).map_many(dealt))
     return Drawn(float(np.mean(reached)), *interval(reached))
+
+
+def gate_efficiency(gate: float, random: Drawn, oracle: float) -> float | None:
+    """The share of what could be gained over chance that the gate gains: (gate - random) / (oracle - random), in mAP at
+    equal mean cost. 1 is the oracle, 0 chance, and less is worse than chance.
+
+    None where the oracle is not above the middle 95 % of the random draws: there chance alone explains the distance
+    that the gate's is divided by.
+    """
+    if oracle <= max(random.mean, random.high):
+        return None
+    return (gate - random.mean) / (oracle - random.mean)

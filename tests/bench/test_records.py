@@ -34,12 +34,19 @@ def test_a_stored_record_of_this_version_still_loads():
     assert json.loads(record().model_dump_json()) == STORED
 
 
+def test_a_record_from_before_the_oracle_still_loads():
+    older = {key: value for key, value in STORED.items() if key not in ("oracle", "gate_efficiency")}
+    assert Record.model_validate(older) == record()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"map": 1.2}, "less than or equal to 1"),
         ({"map": float("nan")}, "finite number"),
         ({"ap_small": -0.1}, "greater than or equal to 0"),
+        ({"oracle": 1.2}, "less than or equal to 1"),
+        ({"gate_efficiency": float("inf")}, "finite number"),
         ({"exit_share": [0.5, 0.4]}, "exit_share sums to 0.9"),
         ({"exit_share": [1.0]}, "differ in length"),
         ({"flops_per_exit": [214_000_000]}, "differ in length"),

@@ -76,6 +76,18 @@ def test_exits_taken_while_timing_are_the_simulated_ones(folder):
         assert record.flops_mean == pytest.approx(shares @ np.array(record.flops_per_exit))
 
 
+def test_every_gate_stands_beside_its_controls(folder):
+    for record in load_run(folder):
+        gated = record.operating_point.criterion is not None
+        assert gated == (record.random_exits is not None) == (record.oracle is not None)
+        if gated:
+            within = [one.map for one in record.per_exit if one.flops <= record.flops_mean]
+            assert record.oracle >= max(record.map, *within) - 1e-9
+        if record.gate_efficiency is not None:
+            assert record.oracle > record.random_exits.high
+            assert record.gate_efficiency <= 1 + 1e-9
+
+
 def test_two_counters_agree_on_the_flops_of_every_exit(folder):
     for record in load_run(folder):
         assert list(record.flops_per_exit) == pytest.approx(record.audit["flops_cross_check"], rel=0.01)

@@ -22,6 +22,7 @@ def test_csv_has_one_row_of_scalars_per_record(run):
     assert float(rows[0]["latency_ms.p90"]) == run[0].latency_ms.p90
     assert rows[0]["ap_small"] == ""
     assert rows[0]["ap_per_class.person"] == "0.474"
+    assert rows[0]["oracle"] == rows[0]["gate_efficiency"] == ""
     assert "latency_ms.samples" not in rows[0]
     assert "map_bootstrap" not in rows[0]
 

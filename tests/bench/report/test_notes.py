@@ -21,6 +21,18 @@ def test_a_gate_is_set_against_chance_where_images_really_part(make):
     assert notes([make("early_exit-tol5", 0.3, 3.0, share=(1.0, 0.0), random_exits=drawn)]) == []
 
 
+def test_a_gate_stands_between_chance_and_the_oracle(make):
+    drawn = {"mean": 0.28, "low": 0.27, "high": 0.29}
+    known = {"share": (0.4, 0.6), "random_exits": drawn}
+    gate = make("early_exit-tol5", 0.3, 3.0, oracle=0.34, gate_efficiency=1 / 3, **known)
+    lost = make("early_exit-tol1", 0.3, 3.0, oracle=0.285, gate_efficiency=None, **known)
+    beside = "mAP 0.300; exits at random 0.280 [0.270, 0.290], by the oracle"
+    assert notes([gate, lost]) == [
+        f"early_exit-tol5: {beside} 0.340: gate efficiency 0.33",
+        f"early_exit-tol1: {beside} 0.285: no more than chance",
+    ]
+
+
 def test_a_composition_is_set_against_the_product_of_its_parts(make):
     parts = [
         make("prune-30pct", 0.3, 3.0, strategy="prune", variant="30pct", speed_up=ratio(1.5)),

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bench.records import Latency
-from bench.report.table import batches_table, caption, columns, exits_table, print_report, table
+from bench.report.table import batches_table, caption, columns, exits_table, print_report, speed_limit, table
 from bench.stats import percentile_interval
 from models.errors import UserError
 
@@ -121,10 +121,22 @@ def test_the_caption_says_what_each_runtime_measured(run, make):
     ours = f"{noise.value:.3f} [{noise.low:.3f}, {noise.high:.3f}]"
     assert f"is {ours} on openvino, 1.200 [1.100, 1.300] on eager" in "\n".join(lines)
     assert sum(line.startswith("early_exit fp32 as a chain") for line in lines) == 1
-    assert any(
-        line.endswith(f"[{cost.low:.3f}, {cost.high:.3f}] on openvino, 1.500 [1.400, 1.600] on eager") for line in lines
-    )
+    here = f"{cost.value:.3f} [{cost.low:.3f}, {cost.high:.3f}], no gate faster than {3.05 / 2.76:.2f}x on openvino"
+    there = f"1.500 [1.400, 1.600], no gate faster than {20 / 19:.2f}x on eager"
+    assert any(line.endswith(f": {here}, {there}") for line in lines)
     assert not any(" on openvino" in line for line in caption(run))
+
+
+def test_no_gate_is_faster_than_always_leaving_at_the_first_exit(make):
+    baseline, gate = make("baseline", 0.44, 3.0), make("early_exit-tol1", 0.43, 2.5, (0.2, 0.8))
+    first, last = ({**gate.per_exit[exit].model_dump(), "latency_ms": ms} for exit, ms in ((0, 1.2), (1, 3.3)))
+    timed = make("early_exit-tol1", 0.43, 2.5, (0.2, 0.8), per_exit=[first, last])
+    assert speed_limit(timed, [baseline, timed]) == pytest.approx(2.5)
+    assert any(line.endswith(", no gate faster than 2.50x") for line in caption([baseline, timed]))
+    assert speed_limit(timed, [timed]) is None, "nothing to compare with"
+    untimed = make("early_exit-tol1", 0.43, 2.5, (0.2, 0.8), per_exit=[first | {"latency_ms": None}, last])
+    assert speed_limit(untimed, [baseline, untimed]) is None
+    assert not any("no gate" in line for line in caption([baseline, untimed]))
 
 
 def test_p99_is_shown_where_enough_samples_were_timed(run):

@@ -1,0 +1,96 @@
+"""The exits that somebody who knows the boxes would give the images at a gate's cost. Nobody does, so this is no
+policy: it is what gates are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.measure.accuracy import Matches, accuracy
+
+FREE = (1.0, 0.5, 0.25, 0.125, 0.0625) * 2  # share of the images that a step may move
+ROUNDS = 4
+HALVINGS = 60
+
+
+def oracle(
+    matches: Sequence[Matches], flops: Sequence[int], gates: Sequence[np.ndarray], seed: int = 0
+) -> list[np.ndarray]:
+    """For each gate's exits [N] those with the best mAP found at no more FLOPs in all. flops: of the path to each exit.
+
+    A search starts at the best of what is affordable among the gates, the static exits, and what was found for smaller
+    budgets: no result is below any of these, and a larger budget never gives a lower mAP. Each step spends the budget
+    (`spend`) on what every image gains by a move of its own (`alone`), moving all of them or a random part, because
+    gains do not add up when many move at once; it is kept when the true mAP grew.
+
+    AP is no sum over images and the steps are greedy, so this is a strong reference and not a proven bound. Nor can a
+    gate hope to reach it: it also profits from each exit's lucky hits, which nothing in an image foretells.
+    """
+    costs, rng = np.asarray(flops, dtype=np.int64), np.random.default_rng(seed)
+    images, exits = len(matches[0].image_ids), np.arange(len(matches))
+    known = [(_map(matches, start), start) for start in (*(np.full(images, exit) for exit in exits), *gates)]
+    found = {}
+    for index in sorted(range(len(gates)), key=lambda index: costs[gates[index]].sum()):
+        budget = costs[gates[index]].sum()
+        reached, best = max((one for one in known if costs[one[1]].sum() <= budget), key=lambda one: one[0])
+        for _ in range(ROUNDS):
+            value, before = alone(matches, best), reached
+            for free in FREE:
+                open_to = (rng.random(images) < free)[:, None] | (exits == best[:, None])
+                tried = spend(np.where(open_to, value, -np.inf), costs, budget)
+                if (score := _map(matches, tried)) > reached:
+                    reached, best = score, tried
+            if reached == before:
+                break
+        known.append((reached, best))
+        found[index] = best
+    return [found[index] for index in range(len(gates))]
+
+
+def alone(matches: Sequence[Matches], exits: np.ndarray) -> np.ndarray:
+    """The mAP when one image moves to another exit and all others stay at exits [N]: float64 [N, E].
+
+    Its negative is the per-image loss. It is the true mAP's own, so it is defined for images without boxes too, where
+    an exit costs the false alarms it raises, and it knows that one below most hits is cheap and one above them dear.
+    """
+    value = np.full((len(exits), len(matches)), _map(matches, exits))
+    for image, exit in np.argwhere(exits[:, None] != np.arange(len(matches))):
+        moved = exits.copy()
+        moved[image] = exit
+        value[image, exit] = _map(matches, moved)
+    return value
+
+
+def spend(value: np.ndarray, costs: np.ndarray, budget: int) -> np.ndarray:
+    """The exits [N] that add up the most value [N, E] at costs [E] of no more than the budget in all, which must be
+    enough for the cheapest exit that each image is free to take (value above -inf).
+
+    Every image takes the exit with the largest value minus a price times its cost, at the lowest price that keeps the
+    budget (Everett, Operations Research 11, 1963): the best for what it costs. Images that the price leaves undecided
+    take their dearer exit in turn while the budget lasts.
+    """
+
+    def at(price: float) -> np.ndarray:
+        return np.argmax(value - price * costs, axis=1)
+
+    low, high = 0.0, 1 / costs.max()
+    if costs[at(low)].sum() <= budget:
+        return at(low)
+    while costs[at(high)].sum() > budget:
+        low, high = high, 2 * high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if costs[at(middle)].sum() > budget else (low, middle)
+    exits, dearer = at(high), at(low)
+    left = budget - costs[exits].sum()
+    for image in np.flatnonzero(exits != dearer):
+        extra = costs[dearer[image]] - costs[exits[image]]
+        if extra <= left:
+            exits[image] = dearer[image]
+            left -= extra
+    return exits
+
+
+def _map(matches: Sequence[Matches], exits: np.ndarray) -> float:
+    return accuracy(matches, exits, full=False).map or 0.0
