@@ -6,26 +6,28 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from bench.routing.criteria import CRITERIA
+from bench.routing.view import View
 
 
 @dataclass(frozen=True)
 class Policy:
     """Exit k answers when its score is >= thresholds[k]; the last exit answers whatever is left.
 
-    criterion None: a static policy, whose thresholds are -inf or inf and look at nothing.
+    A threshold of inf lets nobody leave and looks at nothing. criterion None: a static policy, whose thresholds are
+    all -inf or inf.
     """
 
     criterion: str | None
     thresholds: tuple[float, ...]
 
-    def answers(self, exit: int, probabilities: Tensor) -> bool:
-        """Whether this exit (not the last) answers, given its probabilities [1 + C, A]."""
-        if self.criterion is None:
-            return self.thresholds[exit] == -math.inf
-        return CRITERIA[self.criterion](probabilities) >= self.thresholds[exit]
+    def answers(self, exit: int, view: View) -> bool:
+        """Whether this exit (not the last) answers, given its view of the image."""
+        threshold = self.thresholds[exit]
+        if self.criterion is None or threshold == math.inf:
+            return threshold == -math.inf
+        return CRITERIA[self.criterion](view) >= threshold
 
     def route(self, scores: np.ndarray) -> np.ndarray:
         """The exit of each image, int64 [N], from criterion scores [N, E] (E exits, the last column is not read)."""

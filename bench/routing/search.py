@@ -38,7 +38,7 @@ def static_choices(exits: int) -> list[Choice]:
 
 
 def grid(scores: np.ndarray, steps: int) -> list[tuple[float, ...]]:
-    """Threshold combinations from scores [N, E], none negative: per exit `steps` quantiles, halfway between
+    """Threshold combinations from scores [N, E], none negative but NEVER: per exit `steps` quantiles, halfway between
     neighbouring scores, from 0 (everybody leaves) to infinity (nobody does)."""
     axes = []
     for column in scores[:, :-1].T:

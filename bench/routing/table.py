@@ -12,6 +12,7 @@ import torch
 
 from bench.progress import bar
 from bench.routing.criteria import CRITERIA
+from bench.routing.view import View
 from bench.runtimes.base import Deployed
 from models.detector import Detections
 
@@ -44,16 +45,20 @@ class ExitTable:
 
 def exit_table(deployed: Deployed, split: Scenes) -> ExitTable:
     """Run every exit on every image of the split, on the artifact itself."""
-    names = tuple(CRITERIA) if deployed.exits > 1 else ()
+    criteria = CRITERIA if deployed.exits > 1 else {}
     detections: list[list[Detections]] = [[] for _ in range(deployed.exits)]
-    scores = {name: np.zeros((len(split), deployed.exits)) for name in names}
+    scores = {name: np.zeros((len(split), deployed.exits)) for name in criteria}
     threads = torch.get_num_threads()
     torch.set_num_threads(deployed.artifact.host_threads)
     label = f"{deployed.candidate.strategy} on {split.role}"
+
+    def watch(view: View) -> dict[str, float]:
+        return {name: criterion(view) for name, criterion in criteria.items()}
+
     try:
         with bar(label, len(split)) as advance:
             for index in range(len(split)):
-                answers = deployed.every_exit(split.image(index), lambda p: {name: CRITERIA[name](p) for name in names})
+                answers = deployed.every_exit(split.image(index), watch)
                 for exit, (found, watched) in enumerate(answers):
                     detections[exit].append(found)
                     for name, value in watched.items():

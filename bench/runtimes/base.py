@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.routing.policy import Policy
+from bench.routing.view import View
 from models.detector import Detections, Detector, State, normalise, resize, to_probabilities
 from models.errors import UserError, unknown
 from strategies.base import Candidate
@@ -34,7 +36,8 @@ class Chain(Protocol):
         """Hand over the images, uint8 [N, size, size, 3]."""
 
     def step(self, stage: int) -> tuple[Tensor, Tensor]:
-        """Run one stage (in order) -> (probabilities [N, 1 + C, A], box code [N, A, 4]), valid until the next call."""
+        """Run one stage (in order) -> (probabilities [N, 1 + C, A], box code [N, A, 4]), valid until it runs
+        again: what a later exit compares itself with may be read then."""
 
     def state(self, stage: int) -> tuple[Tensor, ...]:
         """What a stage that ran handed to the next one, [N, ...] each; valid until it runs again."""
@@ -128,7 +131,7 @@ class Deployed:
         return self.candidate.detector.exits
 
     def walk(self, image: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        """Stage by stage, each exit's (probabilities [1 + C, A], box code [A, 4]), valid until the next one. Stop
+        """Stage by stage, each exit's (probabilities [1 + C, A], box code [A, 4]), valid until the next image. Stop
         iterating, and the later stages never run. image: uint8 [H, W, 3] RGB."""
         self.chain.start(torch.from_numpy(resize(image, self.candidate.detector.size))[None])
         for stage in range(self.exits):
@@ -136,22 +139,31 @@ class Deployed:
             probabilities, code = self.chain.step(stage)
             yield probabilities[0], code[0]
 
+    def views(self, image: np.ndarray) -> Iterator[View]:
+        """As `walk`, but each exit's view of the image."""
+        view = None
+        for probabilities, code in self.walk(image):
+            view = self.view(probabilities, code, image, view)
+            yield view
+
     @torch.inference_mode()
     def detect(self, image: np.ndarray, policy: Policy) -> Answer:
         """uint8 [H, W, 3] RGB -> the answer of the first exit that `policy` lets answer; later stages do not run."""
-        for exit, (probabilities, code) in enumerate(self.walk(image)):
-            if exit == self.exits - 1 or policy.answers(exit, probabilities):
-                return Answer(self.read(probabilities, code, image), exit)
+        for exit, view in enumerate(self.views(image)):
+            if exit == self.exits - 1 or policy.answers(exit, view):
+                return Answer(view.detections, exit)
         raise AssertionError("the last exit always answers")
 
     @torch.inference_mode()
     def every_exit(
-        self, image: np.ndarray, watch: Callable[[Tensor], dict[str, float]]
-    ) -> list[tuple[Detections, dict]]:
-        """The detections of every exit on one image, and what `watch` says of each exit's probabilities."""
-        return [
-            (self.read(probabilities, code, image), watch(probabilities)) for probabilities, code in self.walk(image)
-        ]
+        self, image: np.ndarray, watch: Callable[[View], dict[str, float]]
+    ) -> list[tuple[Detections, dict[str, float]]]:
+        """The detections of every exit on one image, and what `watch` says of each exit's view."""
+        return [(view.detections, watch(view)) for view in self.views(image)]
+
+    def view(self, probabilities: Tensor, code: Tensor, image: np.ndarray, previous: View | None) -> View:
+        """What an exit can know of an image, whose detections are read when they are asked for."""
+        return View(probabilities, partial(self.read, probabilities, code, image), previous)
 
     def read(self, probabilities: Tensor, code: Tensor, image: np.ndarray) -> Detections:
         """What an exit's probabilities [1 + C, A] and box code [A, 4] say, in pixels of the image as it was given."""

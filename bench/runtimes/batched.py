@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bench.routing.policy import Policy
+from bench.routing.view import View
 from bench.runtimes.base import Answer, Chain, Deployed
 from models.detector import resize
 
@@ -32,14 +33,17 @@ class Batched:
         chain, alive = self._chain(len(images)), list(range(len(images)))
         chain.start(torch.from_numpy(np.stack([resize(image, size) for image in images])))
         answers: dict[int, Answer] = {}
+        views: dict[int, View] = {}
         for stage in range(self.deployed.exits):
             self.rows[stage] += len(alive)
             probabilities, code = chain.step(stage)
             staying = []
             for row, index in enumerate(alive):
-                if stage == last or policy.answers(stage, probabilities[row]):
-                    answers[index] = Answer(self.deployed.read(probabilities[row], code[row], images[index]), stage)
+                view = self.deployed.view(probabilities[row], code[row], images[index], views.get(index))
+                if stage == last or policy.answers(stage, view):
+                    answers[index] = Answer(view.detections, stage)
                 else:
+                    views[index] = view
                     staying.append(row)
             if not staying:
                 break

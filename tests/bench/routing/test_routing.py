@@ -12,10 +12,11 @@ from hypothesis.extra import numpy as arrays
 from bench.measure.accuracy import accuracy, ground_truth
 from bench.measure.matching import match
 from bench.routing.controls import random_exits
-from bench.routing.criteria import CRITERIA
+from bench.routing.criteria import NEVER
 from bench.routing.policy import Policy, static
 from bench.routing.search import grid, search, static_choices
 from bench.routing.table import ExitTable
+from bench.routing.view import View
 from models.detector import Detections
 from models.errors import UserError
 
@@ -33,18 +34,25 @@ def test_routing_a_table_equals_asking_exit_by_exit(scores, thresholds):
     assert policy.route(scores).tolist() == expected
 
 
-def test_a_policy_asks_its_criterion_about_probabilities():
-    probabilities = torch.tensor([[0.9, 0.3], [0.1, 0.7]])
-    assert Policy("max_score", (0.69,)).answers(0, probabilities)
-    assert not Policy("max_score", (0.71,)).answers(0, probabilities)
-    assert CRITERIA["mean_foreground"](probabilities) == pytest.approx(0.4)
-    assert CRITERIA["mean_background"](probabilities) == pytest.approx(0.6)
+def unread() -> Detections:
+    raise AssertionError("nobody asked for detections")
+
+
+def test_a_policy_asks_its_criterion_about_the_view():
+    view = View(torch.tensor([[0.9, 0.3], [0.1, 0.7]]), unread)
+    assert Policy("max_score", (0.69,)).answers(0, view)
+    assert not Policy("max_score", (0.71,)).answers(0, view)
+
+
+def test_a_threshold_of_infinity_looks_at_nothing():
+    assert not Policy("expected_objects", (math.inf,)).answers(0, View(torch.zeros(2, 2), unread))
 
 
 def test_static_policies_always_take_their_exit():
+    nothing = View(torch.zeros(1, 2), unread)
     for exit in range(EXITS):
         assert (static(exit, EXITS).route(np.zeros((5, EXITS))) == exit).all()
-        taken = next((k for k in range(EXITS - 1) if static(exit, EXITS).answers(k, torch.zeros(1, 2))), EXITS - 1)
+        taken = next((k for k in range(EXITS - 1) if static(exit, EXITS).answers(k, nothing)), EXITS - 1)
         assert taken == exit
     assert [choice.name for choice in static_choices(3)] == ["exit1", "exit2", "full"]
     assert [choice.name for choice in static_choices(1)] == ["full"]
@@ -56,6 +64,11 @@ def test_the_grid_reaches_from_everybody_to_nobody():
     assert len(combinations) == 49
     assert (0.0, 0.0) in combinations
     assert (math.inf, math.inf) in combinations
+
+
+def test_the_grid_of_a_criterion_that_never_lets_anybody_leave_does_not_either():
+    scores = np.stack([np.full(20, NEVER), np.linspace(0, 1, 20), np.ones(20)], axis=1)
+    assert all((Policy("agreement", thresholds).route(scores) > 0).all() for thresholds in grid(scores, 5))
 
 
 def world(role: str):

@@ -6,6 +6,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bench.routing.criteria import agreement, max_score
 from bench.routing.policy import Policy, static
 from bench.runtimes import Deployed, deploy
 from bench.runtimes.batched import Batched
@@ -33,7 +34,7 @@ def batched(tmp_path_factory) -> dict[str, Batched]:
 
 def scores(deployed: Deployed) -> np.ndarray:
     """Each picture's max score at the first two exits: [pictures, 2]."""
-    watch = [deployed.every_exit(picture, lambda p: {"score": float(p[1:].max())}) for picture in PICTURES]
+    watch = [deployed.every_exit(picture, lambda view: {"score": max_score(view)}) for picture in PICTURES]
     return np.array([[seen["score"] for _, seen in exits[:2]] for exits in watch])
 
 
@@ -60,6 +61,17 @@ def test_a_batch_gives_every_image_its_own_answer_in_its_place(batched, runtime,
         assert torch.allclose(found.boxes[0], expected.boxes[0], atol=0.05)
     reached = [sum(answer.exit >= stage for answer in alone) for stage in range(3)]
     assert [now - then for now, then in zip(one.rows, before, strict=True)] == reached
+
+
+@pytest.mark.parametrize("runtime", HERE)
+def test_in_a_batch_too_an_exit_is_compared_with_what_the_one_before_said_of_the_same_image(batched, runtime):
+    one = batched[runtime]
+    seen = [one.deployed.every_exit(picture, lambda view: {"score": agreement(view)}) for picture in PICTURES]
+    scores = np.sort([exits[1][1]["score"] for exits in seen])
+    policy = Policy("agreement", (0.0, float(scores[1:3].mean())))
+    alone = [one.deployed.detect(picture, policy).exit for picture in PICTURES]
+    assert set(alone) == {1, 2}
+    assert [answer.exit for answer in one.detect(PICTURES, policy)] == alone
 
 
 def test_regrouping_takes_time_only_when_some_stay_and_some_leave(batched):

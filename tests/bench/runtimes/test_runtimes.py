@@ -1,6 +1,7 @@
 """A deployed chain answers as eager PyTorch does, runs no stage after the exit taken, and int8 is really int8."""
 
 import logging
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from bench.measure.parity import Parity, check_parity, parity
+from bench.routing.criteria import CRITERIA, mean_background
 from bench.routing.policy import Policy, static
-from bench.routing.table import exit_table
+from bench.routing.table import ExitTable, exit_table
 from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
 from models.detector import merged, to_input, to_probabilities
@@ -81,30 +83,73 @@ def test_a_skipped_stage_is_not_executed_by_openvino_itself(deployed):
     assert not any((output.data == -7.0).all() for request in later for output in request.output_tensors)
 
 
+class Split:
+    role, hash = "test", "h"
+
+    def __len__(self):
+        return len(PICTURES)
+
+    def image(self, index):
+        return PICTURES[index]
+
+
+@pytest.fixture(scope="module")
+def tables(deployed) -> dict[str, ExitTable]:
+    return {name: exit_table(one, Split()) for name, one in deployed.items()}
+
+
+def middle(scores: np.ndarray) -> Policy:
+    """max_score with thresholds that half of the images reach."""
+    return Policy("max_score", tuple(float(np.median(column)) for column in scores[:, :-1].T))
+
+
 @pytest.mark.parametrize("runtime", HERE)
-def test_the_conditional_path_takes_the_exits_and_gives_the_answers_of_the_table(deployed, runtime):
-    class Split:
-        role, hash = "test", "h"
-
-        def __len__(self):
-            return len(PICTURES)
-
-        def image(self, index):
-            return PICTURES[index]
-
-    one = deployed[runtime]
-    table = exit_table(one, Split())
-    scores = table.scores["max_score"]
-    middle = [float(np.sort(scores[:, k])[2:4].mean()) for k in range(2)]
-    policy = Policy("max_score", tuple(middle))
-    exits = policy.route(scores)
+def test_the_conditional_path_takes_the_exits_and_gives_the_answers_of_the_table(deployed, tables, runtime):
+    table = tables[runtime]
+    policy = middle(table.scores["max_score"])
+    exits = policy.route(table.scores["max_score"])
     assert len(set(exits)) > 1
     for index, picture in enumerate(PICTURES):
-        answer = one.detect(picture, policy)
+        answer = deployed[runtime].detect(picture, policy)
         assert answer.exit == exits[index]
         kept = table.detections[exits[index]][index]
         assert torch.equal(answer.detections.scores, kept.scores)
         assert torch.equal(answer.detections.boxes, kept.boxes)
+
+
+@pytest.mark.parametrize("runtime", HERE)
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_the_conditional_path_sees_the_very_scores_of_the_table(deployed, tables, runtime, criterion):
+    one, scores = deployed[runtime], tables[runtime].scores[criterion]
+    assert len(np.unique(scores[:, 1])) > 1
+    for index in range(2):
+        for exit, score in enumerate(scores[index, :2]):
+            never = (math.inf,) * exit
+            at, above = (
+                never + (value,) + (math.inf,) * (1 - exit) for value in (score, np.nextafter(score, math.inf))
+            )
+            assert one.detect(PICTURES[index], Policy(criterion, at)).exit == exit
+            assert one.detect(PICTURES[index], Policy(criterion, above)).exit == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "reads"),
+    [
+        (Policy("max_score", (0.0, 0.0)), [0]),
+        (Policy("expected_objects", (1e9, 0.0)), [0, 1]),
+        (Policy("agreement", (0.0, 0.0)), [1, 0]),
+        (Policy("agreement", (0.0, 2.0)), [1, 0, 2]),
+    ],
+)
+def test_detections_are_read_when_asked_for_and_never_twice(deployed, monkeypatch, policy, reads):
+    one = deployed["openvino"]
+    exits = [step.data_ptr() for step, _ in one.walk(PICTURES[0])]
+    found, read = [], one.read
+    monkeypatch.setattr(
+        one, "read", lambda p, code, image: found.append(exits.index(p.data_ptr())) or read(p, code, image)
+    )
+    one.detect(PICTURES[0], policy)
+    assert found == reads
 
 
 @pytest.mark.parametrize("runtime", HERE)
@@ -132,7 +177,7 @@ def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
     logging.getLogger("nncf").setLevel(logging.ERROR)
     one = deploy(int8(staged), "openvino", threads=1, folder=tmp_path)
     assert one.artifact.audit["layers_by_precision"]["i8"] > 20
-    answers = one.every_exit(PICTURES[0], lambda probabilities: {"background": float(probabilities[0].mean())})
+    answers = one.every_exit(PICTURES[0], lambda view: {"background": mean_background(view)})
     assert len(answers) == 3
     assert all(np.isfinite(watched["background"]) for _, watched in answers)
 

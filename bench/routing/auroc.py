@@ -1,0 +1,74 @@
+"""Does a criterion know on which images an inner exit is as good as the last one? Answered without any threshold, by
+the area under the ROC curve (Fawcett, An Introduction to ROC Analysis, 2006)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.measure.accuracy import Matches
+from bench.measure.per_image import f1
+from bench.routing.table import ExitTable
+from bench.stats import interval, resample
+
+
+@dataclass(frozen=True)
+class Auroc:
+    """How well a criterion tells the images on which an inner exit (from 0) is as good as the last one.
+
+    as_good: their share of all images, in [0, 1]. value: the probability that one of them scores above one of the
+    others, a tie counting half: 0.5 is no knowledge, 1 is all, below 0.5 the opposite would be a better criterion; None
+    where all images are of one kind. interval: 95 % bootstrap over images; None without a draw that has both kinds.
+    """
+
+    criterion: str
+    exit: int
+    as_good: float
+    value: float | None
+    interval: tuple[float, float] | None
+
+
+def aurocs(table: ExitTable, matches: Sequence[Matches], resamples: int, seed: int) -> list[Auroc]:
+    """Every criterion at every inner exit, over all images of the table, whatever a policy would let through to it.
+
+    matches: one per exit. An exit is as good as the last when its F1 (`bench.measure.per_image`) is not lower. All
+    criteria and exits see the same draws, so that they can be compared.
+    """
+    quality = [f1(one) for one in matches]
+    images = len(quality[-1])
+    drawn = [np.bincount(draw, minlength=images) for draw in resample(images, resamples, seed)]
+    times = np.stack([np.ones(images, np.int64), *drawn])
+    found = []
+    for exit in range(table.exits - 1):
+        good = quality[exit] >= quality[-1]
+        for criterion, scores in table.scores.items():
+            value, *samples = areas(scores[:, exit], good, times)
+            defined = [sample for sample in samples if not np.isnan(sample)]
+            found.append(
+                Auroc(
+                    criterion,
+                    exit,
+                    float(good.mean()),
+                    None if np.isnan(value) else float(value),
+                    interval(defined) if defined else None,
+                )
+            )
+    return found
+
+
+def areas(scores: np.ndarray, good: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The area under the ROC curve of scores [N] for good, bool [N], when each image counts `times`, int [R, N], often:
+    float64 [R], nan where only one kind counts.
+
+    Mann and Whitney's U (1947) over the number of pairs: each pair of a good image and another one counts 1 where the
+    good one scores higher and 1/2 where they tie.
+    """
+    order = np.argsort(scores)
+    _, starts = np.unique(scores[order], return_index=True)
+    ours = np.add.reduceat((times * good)[:, order], starts, axis=1)
+    others = np.add.reduceat((times * ~good)[:, order], starts, axis=1)
+    below = others.cumsum(axis=1) - others / 2
+    with np.errstate(invalid="ignore"):
+        return (ours * below).sum(axis=1) / (ours.sum(axis=1) * others.sum(axis=1))
