@@ -73,13 +73,12 @@ def search(
         return []
     policies = [Policy(criterion, cuts) for criterion in criteria for cuts in grid(table.scores[criterion], steps)]
     routings = np.array([policy.route(table.scores[policy.criterion]) for policy in policies], np.int8)
-    routings, which = np.unique(routings, axis=0, return_inverse=True)
     pool = pooled(tuple(matches))
     full = np.nan_to_num(pool.map(np.full(routings.shape[1], table.exits - 1)))
     maps = np.nan_to_num(pool.map_many(routings))
     leaving = np.stack([(routings == exit).sum(axis=1) for exit in range(table.exits)], axis=1)
     costs = leaving @ np.asarray(flops) / routings.shape[1]
-    found = list(zip(costs[which].tolist(), maps[which].tolist(), policies, strict=True))
+    found = list(zip(costs.tolist(), maps.tolist(), policies, strict=True))
     choices = []
     for tolerance in tolerances:
         cost, reached, policy = min(
