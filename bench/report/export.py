@@ -67,6 +67,7 @@ def markdown(records: Sequence[Record], fastest_only: bool = False) -> str:
         rows += [[cell(r) for cell in cells.values()] for r in here]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     found = verdict(records)
-    about = [line for line in notes(records) if not fastest_only or line.startswith(f"{next(iter(sections))}: ")]
+    only = f"{next(iter(sections))}: " if fastest_only and len(sections) > 1 else ""
+    about = [line for line in notes(records) if line.startswith(only)]
     below = [f"- {line}" for line in (*caption(records), *about)]
     return "\n".join([*lines, "", *below, "", found.sentence, found.at_equal_map]).rstrip() + "\n"

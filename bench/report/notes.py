@@ -23,7 +23,11 @@ def notes(records: Sequence[Record]) -> list[str]:
         lines = [_fastest(here, records), _pruned(here)]
         for record in here:
             controls = _controls(record) if once[short_name(record)] is record else None
-            lines += [controls, _slow_int8(record), _gains(record, here)]
+            lines += [controls, _slow_int8(record)]
+        gains = [gain for record in here if (gain := _gain(record, here))]
+        lines.append(
+            f"speed-ups of compositions, against the product of their parts': {', '.join(gains)}" * bool(gains)
+        )
         prefix = f"{runtime}: " if len(sections) > 1 else ""
         found += [prefix + line for line in lines if line]
     return found
@@ -89,7 +93,7 @@ def _slow_int8(record: Record) -> str | None:
     return f"{short_name(record)}: int8 is slower than fp32 here ({record.speed_up.value:.2f}x on {record.runtime})"
 
 
-def _gains(record: Record, here: Sequence[Record]) -> str | None:
+def _gain(record: Record, here: Sequence[Record]) -> str | None:
     """The speed-up of `a+b` against the product of what a and b gave alone, when both are in the run."""
     parts = record.strategy.split("+")
     alone = [_alone(part, record, here) for part in parts]
@@ -98,9 +102,7 @@ def _gains(record: Record, here: Sequence[Record]) -> str | None:
     product = 1.0
     for one in alone:
         product *= one.speed_up.value
-    names = " x ".join(short_name(one) for one in alone)
-    gain = f"{record.speed_up.value:.2f}x"
-    return f"{short_name(record)}: {gain}, against {product:.2f}x if the gains of {names} multiplied"
+    return f"{short_name(record)} {record.speed_up.value:.2f}x of {product:.2f}x"
 
 
 def _alone(part: str, composed: Record, here: Sequence[Record]) -> Record | None:

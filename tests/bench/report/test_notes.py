@@ -41,7 +41,7 @@ def test_a_composition_is_set_against_the_product_of_its_parts(make):
     ]
     both = make("prune+quant-30pct-int8", 0.3, 2.0, strategy="prune+quant", variant="30pct-int8", speed_up=ratio(1.8))
     assert notes([*parts, both]) == [
-        "prune+quant-30pct-int8: 1.80x, against 2.10x if the gains of prune-30pct x quant-int8 multiplied"
+        "speed-ups of compositions, against the product of their parts': prune+quant-30pct-int8 1.80x of 2.10x"
     ]
     assert notes([both]) == []
 
