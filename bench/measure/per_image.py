@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.measure.accuracy import Matches
+from bench.measure.matching import Matches
 
 SURE = 0.3  # detections below this score are no part of the answer
 
@@ -16,11 +16,9 @@ def f1(matches: Matches) -> np.ndarray:
     Twice the hits over detections scored above SURE plus boxes to find; 1 where there are neither. On an image without
     boxes it is 1 or, with any such detection, 0. Crowd regions and what is found in them count nowhere, as in COCO.
     """
-    hits, members = np.zeros(len(matches.order)), np.zeros(len(matches.order))
-    for areas in matches.results:
-        for place, result in zip(matches.order, areas[0], strict=True):
-            if result is not None:
-                counted = (result["dtScores"] > SURE) & ~result["dtIgnore"][0]
-                hits[place] += np.count_nonzero(counted & result["dtMatches"][0])
-                members[place] += np.count_nonzero(counted) + np.count_nonzero(result["gtIgnore"] == 0)
-    return np.where(members > 0, 2 * hits / np.maximum(members, 1), 1.0)
+    images = len(matches.image_ids)
+    counted = (matches.scores > SURE) & (matches.ignored & 1 == 0)
+    hits = np.bincount(matches.image[counted & (matches.found & 1 == 1)], minlength=images)
+    members = np.bincount(matches.image[counted], minlength=images) + np.bincount(matches.wanted[1], minlength=images)
+    ascending = np.where(members > 0, 2 * hits / np.maximum(members, 1), 1.0)
+    return ascending[np.argsort(np.argsort(matches.image_ids))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.measure.accuracy import Matches
+from bench.measure.matching import Matches
 from bench.measure.per_image import f1
 from bench.routing.table import ExitTable
 from bench.stats import interval, resample

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.measure.accuracy import Matches, accuracy
+from bench.measure.matching import Matches
+from bench.measure.pool import pooled
 
 FREE = (1.0, 0.5, 0.25, 0.125, 0.0625) * 2  # share of the images that a step may move
 ROUNDS = 4
@@ -55,10 +56,10 @@ def alone(matches: Sequence[Matches], exits: np.ndarray) -> np.ndarray:
     an exit costs the false alarms it raises, and it knows that one below most hits is cheap and one above them dear.
     """
     value = np.full((len(exits), len(matches)), _map(matches, exits))
-    for image, exit in np.argwhere(exits[:, None] != np.arange(len(matches))):
-        moved = exits.copy()
-        moved[image] = exit
-        value[image, exit] = _map(matches, moved)
+    image, exit = np.argwhere(exits[:, None] != np.arange(len(matches))).T
+    moved = np.repeat(exits[None], len(image), axis=0)
+    moved[np.arange(len(image)), image] = exit
+    value[image, exit] = np.nan_to_num(pooled(tuple(matches)).map_many(moved))
     return value
 
 
@@ -93,4 +94,4 @@ def spend(value: np.ndarray, costs: np.ndarray, budget: int) -> np.ndarray:
 
 
 def _map(matches: Sequence[Matches], exits: np.ndarray) -> float:
-    return accuracy(matches, exits, full=False).map or 0.0
+    return float(np.nan_to_num(pooled(tuple(matches)).map(exits)))

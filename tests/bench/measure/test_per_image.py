@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.measure.accuracy import ground_truth, match
+from bench.measure.accuracy import ground_truth
+from bench.measure.matching import match
 from bench.measure.per_image import f1
 from bench.routing.agreement import agreed
 from models.detector import Detections

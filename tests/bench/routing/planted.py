@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from bench.measure.accuracy import Matches, accuracy, ground_truth, match
+from bench.measure.accuracy import accuracy, ground_truth
+from bench.measure.matching import Matches, match
 from models.detector import Detections
 
 HERE, THERE = [10.0, 10.0, 60.0, 60.0], [70.0, 70.0, 90.0, 90.0]

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure.accuracy import ground_truth, match
+from bench.measure.accuracy import ground_truth
+from bench.measure.matching import match
 from bench.routing.auroc import areas, aurocs
 from bench.routing.criteria import NEVER
 from bench.routing.table import ExitTable
