@@ -25,16 +25,22 @@ def test_images_without_boxes_leave_where_no_false_alarm_is_raised():
     assert exits.tolist() == np.where(boxes, 0, 1).tolist()
 
 
-def test_no_result_is_below_its_gate_a_static_exit_or_a_smaller_budget():
+@pytest.mark.parametrize("rounds", [0, 4])
+def test_no_result_is_below_its_gate_or_a_static_exit(rounds, monkeypatch):
+    monkeypatch.setattr("bench.routing.oracle.ROUNDS", rounds)
     matches, flops, rng = noisy(40, seed=1), np.array([2, 5, 9]), np.random.default_rng(2)
     gates = [rng.choice(3, 40, p=p) for p in ((0.8, 0.1, 0.1), (0, 0.1, 0.9), (0.4, 0.4, 0.2), (0.1, 0.8, 0.1))]
-    found = oracle(matches, flops, gates)
-    for gate, exits in zip(gates, found, strict=True):
+    for gate, exits in zip(gates, oracle(matches, flops, gates), strict=True):
         assert flops[exits].sum() <= flops[gate].sum()
         within = [np.full(40, exit) for exit in range(3) if 40 * flops[exit] <= flops[gate].sum()]
         assert reached(matches, exits) >= max(reached(matches, other) for other in (gate, *within))
-    order = np.argsort([flops[gate].sum() for gate in gates])
-    assert np.all(np.diff([reached(matches, found[index]) for index in order]) >= 0)
+
+
+def test_a_larger_budget_never_reaches_less():
+    matches, flops = noisy(16, seed=0), np.array([2, 5, 9])
+    gates = [np.where(np.arange(16) < late, 1, 0) for late in reversed(range(17))]
+    found = [reached(matches, exits) for exits in oracle(matches, flops, gates)]
+    assert found == sorted(found, reverse=True)
 
 
 @pytest.mark.parametrize("seed", range(4))
