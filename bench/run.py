@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 
@@ -39,6 +40,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     force: go on although the baseline misses its foundation gate; every record is stamped.
     """
     torch.set_num_threads(spec.threads)
+    numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
     trainer = Trainer(
         Batches(data.train, spec.model.size), data.train.hash, folder / "checkpoints", spec.batch, spec.seed
