@@ -86,6 +86,12 @@ def programs(detector: Detector, batch: int = 1) -> list[tuple[Program, State]]:
     return found
 
 
+def write_rows(state: Sequence[Tensor], rows: Sequence[Tensor]) -> None:
+    """Write rows [m, ...] into the first m of every part of a state [N, ...], in place."""
+    for mine, part in zip(state, rows, strict=True):
+        mine[: len(part)].copy_(part)
+
+
 def audit(layers: dict[str, list[str]]) -> dict[str, Any]:
     """Facts for the record: how many layers run in each precision and, where some run in int8, which do not."""
     found: dict[str, Any] = {"layers_by_precision": {precision: len(names) for precision, names in layers.items()}}

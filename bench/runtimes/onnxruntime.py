@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.files import replacing
 from bench.progress import bar
-from bench.runtimes.base import audit, programs
+from bench.runtimes.base import audit, programs, write_rows
 from models.detector import Detector, State, resize
 from strategies.base import Candidate
 
@@ -77,8 +77,7 @@ class OnnxChain:
         return tuple(self._outputs[stage][:-2])
 
     def put(self, stage: int, state: Sequence[Tensor]) -> None:
-        for mine, part in zip(self.state(stage), state, strict=True):
-            mine[: len(part)].copy_(part)
+        write_rows(self.state(stage), state)
 
 
 def build(candidate: Candidate, *, threads: int, folder: Path) -> OnnxArtifact:

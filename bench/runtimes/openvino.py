@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.progress import bar
-from bench.runtimes.base import audit, programs
+from bench.runtimes.base import audit, programs, write_rows
 from models.detector import Detector, State, resize
 from strategies.base import Candidate
 
@@ -75,8 +75,7 @@ class OpenVinoChain:
         return tuple(self._outputs[stage][:-2])
 
     def put(self, stage: int, state: Sequence[Tensor]) -> None:
-        for mine, part in zip(self.state(stage), state, strict=True):
-            mine[: len(part)].copy_(part)
+        write_rows(self.state(stage), state)
 
 
 def build(candidate: Candidate, *, threads: int, folder: Path) -> OpenVinoArtifact:
