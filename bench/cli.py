@@ -106,6 +106,74 @@ def report(
     show(find(run, out), format)
 
 
+@app.command("compare")
+def compare_command(
+    a: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
+    b: Annotated[str, typer.Argument(help="Another one of the same test split and seed.")],
+    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
+) -> None:
+    """Say what changed from run A to run B, record by record: mAP and time, with paired intervals.
+
+    Examples:
+
+      bench compare before after
+
+      bench compare results/reference/coco-person mine --format markdown
+    """
+    from bench.compare import compare
+    from bench.records import load_run
+    from bench.report.comparison import export_comparison, print_comparison
+
+    found = compare(load_run(find(a, out)), load_run(find(b, out)))
+    if format == "table":
+        print_comparison(found, (a, b), Console(width=None if sys.stdout.isatty() else 100))
+    else:
+        print(export_comparison(found, (a, b), format), end="")
+
+
+@app.command("sweep")
+def sweep_command(
+    run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
+    cost: Annotated[str | None, typer.Option(help="latency or flops: what policies are to be cheap in.")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help="Mean cost of an image: 3ms, 250MFLOPs; repeat it.")] = None,
+    tolerance: Annotated[list[float] | None, typer.Option(help="Share of mAP to lose on val; repeat it.")] = None,
+    criteria: Annotated[str | None, typer.Option(help="Comma-separated; all that are stored when left out.")] = None,
+    detector: Annotated[str | None, typer.Option(help="One of the folders in the run's tables/.")] = None,
+    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
+) -> None:
+    """Ask a run's stored exit tables for other policies, without the model, and draw sweep-DETECTOR.png.
+
+    What is left out is as the run asked for it.
+
+    Examples:
+
+      bench sweep default
+
+      bench sweep default --cost flops --budget 250MFLOPs --budget 3ms --tolerance 0.02
+
+      bench sweep mine --criteria max_score,learned --format csv
+    """
+    from bench.report.sweep import FORMATS, export_sweeps, print_sweep, sweep_figure
+    from bench.sweep import sweeps
+    from models.errors import unknown
+
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS, where="--format")
+    folder, chosen = find(run, out), names(criteria)
+    asked = {"cost": cost, "budgets": budget or (), "tolerances": tolerance or ()}
+    found = sweeps(folder, criteria=chosen, detector=detector, **asked)
+    if format != "table":
+        print(export_sweeps(found, format), end="")
+        return
+    for one in found:
+        print_sweep(one, Console(width=None if sys.stdout.isatty() else 100))
+        picture = folder / f"sweep-{one.detector}.png"
+        sweep_figure(one, picture)
+        print(f"\nplot: {picture}\n")
+
+
 @app.command()
 def gate(
     run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
@@ -186,9 +254,9 @@ def claim(folder: Path, plan, resume: bool) -> Path:
 
 
 def show(folder: Path, format: str) -> None:
-    """Print a run as a table, and draw pareto.png, or in another format."""
+    """Print a run as a table, and draw pareto.png and leavers.png, or in another format."""
     from bench.records import load_run
-    from bench.report import export, pareto, print_report
+    from bench.report import export, leavers_figure, pareto, print_report
 
     found = load_run(folder)
     if format != "table":
@@ -196,7 +264,10 @@ def show(folder: Path, format: str) -> None:
         return
     print_report(found, Console(width=None if sys.stdout.isatty() else 100))
     pareto(found, folder / "pareto.png")
-    print(f"\nplot: {folder / 'pareto.png'}   records: {folder / 'records'}")
+    drawn = [folder / "pareto.png"]
+    if leavers_figure(found, folder / "leavers.png"):
+        drawn.append(folder / "leavers.png")
+    print(f"\nplots: {', '.join(map(str, drawn))}   records: {folder / 'records'}")
 
 
 def hush() -> None:

@@ -12,10 +12,11 @@ from bench.fit import weights_hash
 from bench.measure.cost import parameters
 from bench.measure.latency import Timing, ratio
 from bench.measure.throughput import Throughput
+from bench.measure.truth import predicted_ms
 from bench.records import Record
 from bench.routing.controls import gate_efficiency
 from bench.spec import RunSpec
-from bench.stats import interval
+from bench.stats import corrected_interval
 from bench.study import AGAIN, PARITY_IMAGES, Point, Study, single_name
 
 
@@ -54,7 +55,7 @@ class Recorder:
             ap50_per_class=reached.per_class50,
             per_exit=self._per_exit(one, flops),
             map_bootstrap=replicates.tolist(),
-            map_interval=interval(replicates),
+            map_interval=corrected_interval(replicates, reached.map),
             flops_mean=float(np.take(flops, point.exits).mean()),
             flops_per_exit=flops,
             params=parameters(candidate.detector),
@@ -64,6 +65,10 @@ class Recorder:
             random_exits=records.Drawn(**vars(point.random)) if point.random else None,
             oracle=point.oracle,
             gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
+            truth=self._truth(one, point),
+            criteria=tuple(records.Auroc(**vars(auroc)) for auroc in one.criteria),
+            leavers=point.leavers,
+            alarms=(*one.alarms, *point.alarms),
             speed_up=self._compare(self.reference, point.name),
             noise=self._compare(self.reference, AGAIN),
             chain_overhead=self._compare(whole_chain, single_name(one)) if one.single else None,
@@ -99,6 +104,7 @@ class Recorder:
     def _latency(self, timing: Timing) -> records.Latency:
         return records.Latency(
             mean=timing.mean,
+            mean_interval=timing.mean_interval(self.spec.measure.resamples, self.spec.seed),
             p50=timing.p50,
             p50_interval=timing.p50_interval(self.spec.measure.resamples, self.spec.seed),
             p90=timing.p90,
@@ -110,6 +116,15 @@ class Recorder:
             warmup=timing.warmup,
             steady=timing.steady,
         )
+
+    def _truth(self, one: Study, point: Point) -> records.Truth | None:
+        if point.executed is None:
+            return None
+        timing = self.timings[point.name]
+        static = [self.timings[other.name] for other in one.points[: len(one.costs)]]
+        expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(timing.images))
+        low, high = timing.mean_interval(self.spec.measure.resamples, self.spec.seed)
+        return records.Truth(**vars(point.executed), predicted_ms=expected, within=low <= expected <= high)
 
     def _offline(self, point: Point) -> records.Offline | None:
         if point.name not in self.batches:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from bench.files import replacing
 from models.errors import UserError, suggest
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 LIBRARIES = ("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy")
 LIBRARIES += ("transformers", "fvcore", "onnxruntime")
 FLOP = "one multiply-add counts as one"
@@ -52,7 +52,8 @@ class ExitAccuracy(_Typed):
 class Latency(_Typed):
     """Milliseconds from the uint8 image in memory to its detections, at batch size 1."""
 
-    mean: Positive = Field(description="mean, ms")
+    mean: Positive = Field(description="mean over images of each one's median over repeats, ms")
+    mean_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
     p50: Positive = Field(description="median, ms")
     p50_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
     p90: Positive = Field(description="90th percentile, ms")
@@ -71,7 +72,7 @@ class Latency(_Typed):
         low, high = min(self.samples) - SLACK, max(self.samples) + SLACK
         if not low <= self.mean <= high or not low <= self.p50 <= self.p90 <= self.p99 <= high:
             raise ValueError("mean, p50, p90 and p99 do not fit the samples")
-        for name in ("p50", "p90", "p99"):
+        for name in ("mean", "p50", "p90", "p99"):
             bounds = getattr(self, f"{name}_interval")
             if bounds is not None and not bounds[0] - SLACK <= getattr(self, name) <= bounds[1] + SLACK:
                 raise ValueError(f"{name} lies outside its interval")
@@ -112,6 +113,35 @@ class Drawn(_Typed):
     high: Share = Field(description="upper end")
 
 
+class Auroc(_Typed):
+    """Does a criterion know on which images an inner exit is as good as the last one?"""
+
+    criterion: str = Field(description="whose score it is")
+    exit: int = Field(ge=0, description="index of the inner exit that is asked")
+    as_good: Share = Field(description="share of the test images on which its F1 is not below the last exit's")
+    value: Share | None = Field(description="area under the ROC curve, 0.5 is no knowledge; null: all images alike")
+    interval: tuple[Share, Share] | None = Field(description="its 95 % bootstrap interval over images; null: none")
+
+
+class Leavers(_Typed):
+    """Where the images of one kind leave."""
+
+    factor: str = Field(description="what the images are told apart by, e.g. 'object size'")
+    group: str = Field(description="which of them, e.g. 'low'; a class's name")
+    images: int = Field(ge=1, description="test images of this kind")
+    exit_share: tuple[Share, ...] = Field(description="share of them that each exit answers")
+
+
+class Truth(_Typed):
+    """The conditional path really executed on every test image, against what the exit table says."""
+
+    images: int = Field(ge=1, description="test images it was executed on")
+    exits_differ: int = Field(ge=0, description="images that left at another exit than simulated")
+    detections_differ: int = Field(ge=0, description="images whose detections are not the exit table's, bit by bit")
+    predicted_ms: Positive = Field(description="mean ms of the timed images, from the static exits and the criterion")
+    within: bool = Field(description="whether the prediction lies in the measured mean's 95 % interval")
+
+
 class Environment(_Typed):
     cpu: str = Field(description="processor name")
     cores: int = Field(ge=1, description="cores this process may use")
@@ -125,7 +155,7 @@ class Environment(_Typed):
 
 
 class Record(_Typed):
-    schema_version: Literal[2] = Field(default=SCHEMA_VERSION, description="version of this schema")
+    schema_version: Literal[3] = Field(default=SCHEMA_VERSION, description="version of this schema")
     name: str = Field(pattern=r"^\w[\w.+=-]*$", description="unique in the run, the file's stem")
     strategy: str = Field(min_length=1, description="strategy, 'a+b' when composed, 'baseline' for none")
     variant: str = Field(description="which of its candidates, e.g. '30%'; empty: the only one")
@@ -160,6 +190,10 @@ class Record(_Typed):
         default=None,
         description="(map - random) / (oracle - random); null: no gate, or an oracle no better than random draws",
     )
+    truth: Truth | None = Field(description="the path executed against the simulation; null: no gate")
+    criteria: tuple[Auroc, ...] = Field(description="every criterion at every inner exit; empty: a single exit")
+    leavers: tuple[Leavers, ...] = Field(description="who leaves where, by kind of image; empty: no gate")
+    alarms: tuple[str, ...] = Field(description="what is wrong with this detector or policy; empty: nothing known")
     speed_up: Ratio = Field(description="the fp32 baseline's time over this one's, same runtime")
     noise: Ratio = Field(description="the fp32 baseline's time over its own, timed as another contender")
     chain_overhead: Ratio | None = Field(description="time of the chain, nobody leaving, over that of one graph")

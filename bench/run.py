@@ -4,6 +4,7 @@ policies, latency, records. Whatever was trained is kept and found again; whatev
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +24,10 @@ from bench.measure.results import coco_results, write_json
 from bench.progress import console
 from bench.recording import Recorder
 from bench.records import Record
-from bench.routing.table import exit_table
+from bench.routing.table import evaluate, exit_table
 from bench.runtimes import Deployed, deploy, runs_on
 from bench.spec import RunSpec
-from bench.study import baseline_point, evaluate, key, last_exit_map, study, time_batches, time_points
+from bench.study import baseline_point, key, last_exit_map, study, time_batches, time_points
 from models.detector import merged
 from models.errors import UserError
 from models.ssdlite import ssdlite
@@ -77,7 +78,11 @@ def measure(
 ) -> list[Record]:
     """Every candidate on one runtime: deployed, studied, timed against the others. The detections are written."""
     deployments = [place(candidate, runtime, spec, folder) for candidate in candidates]
-    studies = [study(one, single_graph(one, spec, folder), spec, data) for one in deployments]
+    tables = folder / "tables"
+    studies = [
+        study(one, single_graph(one, spec, folder), spec, data, tables / f"{key(one.candidate)}-{runtime}")
+        for one in deployments
+    ]
     recorder = Recorder(
         spec,
         data,
@@ -157,7 +162,7 @@ def single_graph(deployed: Deployed, spec: RunSpec, folder: Path) -> Deployed | 
 
 def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) -> records.Foundation:
     """Measure the baseline on val; UserError when it cannot detect well enough to build on, unless forced."""
-    reached = evaluate(exit_table(baseline, val), val)
+    reached = evaluate(exit_table(baseline, val), val.coco())
     map50 = accuracy(reached, np.zeros(len(val), int), full=False).map50
     if map50 is None:
         raise UserError(
@@ -176,11 +181,16 @@ def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) 
 
 
 def save(found: list[Record], data: Dataset, folder: Path) -> None:
-    """Ground truth and records; whatever an earlier attempt left of other records goes."""
+    """Ground truth and records; whatever an earlier attempt left of others goes."""
     write_json(folder / "ground_truth.json.gz", data.test.coco())
+    write_json(folder / "ground_truth_val.json.gz", data.val.coco())
     names = {record.name for record in found}
+    detectors = {f"{record.strategy}-{record.variant}-{record.runtime}" for record in found}
     for stale in [*(folder / "records").glob("*.json"), *(folder / "detections").glob("*.json.gz")]:
         if stale.name.split(".json")[0] not in names:
             stale.unlink()
+    for stale in (folder / "tables").glob("*"):
+        if stale.name not in detectors:
+            shutil.rmtree(stale)
     for one in found:
         records.save(one, folder)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.routing import criteria
+from bench.routing import budget, criteria
+from bench.routing.prices import Unit
 from bench.runtimes import base as runtimes
 from models.errors import UserError, unknown
 from strategies import registry
@@ -23,6 +24,7 @@ else:
 
 PRESETS = Path(__file__).parent / "presets"
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Risk = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -49,6 +51,11 @@ class Measure(_Typed):
     batch: Count = Field(8, description="images at once in the offline scenario; 1 leaves it out")
     resamples: Annotated[int, Field(ge=100)] = Field(1000, description="bootstrap resamples of the test images")
     tolerances: tuple[Fraction, ...] = Field((0.01, 0.05), description="relative mAP an exit policy may lose on val")
+    budgets: tuple[str, ...] = Field((), description='mean cost an exit policy may have: "3ms", "250MFLOPs"')
+    risks: tuple[Risk, ...] = Field((0.02,), description="mean F1 that an exit policy may lose, with a promise")
+    delta: Risk = Field(0.1, description="probability that the promise does not hold")
+    cost: Unit = Field("latency", description='what policies are cheap in; with "flops" one seed gives one choice')
+    gate_images: Count = Field(1000, description="training images that a learned gate is trained on, at most")
 
 
 class RunSpec(_Typed):
@@ -122,6 +129,8 @@ def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
     names = (*spec.controls, *spec.strategies)
     registry.check(names)
+    for text in spec.measure.budgets:
+        budget.parse(text)
     for name in names:
         strategy = registry.build(name, spec.strategy)
         for part in getattr(strategy, "parts", (strategy,)):

@@ -7,23 +7,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from bench.choose import choose
 from bench.data.split import Dataset, Split
-from bench.measure.accuracy import Accuracy, accuracy, bootstrap_map, ground_truth
+from bench.measure.accuracy import Accuracy, accuracy, bootstrap_map
 from bench.measure.cost import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
-from bench.measure.matching import Matches, match
+from bench.measure.matching import Matches
 from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.throughput import Throughput, throughput
+from bench.measure.truth import Executed, execute
 from bench.progress import bar
+from bench.records import Leavers
+from bench.routing.alarms import detector_alarms, policy_alarms
+from bench.routing.auroc import Auroc, aurocs
 from bench.routing.controls import Drawn, random_exits
+from bench.routing.learned import with_gate
+from bench.routing.leavers import leavers
 from bench.routing.oracle import oracle
 from bench.routing.policy import Policy, static
-from bench.routing.search import Choice, search, static_choices
-from bench.routing.table import ExitTable, exit_table
+from bench.routing.prices import Prices, Unit
+from bench.routing.search import Choice, static_choices
+from bench.routing.store import save_prices, save_table
+from bench.routing.table import ExitTable, evaluate, exit_table
 from bench.runtimes import Deployed, takes_batches
 from bench.runtimes.batched import Batched
 from bench.spec import Measure, RunSpec
@@ -31,22 +41,17 @@ from bench.verdict import EARLY
 from strategies.base import Candidate
 
 
-def evaluate(table: ExitTable, split: Split) -> list[Matches]:
-    """Every exit's detections matched with the ground truth, once."""
-    truth, ids = ground_truth(split.coco()), [example.id for example in split.examples]
-    return [match(truth, ids, detections) for detections in table.detections]
-
-
 def last_exit_map(table: ExitTable, split: Split) -> float:
     """mAP when the last exit answers every image; 0 where there is nothing to find."""
-    return accuracy(evaluate(table, split), np.full(len(split), table.exits - 1), full=False).map or 0.0
+    return accuracy(evaluate(table, split.coco()), np.full(len(split), table.exits - 1), full=False).map or 0.0
 
 
 @dataclass(frozen=True)
 class Point:
     """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy.
-    random: for a gate, what the same shares of exits give when they are dealt out at random. oracle: for a gate, the
-    mAP that its cost buys whoever knows the boxes."""
+    Of a gate also: random, what the same shares of exits give when they are dealt out at random; oracle, the mAP that
+    its cost buys whoever knows the boxes; executed, the path really taken on every test image; leavers, who leaves
+    where; alarms."""
 
     name: str
     strategy: str
@@ -55,14 +60,18 @@ class Point:
     exits: np.ndarray
     accuracy: Accuracy
     replicates: np.ndarray
-    random: Drawn | None
+    random: Drawn | None = None
     oracle: float | None = None
+    executed: Executed | None = None
+    leavers: tuple[Leavers, ...] = ()
+    alarms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Study:
     """Everything but time about one candidate: its operating points on test, and the cost of every exit. single: a
-    multi-exit detector as one graph, to be timed against the chain."""
+    multi-exit detector as one graph, to be timed against the chain. prices, criteria, alarms: of a multi-exit detector,
+    what its ways cost, how well each criterion knows the images, and what is wrong with it."""
 
     candidate: Candidate
     costs: list[Cost]
@@ -71,6 +80,9 @@ class Study:
     points: list[Point]
     parity: Parity
     single: Deployed | None
+    prices: Prices | None = None
+    criteria: tuple[Auroc, ...] = ()
+    alarms: tuple[str, ...] = ()
 
 
 AGAIN = "baseline again"
@@ -82,28 +94,54 @@ def key(candidate: Candidate) -> str:
     return f"{candidate.strategy}-{candidate.variant}"
 
 
-def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Dataset) -> Study:
-    """Choose a deployed candidate's policies on val, and measure their accuracy on test."""
+def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Dataset, folder: Path) -> Study:
+    """Choose a deployed candidate's policies on val, and measure their accuracy on test. folder: where a multi-exit
+    detector's exit tables are kept (`bench.routing.store`)."""
     candidate, detector = deployed.candidate, deployed.candidate.detector
     agreement = parity(deployed, [data.val.image(i) for i in range(min(PARITY_IMAGES, len(data.val)))])
     check_parity(agreement, deployed)
     costs = flops_per_exit(list(detector.stages), (torch.zeros(1, 3, detector.size, detector.size),))
-    choices = static_choices(detector.exits)
-    if detector.exits > 1:
-        val = exit_table(deployed, data.val)
-        flops = [cost.flops for cost in costs]
-        choices += search(val, evaluate(val, data.val), flops, candidate.criteria, spec.measure.tolerances)
-    table = exit_table(deployed, data.test)
-    matches = evaluate(table, data.test)
-    points = [point(deployed, choice, table, matches, spec) for choice in choices]
-    points = with_oracle(points, matches, [cost.flops for cost in costs], spec.seed)
-    per_exit = [accuracy(matches, np.full(len(data.test), exit), full=False) for exit in range(detector.exits)]
-    return Study(candidate, costs, table, per_exit, points, agreement, single)
+    static = static_choices(detector.exits)
+    if detector.exits == 1:
+        table = exit_table(deployed, data.test)
+        matches = evaluate(table, data.test.coco())
+        points = [point(deployed, choice, table, matches, spec) for choice in static]
+        return Study(candidate, costs, table, per_exit(matches), points, agreement, single)
+    with few_threads(deployed):
+        chosen = choose(deployed, data, [cost.flops for cost in costs], spec.measure, spec.seed)
+    table = with_gate(exit_table(deployed, data.test), chosen.gate)
+    for one in (chosen.val, table):
+        save_table(one, folder)
+    save_prices(chosen.prices, folder)
+    matches = evaluate(table, data.test.coco())
+    points = [point(deployed, choice, table, matches, spec) for choice in static]
+    gates = [
+        gate(point(deployed, choice, table, matches, spec), table, matches, spec, data) for choice in chosen.choices
+    ]
+    points += with_oracle(gates, matches, chosen.prices, spec.measure.cost, spec.seed)
+    return Study(
+        candidate,
+        costs,
+        table,
+        per_exit(matches),
+        points,
+        agreement,
+        single,
+        chosen.prices,
+        tuple(aurocs(table, matches, spec.measure.resamples, spec.seed)),
+        detector_alarms(matches, table.vitals, [float(stage.temperature) for stage in detector.stages], spec.seed),
+    )
+
+
+def per_exit(matches: Sequence[Matches]) -> list[Accuracy]:
+    """The accuracy when one exit answers every image, for each exit."""
+    images = len(matches[0].image_ids)
+    return [accuracy(matches, np.full(images, exit), full=False) for exit in range(len(matches))]
 
 
 def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequence[Matches], spec: RunSpec) -> Point:
     """One policy on the test table: which exit answers each image, the mAP, and its paired bootstrap."""
-    scores = table.scores.get(choice.policy.criterion, np.zeros((len(table.detections[0]), table.exits)))
+    scores = table.scores.get(choice.policy.criterion, np.zeros((len(table.image_ids), table.exits)))
     exits = choice.policy.route(scores)
     replicates = bootstrap_map(matches, exits, spec.measure.resamples, spec.seed)
     strategy, variant = deployed.candidate.strategy, deployed.candidate.variant
@@ -111,19 +149,33 @@ def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequenc
         strategy = truncated(strategy)
     name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
     name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
-    random = random_exits(matches, exits, spec.seed) if choice.policy.criterion else None
-    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates, random)
+    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
 
 
-def with_oracle(points: Sequence[Point], matches: Sequence[Matches], flops: Sequence[int], seed: int) -> list[Point]:
-    """The points of one detector, each gate knowing the oracle at its cost: of all gates together, so that a dearer one
-    is never held against less."""
-    gates = [point for point in points if point.choice.policy.criterion]
-    best = oracle(matches, flops, [gate.exits for gate in gates], seed)
-    reached = {
-        gate.name: accuracy(matches, exits, full=False).map or 0.0 for gate, exits in zip(gates, best, strict=True)
-    }
-    return [replace(point, oracle=reached.get(point.name)) for point in points]
+def gate(point: Point, table: ExitTable, matches: Sequence[Matches], spec: RunSpec, data: Dataset) -> Point:
+    """A gate's point with what it is to be judged by: the controls, the path executed, who leaves where."""
+    with few_threads(point.deployed):
+        executed = execute(point.deployed, point.choice.policy, data.test, table, point.exits)
+    return replace(
+        point,
+        random=random_exits(matches, point.exits, spec.seed),
+        executed=executed,
+        leavers=tuple(leavers(data.test.coco(), table.image_ids, point.exits, table.exits)),
+        alarms=policy_alarms(point.exits, table.exits),
+    )
+
+
+def with_oracle(
+    gates: Sequence[Point], matches: Sequence[Matches], prices: Prices, unit: Unit, seed: int
+) -> list[Point]:
+    """The gates of one detector, each knowing the oracle at its cost: of all gates together, so that a dearer one is
+    never held against less. Looking costs the oracle nothing."""
+    costs = prices.flops if unit == "flops" else [round(1e6 * ms) for ms in prices.ms]
+    best = oracle(matches, costs, [gate.exits for gate in gates], seed)
+    return [
+        replace(gate, oracle=accuracy(matches, exits, full=False).map or 0.0)
+        for gate, exits in zip(gates, best, strict=True)
+    ]
 
 
 def truncated(strategy: str) -> str:

@@ -1,21 +1,23 @@
-"""The answer: are early exits worth it against the best other strategy at equal latency? A frontier, one
-comparison per early-exit point, and a sentence with the number, its interval and what it was compared with.
+"""The answer: are early exits worth it against the best other strategy at equal latency? One comparison per early-exit
+point (`bench.rivals`), and a sentence with the number, its interval and what it was compared with.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench.frontier import same_resamples
 from bench.records import Record, baseline_of, same_split
+from bench.rivals import Comparison, Overtaking, Seen, at_equal_time, edge_of, overtaken, seen, speed_ratios
 from bench.stats import bonferroni, images_to_decide, interval, probability_above
-from models.errors import UserError
 
 EARLY = {"early_exit", "multi_exit_yolos"}
 LEVEL = 0.95
-TOLERATED = 0.02  # relative loss of mAP
+TOLERATED = 0.02  # relative loss of mAP, and of time, that makes no difference to a user
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,11 @@ class Verdict:
     """decision: WORTH IT, NOT WORTH IT, UNDECIDED, or None when there is nothing to compare: then only
     `sentence` is set. difference, low, high: mAP of `early` minus that of `against`, and its interval.
     probability: share of resamples in which `early` is above. early: name of the record that speaks for
-    early exit. against: names of the one or two records it was compared with. speed_ratio: time of the
-    fastest other with at least the mAP of `early` over its own time, above 1 when early exit is faster;
-    None when no other is that accurate. images: number of test images. images_needed: about how many would
-    decide; None when decided, or when more images would not help. points: number of early-exit points
-    considered."""
+    early exit. against: names of the one or two records it was compared with. speed_ratio: time in which the others
+    reach the mAP of `early` over its own time, above 1 when early exit is faster; None when no other is that accurate.
+    speed_low, speed_high: its interval, inf where no other gets there. unreached: share of resamples in which none
+    does. images: number of test images. images_needed: about how many would decide; None when decided, or when more
+    images would not help. points: number of early-exit points considered."""
 
     decision: str | None
     sentence: str
@@ -38,6 +40,9 @@ class Verdict:
     early: str | None = None
     against: str = ""
     speed_ratio: float | None = None
+    speed_low: float | None = None
+    speed_high: float | None = None
+    unreached: float | None = None
     images: int = 0
     images_needed: int | None = None
     points: int = 0
@@ -48,64 +53,33 @@ class Verdict:
         if self.decision is None:
             return ""
         if self.speed_ratio is None:
-            return f"No other strategy reaches the mAP of {self.early}."
-        if self.speed_ratio < 1:
-            return f"At the mAP of {self.early} the others are {1 / self.speed_ratio:.2f} times as fast."
-        return f"At the mAP of {self.early} the others take {self.speed_ratio:.2f} times as long."
-
-
-@dataclass(frozen=True)
-class _Rival:
-    """What the others offer at a latency: records, their weights, and whether any of them is that fast."""
-
-    records: tuple[Record, ...]
-    weights: tuple[float, ...]
-    reachable: bool = True
-
-    @property
-    def map(self) -> float:
-        return float(np.dot(self.weights, [r.map for r in self.records]))
-
-    @property
-    def replicates(self) -> np.ndarray:
-        return np.dot(self.weights, [r.map_bootstrap for r in self.records])
-
-    @property
-    def names(self) -> str:
-        return " and ".join(r.name for r in self.records)
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    early: Record
-    rival: _Rival
-    faster: bool
-
-    @property
-    def difference(self) -> float:
-        return round(self.early.map - self.rival.map, 6)
-
-
-def frontier(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the (cost, mAP) points that no other point beats, cheapest first. A point is beaten by one
-    that is no dearer and no worse, and better in one of the two; equal points stay together."""
-    kept: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
-        if not kept or points[i][1] > points[kept[-1]][1] or points[i] == points[kept[-1]]:
-            kept.append(i)
-    return kept
-
-
-def on_frontier(records: Sequence[Record]) -> set[str]:
-    """Names of the records on the frontier of mean latency and mAP, each among those of its own runtime."""
-    runtimes = {r.runtime for r in records}
-    return {r.name for runtime in runtimes for r in _frontier([r for r in records if r.runtime == runtime])}
+            doubt = "" if math.isinf(self.speed_low) else f" (probability {self.unreached:.2f})"
+            return f"No other strategy reaches the mAP of {self.early}{doubt}."
+        at = f"At the mAP of {self.early}"
+        if self.speed_high < 1:
+            fast, low, high = 1 / self.speed_ratio, 1 / self.speed_high, 1 / self.speed_low
+            return f"{at} the others are {fast:.2f} times as fast [{low:.2f}, {high:.2f}]."
+        never = math.isinf(self.speed_high)
+        high = "no limit" if never else f"{self.speed_high:.2f}"
+        long = f"the others take {self.speed_ratio:.2f} times as long [{self.speed_low:.2f}, {high}]"
+        doubt = f"; with probability {self.unreached:.2f} none of them reaches it" if never else ""
+        return f"{at} {'' if self.speed_low > 1 else 'neither is clearly faster: '}{long}{doubt}."
 
 
 def is_early(record: Record) -> bool:
-    """Whether images leave early because a criterion says so. The same detector with everybody at one exit is no early
-    exit but what it has to beat."""
-    return not EARLY.isdisjoint(record.strategy.split("+")) and record.operating_point.criterion is not None
+    """Whether images leave early because a criterion says so."""
+    return _has_exits(record) and record.operating_point.criterion is not None
+
+
+def is_rival(record: Record) -> bool:
+    """Whether the record is something else than early exit. Everybody at one inner exit is (its strategy reads
+    "truncate"); everybody at the last exit of a multi-exit detector is neither: nobody leaves early, and nobody would
+    ship exits that are not used."""
+    return not _has_exits(record)
+
+
+def _has_exits(record: Record) -> bool:
+    return not EARLY.isdisjoint(record.strategy.split("+"))
 
 
 def verdict(records: Sequence[Record]) -> Verdict:
@@ -115,31 +89,38 @@ def verdict(records: Sequence[Record]) -> Verdict:
     Each early-exit point faster than the baseline (every point, if none is) is compared with the others'
     frontier at its own mean latency: between two of them with their linear mixture, beyond the slowest with
     the best of them. The point with the largest difference in mAP speaks for early exit. Its interval is
-    the percentile interval of the paired bootstrap, latencies held at their means. Picking the best of
-    several points flatters it, so the interval is Bonferroni-corrected for their number: all hold together
-    at 95 %.
+    the percentile interval of the paired bootstrap, in which the latencies vary too and with them the mixture.
+    Picking the best of several points flatters it, so the intervals of its difference and of its speed are
+    Bonferroni-corrected for their number: all hold together at 95 %.
 
-    Where no point is faster than the baseline, it takes a better mAP to be worth it.
+    Where no point is faster than the baseline, it takes a better mAP to be worth it. So it does where another strategy
+    is clearly faster than the point and hardly less accurate (both by TOLERATED, beyond the intervals): to be level
+    with what lies between that strategy and a slower one is no merit then.
 
     Where no other strategy is as fast, equal latency has nothing to offer, and the point is set against the
     fastest other. It wins if it is faster and more accurate, but it cannot lose: to be faster than anything
     else and less accurate is a trade, which no number of images decides.
 
-    Raises UserError when the records' test splits or their numbers of resamples differ.
+    Raises UserError when the records' test splits, numbers of resamples or timed images differ.
     """
     same_split(records)
-    if len(counts := {len(r.map_bootstrap) for r in records}) > 1:
-        what = f"the records hold different numbers of bootstrap resamples: {sorted(counts)}"
-        raise UserError(what, fix="measure all of them in one run")
+    same_resamples(records)
     warning = _warning(records)
     records = _shipped(records)
     if not any(is_early(r) for r in records):
         return Verdict(None, f"{warning}No verdict: this run has no early-exit record.")
-    found = _comparisons(records, records[0].runtime)
-    found = [c for c in found if c.faster] or found
-    if not found:
+    everyone = seen(records)
+    edge = edge_of([one for one in everyone if is_rival(one.record)])
+    if not edge:
         return Verdict(None, f"{warning}No verdict: no other strategy ran on the runtime of early exit.")
-    return _judge(max(found, key=lambda c: c.difference), len(found), records, warning)
+    points = [one for one in everyone if is_early(one.record)]
+    baseline = baseline_of(records, records[0].runtime)
+    faster = [one for one in points if baseline is None or one.ms[0] < baseline.latency_ms.mean]
+    found = [at_equal_time(one, edge) for one in faster or points]
+    best = max(found, key=lambda c: c.difference)
+    most = TOLERATED * (baseline or best.early.record).map
+    passed = overtaken(best.early, edge, bonferroni(LEVEL, len(found) * len(edge)), TOLERATED, most)
+    return _judge(best, edge, passed, len(found), bool(faster), warning)
 
 
 def _shipped(records: Sequence[Record]) -> list[Record]:
@@ -151,79 +132,68 @@ def _shipped(records: Sequence[Record]) -> list[Record]:
     return [r for r in records if r.runtime == runtime]
 
 
-def _comparisons(records: Sequence[Record], runtime: str) -> list[_Comparison]:
-    here = [r for r in records if r.runtime == runtime]
-    edge = _frontier([r for r in here if not is_early(r)])
-    baseline = baseline_of(here, runtime)
-    limit = baseline.latency_ms.mean if baseline else float("inf")
-    times = ((r, r.latency_ms.mean) for r in here if edge and is_early(r))
-    return [_Comparison(r, _rival(time, edge), time < limit) for r, time in times]
-
-
-def _frontier(records: Sequence[Record]) -> list[Record]:
-    return [records[i] for i in frontier([(r.latency_ms.mean, r.map) for r in records])]
-
-
-def _rival(latency: float, edge: Sequence[Record]) -> _Rival:
-    left = [r for r in edge if r.latency_ms.mean <= latency]
-    right = [r for r in edge if r.latency_ms.mean > latency]
-    if not left:
-        return _Rival((right[0],), (1.0,), reachable=False)
-    if not right or left[-1].latency_ms.mean == latency:
-        return _Rival((left[-1],), (1.0,))
-    start, end = left[-1].latency_ms.mean, right[0].latency_ms.mean
-    share = (latency - start) / (end - start)
-    return _Rival((left[-1], right[0]), (1 - share, share))
-
-
-def _speed_ratio(early: Record, records: Sequence[Record]) -> float | None:
-    edge = _frontier([r for r in records if r.runtime == early.runtime and not is_early(r)])
-    if early.map > edge[-1].map:
-        return None
-    latency = np.interp(early.map, [r.map for r in edge], [r.latency_ms.mean for r in edge])
-    return float(latency) / early.latency_ms.mean
-
-
-def _judge(best: _Comparison, points: int, records: Sequence[Record], warning: str) -> Verdict:
-    early, rival, difference = best.early, best.rival, best.difference
-    low, high = interval(np.array(early.map_bootstrap) - rival.replicates, bonferroni(LEVEL, points))
+def _judge(
+    best: Comparison, edge: Sequence[Seen], passed: Overtaking | None, points: int, faster: bool, warning: str
+) -> Verdict:
+    early, difference, level = best.early.record, best.difference, bonferroni(LEVEL, points)
+    low, high = interval(best.differences[1:], level)
     decision, needed = "UNDECIDED", None
     if low > 0:
         decision = "WORTH IT"
-    elif (high < 0 and rival.reachable) or (not best.faster and early.speed_up.high < 1):
+    elif (high < 0 and best.reachable) or (not faster and early.speed_up.high < 1):
         decision = "NOT WORTH IT"  # worse at its time; or slower than the baseline, and not shown to be better
-    elif rival.reachable or difference > 0:
-        needed = images_to_decide(difference, (low, high), early.test_images)
+    elif passed:
+        decision = "NOT WORTH IT"
+    elif best.reachable or difference > 0:
+        needed = images_to_decide(difference, (low, high), early.test_images, level)
+    said = _sentence(best, (low, high), points, faster, needed)
+    if passed and decision == "NOT WORTH IT":
+        said = f"{said} {_overtaken(passed)}"
+    ratios = speed_ratios(best.early, edge)
+    fast_low, fast_high = interval(1 / ratios[1:], level)  # of the inverse, because a quantile between infs is nan
     return Verdict(
         decision=decision,
-        sentence=f"{warning}{decision}: {_sentence(best, (low, high), points, needed)}",
+        sentence=f"{warning}{decision}: {said}",
         difference=difference,
         low=low,
         high=high,
-        probability=probability_above(early.map_bootstrap, rival.replicates),
+        probability=probability_above(best.differences[1:], 0),
         early=early.name,
-        against=rival.names,
-        speed_ratio=_speed_ratio(early, records),
+        against=best.names,
+        speed_ratio=float(ratios[0]) if np.isfinite(ratios[0]) else None,
+        speed_low=_inverse(fast_high),
+        speed_high=_inverse(fast_low),
+        unreached=float(np.isinf(ratios[1:]).mean()),
         images=early.test_images,
         images_needed=needed,
         points=points,
     )
 
 
-def _sentence(best: _Comparison, bounds: tuple[float, float], points: int, needed: int | None) -> str:
-    early, rival, difference = best.early, best.rival, best.difference
+def _inverse(value: float) -> float:
+    return 1 / value if value else math.inf
+
+
+def _sentence(best: Comparison, bounds: tuple[float, float], points: int, faster: bool, needed: int | None) -> str:
+    early, difference = best.early.record, best.difference
     gap = f"{_ap(abs(difference))} {'above' if difference > 0 else 'below'}" if difference else "level with"
-    names = rival.names if len(rival.records) == 1 else f"the line between {rival.names}"
+    names = best.names if len(best.rivals) == 1 else f"the line between {best.names}"
     at = f"at {early.latency_ms.mean:.2f} ms"
-    if not best.faster:
+    if not faster:
         at = f"no early-exit point is faster than the baseline; {at}"
-    if not rival.reachable:
-        at, names = f"{at}, faster than any other,", f"{names} at {rival.records[0].latency_ms.mean:.2f} ms"
+    if not best.reachable:
+        at, names = f"{at}, faster than any other,", f"{names} at {best.rivals[0].ms[0]:.2f} ms"
     facts = f"95 % interval {_ap(bounds[0])} to {_ap(bounds[1])}"
     facts += f" over {points} points" if points > 1 else ""
     facts += f", {early.test_images:,} test images"
     facts += f", about {needed:,} would decide" if needed else ""
     return f"{at} {early.name} has mAP {early.map:.3f}, {gap} {names} ({facts})."
+
+
+def _overtaken(passed: Overtaking) -> str:
+    accurate = f"at most {_ap(passed.loses)} less accurate" if passed.loses > 0 else "more accurate"
+    fast = f"{passed.ratio:.2f} times as fast [{passed.low:.2f}, {passed.high:.2f}]"
+    return f"{passed.rival.name} is {fast} and {accurate}."
 
 
 def _ap(value: float) -> str:

@@ -53,7 +53,7 @@ class Candidate:
 
     strategy and variant name it. precision: "fp32" or "int8". calibration: training images as uint8 [H, W, 3], needed
     by int8. keep: parts of every stage that stay in fp32 when the rest is int8, by the start of their module path
-    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; unused with one exit.
+    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; none: any of them.
     """
 
     strategy: str

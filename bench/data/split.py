@@ -115,7 +115,8 @@ class Split:
         return digest.hexdigest()
 
     def coco(self) -> dict:
-        """The ground truth as a COCO dictionary: category ids 1..C, annotation ids from 1, bbox xywh."""
+        """The ground truth as a COCO dictionary: category ids 1..C, annotation ids from 1, bbox xywh. An image whose
+        difficulty is known carries it, by name, under "difficulty"."""
         annotations = []
         for example in self.examples:
             boxes = example.boxes.astype(np.float64)
@@ -133,7 +134,11 @@ class Split:
                 )
         return {
             "info": {},
-            "images": [{"id": e.id, "width": e.width, "height": e.height} for e in self.examples],
+            "images": [
+                {"id": e.id, "width": e.width, "height": e.height}
+                | ({"difficulty": dict(e.difficulty)} if e.difficulty else {})
+                for e in self.examples
+            ],
             "annotations": annotations,
             "categories": [{"id": k, "name": name} for k, name in enumerate(self.classes, 1)],
         }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.stats import interval, percentile_interval, resample
+from bench.stats import group_medians, interval, percentile_interval, resample
 
 Contender = Callable[[np.ndarray], int]
 Clock = Callable[[], int]
@@ -39,9 +39,7 @@ class Timing:
     @property
     def per_image(self) -> np.ndarray:
         """The median over repeats of each image, float64 [images], in ms."""
-        by_image = np.argsort(self.images, kind="stable")
-        _, starts = np.unique(self.images[by_image], return_index=True)
-        return np.array([np.median(part) for part in np.split(self.samples[by_image], starts[1:])])
+        return group_medians(self.samples, self.images)
 
     @property
     def mean(self) -> float:
@@ -51,6 +49,11 @@ class Timing:
         times bimodal, and a median would report the time of whichever exit answers most images.
         """
         return float(np.mean(self.per_image))
+
+    def mean_interval(self, resamples: int, seed: int) -> tuple[float, float]:
+        """95 % interval (low, high) of the mean, in ms: percentile bootstrap over images."""
+        times = self.per_image
+        return interval(times[resample(len(times), resamples, seed)].mean(axis=1))
 
     @property
     def p50(self) -> float:

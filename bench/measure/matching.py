@@ -1,6 +1,6 @@
-"""Meeting the ground truth once per exit. An image's detections match its boxes the same way whatever happens to the
-other images, so each exit is matched once, as COCOeval.evaluateImg() does it, and every routing afterwards only picks,
-image by image, whose matches count (`bench.measure.pool`)."""
+"""Meeting the ground truth once per exit and area range. An image's detections match its boxes the same way whatever
+happens to the other images, so each exit is matched once, as COCOeval.evaluateImg() does it, and every routing
+afterwards only picks, image by image, whose matches count (`bench.measure.pool`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.measure.results import columns
 from models.detector import Detections
 
 THRESHOLDS = Params("bbox").iouThrs  # IoU 0.50:0.05:0.95
-LEAST, MOST = Params("bbox").areaRng[0]  # px^2, the area range that COCO calls "all"
+AREAS = dict(zip(Params("bbox").areaRngLbl, Params("bbox").areaRng, strict=True))  # px^2, both ends belong to it
 PER_IMAGE = 100  # the best detections of an image and class that count
 EVERY = 2 ** len(THRESHOLDS) - 1
 
@@ -29,7 +29,7 @@ class Matches:
     name, by ascending id. Of the D detections that count, by class, image and descending score: kind and image, int64
     [D], their places among categories and ascending image ids; scores float64 [D]; found and ignored, uint16 [D], bit t
     says that at IoU threshold t the detection has a box, or is left out of the count. wanted: int64 [2, B], place of
-    class and image of the boxes to find, by class.
+    class and image of the boxes to find, by class. area: which of AREAS found, ignored and wanted are about.
     """
 
     truth: COCO
@@ -42,10 +42,14 @@ class Matches:
     found: np.ndarray
     ignored: np.ndarray
     wanted: np.ndarray
+    area: str
 
 
-def match(truth: COCO, image_ids: Sequence[int], detections: Sequence[Detections]) -> Matches:
-    """Match one exit's detections (one entry per image id) with the ground truth of those images, boxes of any area.
+def match(truth: COCO, image_ids: Sequence[int], detections: Sequence[Detections], *, area: str = "all") -> Matches:
+    """Match one exit's detections (one entry per image id) with the ground truth of those images.
+
+    area: a key of AREAS. Boxes outside it need not be found, what is found in them is left out of the count, and so are
+    detections outside it that match nothing.
 
     Raises ValueError for a repeated or unknown image id or a label outside the ground truth's categories, UserError
     for a coordinate or score that is not finite.
@@ -62,18 +66,17 @@ def match(truth: COCO, image_ids: Sequence[int], detections: Sequence[Detections
     start = np.searchsorted(cell[order], np.arange(cells))
     order = order[np.arange(len(order)) - start[cell[order]] < PER_IMAGE]
     cell, boxes, scores = cell[order], boxes[order], scores[order]
-    box_cell, box, crowd, ignore = _boxes(truth, sorted(image_ids), list(categories))
-    area = boxes[:, 2] * boxes[:, 3]
+    box_cell, box, crowd, ignore = _boxes(truth, sorted(image_ids), list(categories), area)
     found, ignored = _match(
         boxes, _bounds(cell, cells), box, crowd, ignore, _bounds(box_cell, cells), np.minimum(THRESHOLDS, 1 - 1e-10)
     )
-    ignored |= np.where((area < LEAST) | (area > MOST), EVERY & ~found, 0).astype(np.uint16)
+    ignored |= np.where(_outside(boxes[:, 2] * boxes[:, 3], area), EVERY & ~found, 0).astype(np.uint16)
     wanted = np.array(np.divmod(box_cell[~ignore], len(image_ids)))
     kind, image = np.divmod(cell, len(image_ids))
-    return Matches(truth, tuple(image_ids), detections, categories, kind, image, scores, found, ignored, wanted)
+    return Matches(truth, tuple(image_ids), detections, categories, kind, image, scores, found, ignored, wanted, area)
 
 
-def _boxes(truth: COCO, image_ids: list[int], categories: list[int]) -> tuple[np.ndarray, ...]:
+def _boxes(truth: COCO, image_ids: list[int], categories: list[int], area: str) -> tuple[np.ndarray, ...]:
     """The ground truth of B boxes by cell, those to be ignored last: cell int64 [B], box float64 [B, 4], crowd and
     ignore bool [B]."""
     place = {category: k for k, category in enumerate(categories)}
@@ -81,11 +84,16 @@ def _boxes(truth: COCO, image_ids: list[int], categories: list[int]) -> tuple[np
     boxes = [(i, box) for i, box in boxes if box["category_id"] in place]
     cell = np.array([place[box["category_id"]] * len(image_ids) + i for i, box in boxes], np.int64)
     crowd = np.array([box["iscrowd"] for _, box in boxes], bool)
-    area = np.array([box["area"] for _, box in boxes], np.float64)
-    ignore = crowd | (area < LEAST) | (area > MOST)
+    ignore = crowd | _outside(np.array([box["area"] for _, box in boxes], np.float64), area)
     order = np.lexsort((ignore, cell))
     xywh = np.array([box["bbox"] for _, box in boxes], np.float64).reshape(-1, 4)
     return cell[order], xywh[order], crowd[order], ignore[order]
+
+
+def _outside(px: np.ndarray, area: str) -> np.ndarray:
+    """Which areas, float64 [n] in px^2, lie outside an area range: bool [n]."""
+    least, most = AREAS[area]
+    return (px < least) | (px > most)
 
 
 def _bounds(cell: np.ndarray, cells: int) -> np.ndarray:

@@ -5,6 +5,7 @@ at any threshold: those are only counted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from numba import njit, prange
 from pycocotools.cocoeval import Params
 
-from bench.measure.matching import EVERY, THRESHOLDS, Matches
+from bench.measure.matching import EVERY, THRESHOLDS, Matches, match
 
 RECALLS = Params("bbox").recThrs
 LEVELS, PLACES = len(THRESHOLDS), len(RECALLS)
@@ -76,12 +77,18 @@ class Pool(NamedTuple):
         return np.ascontiguousarray(times[:, self.order], np.int16)
 
 
-@lru_cache(maxsize=2)
-def pooled(matches: tuple[Matches, ...]) -> Pool:
-    """The pool of some exits, kept because a search, a bootstrap and the controls all ask for the same ones.
+def pooled(matches: Sequence[Matches], area: str = "all") -> Pool:
+    """The pool of some exits for an area range, one of matching.AREAS. Exits that were matched for another one are
+    matched anew. The latest pools are kept, because a search, a bootstrap and the controls all ask for the same ones.
 
     Raises ValueError for exits that were matched on different images, or for more than 127.
     """
+    return _pooled(tuple(matches), area)
+
+
+@lru_cache(maxsize=8)  # two detectors in all area ranges
+def _pooled(matches: tuple[Matches, ...], area: str) -> Pool:
+    matches = tuple(m if m.area == area else match(m.truth, m.image_ids, m.detections, area=area) for m in matches)
     first = matches[0]
     if any(other.image_ids != first.image_ids for other in matches):
         raise ValueError("the exits were matched on different images")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.records import Record, same_split
-from bench.report.notes import notes
+from bench.report.notes import alarms, behind, notes
 from bench.report.runtimes import by_runtime, over_eager
 from bench.report.table import caption, columns
 from bench.verdict import verdict
@@ -69,5 +69,6 @@ def markdown(records: Sequence[Record], fastest_only: bool = False) -> str:
     found = verdict(records)
     only = f"{next(iter(sections))}: " if fastest_only and len(sections) > 1 else ""
     about = [line for line in notes(records) if line.startswith(only)]
-    below = [f"- {line}" for line in (*caption(records), *about)]
-    return "\n".join([*lines, "", *below, "", found.sentence, found.at_equal_map]).rstrip() + "\n"
+    below = [f"- {line}" for line in (*caption(records), *alarms(records), *about)]
+    end = [found.sentence, found.at_equal_map, behind(found, records)]
+    return "\n".join([*lines, "", *below, "", *filter(None, end)]) + "\n"

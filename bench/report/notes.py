@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from bench.records import Record, baseline_of
 from bench.report.runtimes import by_runtime, over_eager, short_name
-from bench.verdict import TOLERATED
+from bench.report.table import speed_limit
+from bench.verdict import TOLERATED, Verdict
 
 PIECE = 100e6  # multiply-adds
 
@@ -22,8 +23,9 @@ def notes(records: Sequence[Record]) -> list[str]:
     for runtime, here in sections.items():
         lines = [_fastest(here, records), _pruned(here)]
         for record in here:
-            controls = _controls(record) if once[short_name(record)] is record else None
+            controls = gate_and_controls(record) if once[short_name(record)] is record else None
             lines += [controls, _slow_int8(record)]
+        lines += _executed(here)
         gains = [gain for record in here if (gain := _gain(record, here))]
         lines.append(
             f"speed-ups of compositions, against the product of their parts': {', '.join(gains)}" * bool(gains)
@@ -71,7 +73,7 @@ def _saving(record: Record, baseline: Record) -> str:
     return f"{name} {(baseline.latency_ms.mean - record.latency_ms.mean) / flops * PIECE:.3g}"
 
 
-def _controls(record: Record) -> str | None:
+def gate_and_controls(record: Record) -> str | None:
     """A gate between the same shares of exits dealt out at random and the oracle at its cost, where images really leave
     at different exits."""
     drawn = record.random_exits
@@ -84,6 +86,49 @@ def _controls(record: Record) -> str | None:
     efficiency = record.gate_efficiency
     room = "no more than chance" if efficiency is None else f"gate efficiency {efficiency:.2f}"
     return f"{line}, by the oracle {record.oracle:.3f}: {room}"
+
+
+def behind(verdict: Verdict, records: Sequence[Record]) -> str:
+    """What stands behind the gate that a verdict is about: its controls, and the bound on any gate over its exits;
+    empty where no gate speaks."""
+    speaks = next((r for r in records if r.name == verdict.early), None)
+    controls = gate_and_controls(speaks) if speaks else None
+    limit = speed_limit(speaks, records) if speaks else None
+    facts = [controls, f"no gate over its exits is faster than {limit:.2f}x the baseline" if limit else None]
+    return "; ".join(filter(None, facts)) + "." if any(facts) else ""
+
+
+def _executed(here: Sequence[Record]) -> list[str]:
+    """The gates' paths as they were really executed, against the simulation: what was confirmed, and what was not."""
+    gates = [r for r in here if r.truth]
+    if not gates:
+        return []
+    true = [r for r in gates if not r.truth.exits_differ and not r.truth.detections_differ]
+    timed = [r for r in true if r.truth.within]
+    images, count = gates[0].truth.images, len(gates)
+    lines = [
+        f"executed on all {images:,} test images, {len(true)} of {count} gates left and answered exactly as simulated; "
+        f"{len(timed)} took the predicted mean time"
+    ]
+    for record in gates:
+        found, time = record.truth, record.latency_ms
+        if record not in true:
+            what = f"{found.exits_differ} images left elsewhere than simulated, {found.detections_differ} were answered"
+            lines.append(f"{short_name(record)}: {what} otherwise: do not trust its accuracy")
+        elif record not in timed:
+            low, high = time.mean_interval
+            what = f"{found.predicted_ms:.2f} ms predicted, {time.mean:.2f} [{low:.2f}, {high:.2f}] measured"
+            lines.append(f"{short_name(record)}: {what}")
+    return lines
+
+
+def alarms(records: Sequence[Record]) -> list[str]:
+    """One line per alarm, with the names of the records that raise it."""
+    raised: dict[str, list[str]] = {}
+    for record in records:
+        for alarm in record.alarms:
+            raised.setdefault(alarm, []).append(record.name)
+    return [f"ALARM {alarm} ({', '.join(names)})" for alarm, names in raised.items()]
 
 
 def _slow_int8(record: Record) -> str | None:

@@ -1,5 +1,5 @@
-"""The terminal's view of a run: one line per operating point, a section for each of several runtimes, the static exits
-below it, and the verdict. Fits 100 columns."""
+"""A run's tables: one line per operating point, a section for each of several runtimes; the static exits; throughput in
+batches. They fit 100 columns."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.frontier import frontier_probability
 from bench.records import Ratio, Record, baseline_of, same_split
-from bench.report.notes import notes
 from bench.report.runtimes import by_runtime, over_eager, short_name
 from bench.stats import samples_needed
-from bench.verdict import on_frontier, verdict
-
-STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bold yellow", None: "bold"}
 
 
 def columns(records: Sequence[Record], *, wide: bool = False) -> dict[str, Callable[[Record], str]]:
-    """Header -> what a record shows under it, as text; the column `name` names the record. wide: the speed with its
-    95 % interval and the throughput too, which a terminal has no room for."""
-    winners = on_frontier(records)
+    """Header -> what a record shows under it, as text; the column `name` names the record. wide: what a
+    terminal has no room for: the speed's 95 % interval, throughput, and size beside a comparison with eager."""
+    front = frontier_probability(records)
     unit, count = flops_format(records)
     eager = over_eager(records[0], records) is not None
     return {
-        "": lambda r: "*" if r.name in winners else "",
+        "F %": lambda r: f"{100 * front[r.name]:.0f}",
         "name": short_name,
         "mAP [95 %]": lambda r: f"{r.map:.3f} [{r.map_interval[0]:.3f}, {r.map_interval[1]:.3f}]",
         "AP50": lambda r: f"{r.map50:.3f}",
         unit: lambda r: count(r.flops_mean),
-        "MB": lambda r: f"{r.size_mb:.1f}",
+        **({"MB": lambda r: f"{r.size_mb:.1f}"} if wide or not eager else {}),
         "ms": lambda r: f"{r.latency_ms.mean:.2f}",
         "p90": lambda r: f"{r.latency_ms.p90:.2f}",
         "speed [95 %]" if wide else "speed": lambda r: speed_up(r, records, interval=wide),
@@ -90,7 +86,8 @@ def caption(records: Sequence[Record]) -> list[str]:
         lines.append("vs eager: against the fp32 baseline in eager PyTorch")
     lines += [
         f"{unit}: mean per image, {first.flops_unit}",
-        f"[95 %]: bootstrap over the test images; *: on the frontier of mAP and ms{own}",
+        "[95 %]: bootstrap over the test images",
+        f"F %: probability of being on the frontier of mAP and ms{own}, images drawn anew for both",
     ]
     lines += _tails(sections)
     noise = _each_on({runtime: _ratio(here[0].noise) for runtime, here in sections.items()}, sections)
@@ -139,7 +136,7 @@ def table(records: Sequence[Record]) -> Table:
     shown.caption = Text("\n".join(caption(records)), style="dim")
     for header in cells:
         wide = header in ("name", "exits %")
-        justify = "left" if header in ("", "name", "exits %") else "right"
+        justify = "left" if header in ("name", "exits %") else "right"
         shown.add_column(header, justify=justify, no_wrap=not wide, overflow="fold", min_width=4 if wide else None)
     for runtime, here in sections.items():
         if len(sections) > 1:
@@ -190,22 +187,6 @@ def batches_table(records: Sequence[Record]) -> Table | None:
         cells.append(f"{100 * offline.regrouping:.1f}" if len(record.per_exit) > 1 else "-")
         shown.add_row(*(Text(cell) for cell in ([record.runtime, *cells] if several else cells)))
     return shown
-
-
-def print_report(records: Sequence[Record], console: Console) -> None:
-    """Print the table, the static exits and the verdict. Raises UserError when the test splits differ."""
-    console.print(table(records))
-    if static := exits_table(records):
-        console.print("", static)
-    if batches := batches_table(records):
-        console.print("", batches)
-    for line in notes(records):
-        console.print(Text(line))
-    found = verdict(records)
-    console.print("")
-    style = "bold" if any(r.forced for r in records) else STYLES[found.decision]
-    console.print(Text(found.sentence, style=style))
-    console.print(Text(found.at_equal_map))
 
 
 def _detectors(records: Sequence[Record]) -> dict[str, Record]:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from bench.routing.agreement import agreed
+from bench.routing.features import TOP
 from bench.routing.view import View
 from models.errors import unknown
 
 Criterion = Callable[[View], float]
 
-TOP = 10  # anchors, more than usually see one object
 NEVER = -math.inf
 
 
@@ -103,9 +103,12 @@ CRITERIA: dict[str, Criterion] = {
     )
 }
 
+LEARNED = "learned"  # `bench.routing.learned`: a criterion that is trained for each detector
+NAMES = (*CRITERIA, LEARNED)
+
 
 def check(names: tuple[str, ...]) -> None:
     """UserError with a suggestion unless every name is a criterion."""
     for name in names:
-        if name not in CRITERIA:
-            raise unknown("criterion", name, CRITERIA, where="criteria")
+        if name not in NAMES:
+            raise unknown("criterion", name, NAMES, where="criteria")

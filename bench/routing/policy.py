@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.routing.criteria import CRITERIA
+from bench.routing.criteria import CRITERIA, Criterion
 from bench.routing.view import View
 
 
@@ -16,18 +16,19 @@ class Policy:
     """Exit k answers when its score is >= thresholds[k]; the last exit answers whatever is left.
 
     A threshold of inf lets nobody leave and looks at nothing. criterion None: a static policy, whose thresholds are
-    all -inf or inf.
+    all -inf or inf. gate: the criterion itself where it was learned for one detector, and so is not in CRITERIA.
     """
 
     criterion: str | None
     thresholds: tuple[float, ...]
+    gate: Criterion | None = None
 
     def answers(self, exit: int, view: View) -> bool:
         """Whether this exit (not the last) answers, given its view of the image."""
         threshold = self.thresholds[exit]
         if self.criterion is None or threshold == math.inf:
             return threshold == -math.inf
-        return CRITERIA[self.criterion](view) >= threshold
+        return (self.gate or CRITERIA[self.criterion])(view) >= threshold
 
     def route(self, scores: np.ndarray) -> np.ndarray:
         """The exit of each image, int64 [N], from criterion scores [N, E] (E exits, the last column is not read)."""

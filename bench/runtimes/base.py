@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from bench.routing.view import View
 from models.detector import Detections, Detector, State, normalise, resize, to_probabilities
 from models.errors import UserError, unknown
 from strategies.base import Candidate
+
+T = TypeVar("T")
 
 RUNTIMES = {
     "openvino": "OpenVINO on the CPU, fp32 and int8 (NNCF): what would be shipped",
@@ -161,15 +163,13 @@ class Deployed:
         raise AssertionError("the last exit always answers")
 
     @torch.inference_mode()
-    def every_exit(
-        self, image: np.ndarray, watch: Callable[[View], dict[str, float]]
-    ) -> list[tuple[Detections, dict[str, float]]]:
-        """The detections of every exit on one image, and what `watch` says of each exit's view."""
-        return [(view.detections, watch(view)) for view in self.views(image)]
+    def every_exit(self, image: np.ndarray, watch: Callable[[View], T]) -> list[T]:
+        """What `watch` says of each exit's view of one image."""
+        return [watch(view) for view in self.views(image)]
 
     def view(self, probabilities: Tensor, code: Tensor, image: np.ndarray, previous: View | None) -> View:
         """What an exit can know of an image, whose detections are read when they are asked for."""
-        return View(probabilities, partial(self.read, probabilities, code, image), previous)
+        return View(probabilities, code, partial(self.read, probabilities, code, image), previous)
 
     def read(self, probabilities: Tensor, code: Tensor, image: np.ndarray) -> Detections:
         """What an exit's probabilities [1 + C, A] and box code [A, 4] say, in pixels of the image as it was given."""

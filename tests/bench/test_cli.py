@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
+from tests.bench.stored import DETECTOR, stored_run
 
 TINY = """
 name = "tiny"
@@ -78,7 +79,11 @@ def runs(tmp_path_factory) -> Path:
         (["run", "--preset", "photographs", "--weights", "nothing.pth"], "no such weights file"),
         (["run", "--spec", "nothing.toml"], "nothing.toml"),
         (["report", "nothing"], "no such run"),
+        (["sweep", "nothing"], "no such run"),
+        (["sweep", "nothing", "--budget", "3kg"], "no budget"),
+        (["sweep", "nothing", "--format", "jsn"], "did you mean 'json'"),
         (["gate", "nothing"], "no such run"),
+        (["compare", "nothing", "nothing"], "no such run"),
     ],
 )
 def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, arguments, expected):
@@ -99,7 +104,7 @@ def test_ls_names_everything(monkeypatch, capsys):
 
 
 def test_help_shows_examples(monkeypatch, capsys):
-    for command in ("run", "report", "gate"):
+    for command in ("run", "report", "compare", "sweep", "gate"):
         code, out, _ = bench(monkeypatch, capsys, command, "--help")
         assert code == 0
         assert f"bench {command}" in out.split("Example")[1]
@@ -137,6 +142,57 @@ def test_reports_in_every_format(monkeypatch, capsys, runs):
     code, _, err = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "jsn")
     assert code == 2
     assert "did you mean 'json'" in err
+
+
+def test_compares_two_runs_in_every_format(monkeypatch, capsys, runs):
+    def compare(*more):
+        return bench(monkeypatch, capsys, "compare", "tiny", str(runs / "tiny"), "--out", str(runs), *more)
+
+    code, out, _ = compare()
+    assert code == 0
+    assert "mAP of B: same 2" in out
+    assert max(map(len, out.splitlines())) <= 100
+    code, out, _ = compare("--format", "json")
+    assert {change["time"]["decision"] for change in json.loads(out)["changes"]} == {"same"}
+    assert len(compare("--format", "csv")[1].splitlines()) == 3
+    assert compare("--format", "markdown")[1].startswith("- A: tiny")
+    code, out, err = compare("--format", "jsn")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "did you mean 'json'" in err
+
+
+def test_runs_that_cannot_be_compared_are_one_line(monkeypatch, capsys, runs):
+    def compared(change):
+        records = runs / "other" / "records"
+        records.mkdir(parents=True, exist_ok=True)
+        for path in (runs / "tiny" / "records").glob("*.json"):
+            (records / path.name).write_text(json.dumps({**json.loads(path.read_text()), **change}))
+        code, out, err = bench(monkeypatch, capsys, "compare", "tiny", "other", "--out", str(runs))
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        return err
+
+    assert "test split" in compared({"split_hash": "0" * 64})
+    assert "seed differs: 0 and 9" in compared({"seed": 9})
+    (runs / "none" / "records").mkdir(parents=True)
+    assert "holds no records" in bench(monkeypatch, capsys, "compare", "tiny", "none", "--out", str(runs))[2]
+
+
+def test_a_sweep_prints_and_draws_or_exports(monkeypatch, capsys, tmp_path):
+    folder = stored_run(tmp_path)
+    arguments = ["sweep", "made", "--out", str(tmp_path), "--criteria", "max_score"]
+    code, out, _ = bench(monkeypatch, capsys, *arguments, "--budget", "2ms", "--tolerance", "0.5")
+    assert code == 0
+    assert "within2ms" in out
+    assert "tol50" in out
+    assert (folder / f"sweep-{DETECTOR}.png").stat().st_size > 10_000
+    code, out, _ = bench(monkeypatch, capsys, *arguments, "--format", "json", "--cost", "flops")
+    assert json.loads(out)[0]["unit"] == "flops"
+
+
+def test_a_sweep_needs_exits(monkeypatch, capsys, runs):
+    code, _, err = bench(monkeypatch, capsys, "sweep", "tiny", "--out", str(runs))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "it needs a strategy with exits" in err
 
 
 def test_gates_hold_or_break_with_one_line_each(monkeypatch, capsys, runs, tmp_path):

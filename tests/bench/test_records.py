@@ -26,7 +26,7 @@ def latency(**changes) -> dict:
 
 
 def at(ms: float) -> dict:
-    same = dict.fromkeys(("mean", "p50", "p90", "p99"), ms) | {"p50_interval": [ms, ms]}
+    same = dict.fromkeys(("mean", "p50", "p90", "p99"), ms) | dict.fromkeys(("mean_interval", "p50_interval"), (ms, ms))
     return latency(**same, samples=[ms], images=[1])
 
 
@@ -91,7 +91,8 @@ def test_every_key_is_documented():
 @given(st.lists(st.floats(1e-7, 1e4), min_size=1, max_size=20))
 def test_samples_are_rounded_but_stay_positive(samples):
     mean = sorted(samples)[len(samples) // 2]
-    same = dict.fromkeys(("mean", "p50", "p90", "p99"), mean) | {"p50_interval": [mean, mean]}
+    same = dict.fromkeys(("mean", "p50", "p90", "p99"), mean)
+    same |= dict.fromkeys(("mean_interval", "p50_interval"), (mean, mean))
     kept = record(**latency(samples=samples, images=[0] * len(samples), **same))
     for given_ms, kept_ms in zip(samples, kept.latency_ms.samples, strict=True):
         assert kept_ms > 0
@@ -150,8 +151,8 @@ def test_a_folder_without_records_is_no_run(tmp_path):
     ("text", "message"),
     [
         ('{"schema_version": 2, "na', "not readable as JSON"),
-        ("[]", "schema version None, this program reads 2"),
-        (json.dumps({**STORED, "schema_version": 7}), "schema version 7, this program reads 2"),
+        ("[]", "schema version None, this program reads 3"),
+        (json.dumps({**STORED, "schema_version": 7}), "schema version 7, this program reads 3"),
         (json.dumps({**STORED, "map": "high"}), "not a record: map: .*valid number"),
         (json.dumps({**STORED, "map": float("nan")}), "not a record: map: .*finite"),
         (json.dumps({**STORED, "name": "other"}), "holds the record other, not broken"),

@@ -2,14 +2,19 @@
 
 import gzip
 import json
+import math
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from bench.measure.accuracy import ground_truth
+from bench.measure.accuracy import accuracy, ground_truth
 from bench.records import load_run
+from bench.routing.criteria import NAMES
+from bench.routing.policy import Policy
+from bench.routing.store import load_prices, load_table, stored_detectors
+from bench.routing.table import evaluate
 from bench.run import run
 from bench.spec import RunSpec, read
 from models.errors import UserError
@@ -25,6 +30,7 @@ TINY = {
     "measure.images": 6,
     "measure.repeats": 2,
     "measure.resamples": 100,
+    "measure.budgets": ["1000MFLOPs", "0.001MFLOPs"],
 }
 
 
@@ -43,6 +49,7 @@ def test_every_strategy_has_its_rows_and_the_controls_stand_beside_them(folder):
     names = {record.name for record in load_run(folder)}
     assert {"baseline-trained", "prune-30pct", "truncate-b8-12-exit1", "truncate-b8-12-exit2"} <= names
     assert {"early_exit-b8-12-full", "early_exit-b8-12-tol1", "early_exit-b8-12-tol5"} <= names
+    assert [name for name in names if "within" in name] == ["early_exit-b8-12-within1000MFLOPs"]
 
 
 def test_records_carry_the_promised_keys(folder):
@@ -88,6 +95,49 @@ def test_every_gate_stands_beside_its_controls(folder):
             assert record.gate_efficiency <= 1 + 1e-9
 
 
+def test_the_path_of_every_gate_was_executed_and_is_the_simulated_one(folder):
+    gated = [record for record in load_run(folder) if record.operating_point.criterion]
+    assert len(gated) >= 3
+    for record in gated:
+        assert (record.truth.images, record.truth.exits_differ, record.truth.detections_differ) == (12, 0, 0)
+        if 1.0 in record.exit_share:
+            only = record.per_exit[record.exit_share.index(1.0)]
+            assert record.truth.predicted_ms >= only.latency_ms - 1e-9, "looks come on top"
+        low, high = record.latency_ms.mean_interval
+        assert record.truth.within == (low <= record.truth.predicted_ms <= high)
+
+
+def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
+    for record in load_run(folder):
+        inner = len(record.per_exit) - 1
+        asked = {(one.criterion, one.exit) for one in record.criteria}
+        assert asked == {(name, exit) for name in NAMES for exit in range(inner)}
+        gated = record.operating_point.criterion is not None
+        assert bool(record.leavers) == gated == (record.truth is not None)
+        for factor in {one.factor for one in record.leavers} - {"class"}:
+            groups = [one for one in record.leavers if one.factor == factor]
+            assert sum(one.images for one in groups) == record.test_images
+            shares = sum(one.images * np.array(one.exit_share) for one in groups) / record.test_images
+            assert shares == pytest.approx(record.exit_share)
+
+
+def test_any_routing_can_be_asked_for_later_without_the_model(folder):
+    (stored,) = stored_detectors(folder)
+    tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
+    assert stored.name == "early_exit-b8-12-eager"
+    assert [len(table.image_ids) for table in tables.values()] == [8, 12]
+    assert set(tables["val"].scores) == set(prices.looks) == set(NAMES)
+    with gzip.open(folder / "ground_truth.json.gz") as file:
+        matches = evaluate(tables["test"], json.load(file))
+    for record in load_run(folder):
+        point = record.operating_point
+        if point.criterion is not None:
+            cuts = tuple(math.inf if cut is None else cut for cut in point.thresholds)
+            exits = Policy(point.criterion, cuts).route(tables["test"].scores[point.criterion])
+            assert (np.bincount(exits, minlength=3) / 12).tolist() == list(record.exit_share)
+            assert (accuracy(matches, exits, full=False).map or 0.0) == pytest.approx(record.map)
+
+
 def test_two_counters_agree_on_the_flops_of_every_exit(folder):
     for record in load_run(folder):
         assert list(record.flops_per_exit) == pytest.approx(record.audit["flops_cross_check"], rel=0.01)
@@ -100,6 +150,8 @@ def test_one_seed_gives_one_result(folder, tmp_path):
         other = again[record.name]
         assert other.map == pytest.approx(record.map, abs=1e-6)
         assert other.exit_share == record.exit_share
+        assert other.operating_point.criterion == record.operating_point.criterion
+        assert other.operating_point.thresholds == record.operating_point.thresholds
         assert other.weights_hash == record.weights_hash
         assert other.split_hash == record.split_hash
 

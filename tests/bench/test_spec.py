@@ -20,6 +20,12 @@ def test_the_command_line_goes_before_the_preset():
     assert spec.data.sizes is None
 
 
+def test_budgets_of_both_units_and_the_learned_gate_are_accepted():
+    changes = {"measure.budgets": ["3ms", "1.5 GFLOPs"], "strategy.early_exit.criteria": ["learned", "margin"]}
+    spec = read("smoke", None, changes)
+    assert spec.measure.budgets == ("3ms", "1.5 GFLOPs")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -32,6 +38,15 @@ def test_the_command_line_goes_before_the_preset():
         ({"model.weights": "nothing.pth"}, "no such weights file"),
         ({"strategy.prune.ratio": 3}, "did you mean 'ratios'"),
         ({"strategy.early_exit.criteria": ["max_scor"]}, "did you mean 'max_score'"),
+        ({"strategy.early_exit.criteria": ["lerned"]}, "did you mean 'learned'"),
+        ({"measure.budgets": ["3ms", "fast"]}, "'fast' is no budget"),
+        ({"measure.budgets": ["0ms"]}, "'0ms' is no budget"),
+        ({"measure.risks": [0.0]}, r"measure\.risks.*greater than 0"),
+        ({"measure.risks": [1.0]}, r"measure\.risks.*less than 1"),
+        ({"measure.delta": 0}, r"measure\.delta.*greater than 0"),
+        ({"measure.delta": 1}, r"measure\.delta.*less than 1"),
+        ({"measure.cost": "joules"}, r"measure\.cost"),
+        ({"measure.gate_images": 0}, r"measure\.gate_images"),
     ],
 )
 def test_mistakes_are_found_before_the_run(overrides, message):

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from bench.stats import (
     bonferroni,
+    corrected_interval,
+    group_medians,
     images_to_decide,
     interval,
     percentile_interval,
@@ -33,6 +35,34 @@ def test_the_interval_of_normal_samples_is_the_closed_form():
     samples = np.random.default_rng(0).normal(3, 2, 200_000)
     assert interval(samples) == pytest.approx((3 - 1.96 * 2, 3 + 1.96 * 2), abs=0.05)
     assert interval(samples, 0.5) == pytest.approx((3 - 0.6745 * 2, 3 + 0.6745 * 2), abs=0.05)
+
+
+def test_an_interval_without_bias_needs_no_correction():
+    samples = np.random.default_rng(0).normal(3, 2, 1001)
+    assert corrected_interval(samples, np.median(samples)) == pytest.approx(interval(samples), abs=0.01)
+    assert corrected_interval(samples, np.median(samples), 0.5) == pytest.approx(interval(samples, 0.5), abs=0.01)
+
+
+def test_a_shift_of_normal_replicates_is_taken_back_twice():
+    """Replicates that lie 0.5 standard errors too high around the estimate, as it does around the truth."""
+    samples = np.random.default_rng(0).normal(0.5, 1, 400_000)
+    assert corrected_interval(samples, 0.0) == pytest.approx((-0.5 - 1.96, -0.5 + 1.96), abs=0.05)
+
+
+@given(st.lists(st.floats(0.1, 1), min_size=2, max_size=50), st.floats(0, 1.1))
+def test_a_corrected_interval_stays_among_the_replicates_and_moves_with_the_estimate(samples, estimate):
+    low, high = corrected_interval(samples, estimate)
+    assert min(samples) - 1e-12 <= low <= high <= max(samples) + 1e-12
+    above = corrected_interval(samples, estimate + 0.1)
+    assert above[0] >= low - 1e-12
+    assert above[1] >= high - 1e-12
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.integers(-2, 3)), min_size=1, max_size=30))
+def test_group_medians_are_the_medians_of_the_groups(pairs):
+    samples, groups = map(np.array, zip(*pairs, strict=True))
+    expected = [np.median(samples[groups == group]) for group in np.unique(groups)]
+    assert group_medians(samples, groups).tolist() == expected
 
 
 def ranks(n, percent):
@@ -118,12 +148,15 @@ def test_bonferroni_splits_the_error_evenly():
     assert bonferroni(0.95, 5) == pytest.approx(0.99)
 
 
-def test_that_many_images_do_decide():
+@pytest.mark.parametrize(("level", "z"), [(0.95, 1.96), (0.99, 2.576)])
+def test_that_many_images_decide_nine_times_in_ten(level, z):
     n, difference, sd = 500, 0.1, 2.0
-    half = 1.96 * sd / np.sqrt(n)
-    needed = images_to_decide(difference, (difference - half, difference + half), n)
-    assert 1.96 * sd / np.sqrt(needed) == pytest.approx(difference, rel=0.06)
-    assert images_to_decide(-difference, (-difference - half, half - difference), n) == needed
+    half = z * sd / np.sqrt(n)
+    needed = images_to_decide(difference, (difference - half, difference + half), n, level)
+    error = sd / np.sqrt(needed)
+    seen = np.random.default_rng(0).normal(difference, error, 20_000)
+    assert np.mean(seen - z * error > 0) == pytest.approx(0.9, abs=0.015)
+    assert images_to_decide(-difference, (-difference - half, half - difference), n, level) == needed
 
 
 def test_no_number_of_images_decides_a_tie():

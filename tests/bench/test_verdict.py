@@ -1,42 +1,36 @@
 """Verdicts on planted truths: detectors whose accuracy is the mean of made-up scores of the test images."""
 
-import json
-from pathlib import Path
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from made import STORED, gate, made, routed, two_exits
 
 from bench.records import Record
-from bench.stats import interval, resample
-from bench.verdict import frontier, is_early, on_frontier, verdict
+from bench.rivals import at_equal_time, seen, speed_ratios
+from bench.stats import resample
+from bench.verdict import is_early, is_rival, verdict
 from models.errors import UserError
 
-STORED = json.loads((Path(__file__).parent / "report" / "record.json").read_text())
 SHARED = np.random.default_rng(0).normal(0, 0.2, 600)  # easy and hard images, for every detector alike
 DRAWS = resample(600, 800, seed=1)
 
 
 def record(name: str, ap: float, ms: float, noise: float = 0.05, **changes) -> Record:
-    """A detector with mAP `ap` exactly, which differs from another by `noise` per image."""
+    """A detector with mAP `ap` exactly, which differs from another by `noise` per image, and always takes `ms`."""
     scores = SHARED + np.random.default_rng(sum(map(ord, name))).normal(0, noise, 600)
     scores += ap - scores.mean()
-    replicates = scores[DRAWS].mean(axis=1)
-    same = dict.fromkeys(("mean", "p50", "p90", "p99"), ms) | {"p50_interval": [ms, ms], "samples": [ms], "images": [1]}
-    latency = {**STORED["latency_ms"], **same}
-    own = {
-        "name": name,
-        "strategy": name.partition("-")[0],
-        "map": ap,
-        "map_bootstrap": replicates.tolist(),
-        "map_interval": interval(replicates),
-        "latency_ms": latency,
-    }
-    return Record.model_validate({**STORED, **own, **changes})
+    return made(name, ap, scores[DRAWS].mean(axis=1), [ms], **changes)
+
+
+def slowed(record: Record, ms: np.ndarray) -> Record:
+    """The same accuracy, timed once on each of 600 images: ms [600]."""
+    return made(record.name, record.map, np.array(record.map_bootstrap), ms.tolist(), seed=1)
 
 
 OTHERS = [record("baseline", 0.50, 4.0), record("quant", 0.30, 2.0)]
+PLACES = [("baseline", 0.50, 4.0), ("quant", 0.30, 2.0), ("early_exit-a", 0.40, 3.0)]
 
 
 def test_clearly_worth_it():
@@ -70,8 +64,11 @@ def test_a_small_difference_says_how_many_images_would_decide():
     found = verdict([*OTHERS, record("early_exit-a", 0.401, 3.0)])
     assert found.decision == "UNDECIDED"
     reach = (found.difference - found.low) / found.difference
-    assert found.images_needed == pytest.approx(600 * reach**2, rel=0.05)
+    assert found.images_needed == pytest.approx(600 * (reach * (1 + 1.2816 / 1.96)) ** 2, rel=0.05)
     assert f"about {found.images_needed:,} would decide" in found.sentence
+    of_two = verdict([*OTHERS, record("early_exit-a", 0.401, 3.0), record("early_exit-b", 0.33, 3.0)])
+    reach = (of_two.difference - of_two.low) / of_two.difference
+    assert of_two.images_needed == pytest.approx(600 * (reach * (1 + 1.2816 / 2.2414)) ** 2, rel=0.05)
 
 
 def test_the_rival_is_interpolated_replicate_by_replicate():
@@ -111,14 +108,116 @@ def test_faster_and_more_accurate_than_the_fastest_other_is_worth_it():
     found = verdict([*OTHERS, record("early_exit-a", 0.40, 1.5)])
     assert (found.decision, found.against) == ("WORTH IT", "quant")
     assert found.speed_ratio == pytest.approx(3.0 / 1.5)
-    assert found.at_equal_map == "At the mAP of early_exit-a the others take 2.00 times as long."
+    bounds = f"[{found.speed_low:.2f}, {found.speed_high:.2f}]"
+    assert found.at_equal_map == f"At the mAP of early_exit-a the others take 2.00 times as long {bounds}."
 
 
 def test_speed_at_equal_map_can_favour_the_others_or_have_no_answer():
     losing = verdict([*OTHERS, record("early_exit-a", 0.35, 3.0)])
     assert losing.speed_ratio == pytest.approx(2.5 / 3.0)
-    assert losing.at_equal_map == "At the mAP of early_exit-a the others are 1.20 times as fast."
-    assert verdict([*OTHERS, record("early_exit-a", 0.55, 3.0)]).speed_ratio is None
+    bounds = f"[{1 / losing.speed_high:.2f}, {1 / losing.speed_low:.2f}]"
+    assert losing.at_equal_map == f"At the mAP of early_exit-a the others are 1.20 times as fast {bounds}."
+    alone = verdict([*OTHERS, record("early_exit-a", 0.55, 3.0)])
+    assert (alone.speed_ratio, alone.speed_low, alone.unreached) == (None, float("inf"), 1)
+    assert alone.at_equal_map == "No other strategy reaches the mAP of early_exit-a."
+
+
+def test_a_speed_that_may_be_the_same_is_no_win():
+    found = verdict([*OTHERS, record("early_exit-a", 0.402, 3.0)])
+    assert found.speed_low < 1 < found.speed_ratio < found.speed_high
+    assert found.at_equal_map.startswith("At the mAP of early_exit-a neither is clearly faster: the others take 1.01 ")
+
+
+def test_an_accuracy_that_others_may_not_reach_has_no_limit_in_time():
+    near = verdict([*OTHERS, record("early_exit-a", 0.499, 3.0)])
+    assert near.speed_low > 1
+    assert near.speed_high == float("inf")
+    assert 0.025 < near.unreached < 0.5
+    assert near.at_equal_map.endswith(f", no limit]; with probability {near.unreached:.2f} none of them reaches it.")
+    above = verdict([*OTHERS, record("early_exit-a", 0.501, 3.0)])
+    assert above.speed_ratio is None
+    assert 0.5 < above.unreached < 0.975
+    assert above.at_equal_map.endswith(f"reaches the mAP of early_exit-a (probability {above.unreached:.2f}).")
+
+
+def test_the_speed_is_that_of_the_first_time_on_the_line_draw_by_draw():
+    """Against a search along the line, on draws that turn neighbours round."""
+    rng = np.random.default_rng(0)
+    edge = seen([record(f"prune-{k}", 0.3 + 0.01 * k, 2 + k, noise=0.3) for k in range(4)])
+    early = seen([record("early_exit", 0.312, 3.0, noise=0.3)])[0]
+    found = speed_ratios(early, edge) * early.ms
+    steps = np.linspace(0, 1, 2001)
+    for b in [0, *rng.integers(1, 801, 60)]:
+        maps = np.concatenate([a.map[b] + steps * (z.map[b] - a.map[b]) for a, z in pairwise(edge)])
+        ms = np.concatenate([a.ms[b] + steps * (z.ms[b] - a.ms[b]) for a, z in pairwise(edge)])
+        reached = ms[maps >= early.map[b]]
+        assert found[b] == (pytest.approx(reached.min(), abs=2e-3) if len(reached) else float("inf"))
+
+
+def test_the_noise_of_latencies_reaches_the_interval():
+    """Accuracies as certain as can be: all that varies is how much of the baseline's mAP the same time buys."""
+    rng = np.random.default_rng(2)
+    sure = [record(name, ap, ms, map_bootstrap=[ap] * 800) for name, ap, ms in PLACES]
+    assert verdict(sure).high - verdict(sure).low == pytest.approx(0)
+    noisy = rng.exponential(1, 600)
+    noisy += 3 - noisy.mean()
+    steady = [slowed(r, np.full(600, r.latency_ms.mean)) for r in sure[:2]]
+    found = verdict([*steady, slowed(sure[2], noisy)])
+    times = noisy[resample(600, 800, seed=1)].mean(axis=1)
+    bounds = np.quantile(0.40 - (0.30 + 0.1 * (times - 2)), [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx(tuple(bounds), abs=1e-6)
+    assert found.high - found.low > 0.01
+
+
+def test_the_mixture_stays_between_its_rivals_even_where_a_draw_turns_them_round():
+    rng = np.random.default_rng(4)
+    slow, fast, early = (
+        replace(one, ms=one.ms + np.r_[0, rng.normal(0, 1.5, 800)])
+        for one in seen([record(*place) for place in PLACES])
+    )
+    rival = early.map - at_equal_time(early, [fast, slow]).differences
+    turned = slow.ms <= fast.ms
+    assert 10 < turned.sum() < 700
+    assert rival[turned] == pytest.approx(slow.map[turned])
+    between = np.sort([fast.map, slow.map], axis=0)
+    assert (between[0] - 1e-12 <= rival).all()
+    assert (rival <= between[1] + 1e-12).all()
+
+
+def test_a_slow_machine_slows_all_and_changes_nothing():
+    rng = np.random.default_rng(3)
+    load = rng.gamma(10, 0.1, 600)
+    load /= load.mean()
+    records = [record(*place) for place in PLACES]
+    found = verdict([slowed(r, r.latency_ms.mean * load) for r in records])
+    assert (found.low, found.high) == pytest.approx((verdict(records).low, verdict(records).high), abs=1e-6)
+
+
+def test_a_multi_exit_detector_that_nobody_leaves_is_no_rival():
+    last = {"operating_point": {**STORED["operating_point"], "criterion": None, "thresholds": None}}
+    full = record("early_exit+quant-full", 0.48, 3.5, **last)
+    assert not is_early(full)
+    assert not is_rival(full)
+    assert verdict([*OTHERS, full, record("early_exit-a", 0.45, 3.0)]).against == "quant and baseline"
+    assert verdict([*OTHERS, full]).sentence == "No verdict: this run has no early-exit record."
+    inner = record("truncate+quant-exit1", 0.48, 3.5, **last)
+    assert is_rival(inner)
+    assert verdict([*OTHERS, inner, record("early_exit-a", 0.45, 3.0)]).against == "quant and truncate+quant-exit1"
+
+
+@pytest.mark.parametrize(
+    ("knows", "decision"), [(1.0, "WORTH IT"), (0.9, "WORTH IT"), (0.1, "NOT WORTH IT"), (0.0, "NOT WORTH IT")]
+)
+def test_a_gate_planted_in_the_detections_gets_what_it_deserves(knows, decision):
+    """From boxes through matching, mAP and its bootstrap to the sentence."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        matches, hits = two_exits(300, rng)
+        found = verdict(routed(matches, gate(hits, knows, rng), rng, resamples=300))
+        assert (found.decision, found.against) == (decision, "truncate and baseline")
+        assert found.difference == pytest.approx(0.5 * knows - 0.25, abs=0.08)
+        assert found.low < found.difference < found.high
+        assert (found.speed_low > 1) if knows > 0.5 else (found.speed_high < 1)
 
 
 def test_the_best_point_speaks_and_pays_for_the_choice():
@@ -127,6 +226,7 @@ def test_the_best_point_speaks_and_pays_for_the_choice():
     chosen = verdict([*OTHERS, early, *(record(f"early_exit+quant-{i}", 0.31, 2.5) for i in range(4))])
     assert (chosen.early, chosen.points) == ("early_exit-a", 5)
     assert chosen.low < alone.low < alone.high < chosen.high
+    assert chosen.speed_low < alone.speed_low < alone.speed_high < chosen.speed_high
     rival = np.mean([r.map_bootstrap for r in OTHERS], axis=0)
     expected = np.quantile(np.array(early.map_bootstrap) - rival, [0.005, 0.995])
     assert (chosen.low, chosen.high) == pytest.approx(tuple(expected))
@@ -158,6 +258,37 @@ def test_slower_than_the_baseline_and_no_better_is_not_worth_it():
     assert verdict([*OTHERS, record("early_exit-a", 0.60, 5.0, speed_up=slower)]).decision == "WORTH IT"
     unclear = {"value": 0.99, "low": 0.97, "high": 1.01}
     assert verdict([*OTHERS, record("early_exit-a", 0.50, 4.01, speed_up=unclear)]).decision == "UNDECIDED"
+
+
+def near(ap: float, ms: float, quant: float = 0.500, baseline: float = 0.502) -> list[Record]:
+    """int8 twice as fast as the baseline and hardly less accurate, and an early exit between the two. All three agree
+    on nearly every image."""
+    places = {"baseline": (baseline, 4.0), "quant": (quant, 2.0), "early_exit-a": (ap, ms)}
+    return [record(name, *place, noise=0.02) for name, place in places.items()]
+
+
+def test_level_with_the_line_to_a_strategy_that_is_faster_and_as_good_is_not_worth_it():
+    found = verdict(near(0.501, 3.0))
+    assert found.low < 0 < found.high
+    assert found.decision == "NOT WORTH IT"
+    assert found.images_needed is None
+    assert ". quant is 1.50 times as fast [1.50, 1.50] and at most 0.00" in found.sentence
+    assert found.sentence.endswith("less accurate.")
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        (near(0.501, 2.03), "hardly faster"),
+        (near(0.4508, 3.0, quant=0.40), "much less accurate"),
+    ],
+)
+def test_it_takes_a_rival_both_clearly_faster_and_hardly_less_accurate(records, why):
+    assert verdict(records).decision == "UNDECIDED", why
+
+
+def test_a_clear_gain_is_worth_it_whatever_else_is_fast():
+    assert verdict(near(0.55, 3.0)).decision == "WORTH IT"
 
 
 def test_early_exit_is_judged_where_the_fastest_point_keeps_the_accuracy():
@@ -225,21 +356,3 @@ def test_noise_alone_is_rarely_called_a_difference():
 )
 def test_early_exit_is_a_component_of_the_strategy(strategy, early):
     assert is_early(record("a", 0.4, 3.0, strategy=strategy)) is early
-
-
-POINTS = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), max_size=12)
-
-
-@given(POINTS)
-def test_the_frontier_is_what_nothing_beats(points):
-    def beaten(p):
-        return any(q[0] <= p[0] and q[1] >= p[1] and q != p for q in points)
-
-    kept = frontier(points)
-    assert sorted(kept) == [i for i, p in enumerate(points) if not beaten(p)]
-    assert [points[i] for i in kept] == sorted(points[i] for i in kept)
-
-
-def test_each_runtime_has_its_own_frontier():
-    slow = record("slow", 0.2, 9.0, runtime="eager")
-    assert on_frontier([*OTHERS, slow, record("prune", 0.2, 3.0)]) == {"baseline", "quant", "slow"}

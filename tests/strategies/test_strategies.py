@@ -266,12 +266,12 @@ def test_composition_multiplies_candidates_and_joins_names():
 
 def test_pruning_a_multi_exit_detector_keeps_its_exits():
     options = {
-        "early_exit": {"epochs": 1, "rate": 1e-3, "widths": [16, 24]},
+        "early_exit": {"epochs": 1, "rate": 1e-3, "widths": [16, 24], "criteria": ["margin"]},
         "prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.3]},
     }
     (made,), _ = apply(registry.build("early_exit+prune", options))
     assert made.detector.exits == 3
-    assert made.criteria
+    assert made.criteria == ("margin",)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def test_classes_must_agree():
         dataset(val=split("val", first=10, classes=("b", "a")))
 
 
+def test_coco_ground_truth_carries_the_difficulty_where_it_is_known():
+    known = dataclasses.replace(example(4), difficulty={"clutter": 0.25, "count": 2.0})
+    plain = {"width": 12, "height": 10}
+    images = split(examples=(known, example(5))).coco()["images"]
+    assert images == [{"id": 4, **plain, "difficulty": {"clutter": 0.25, "count": 2.0}}, {"id": 5, **plain}]
+
+
 def test_coco_ground_truth_scores_itself_perfectly():
     truth = COCO()
     truth.dataset = split().coco()

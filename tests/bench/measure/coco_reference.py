@@ -60,7 +60,8 @@ def random_detections(rng, truth, levels):
     found = []
     for rows in per_image.values():
         k = rng.choice([0, 1, 5, 130], p=[0.3, 0.3, 0.35, 0.05])
-        rows += [(box, rng.choice([1, 2, 3])) for box in boxes_near(rng, k)]
+        label = rng.choice([1, 2, 3], k) if k < 100 else np.full(k, rng.choice([1, 2, 3]))
+        rows += list(zip(boxes_near(rng, k), label, strict=True))
         rows = [] if silent or rng.random() < 0.1 else [row for row in rows if row[1] != dropped]
         scores = -np.sort(-np.round(rng.random(len(rows)) * levels) / levels)
         boxes = np.array([box for box, _ in rows]).reshape(-1, 4)
@@ -85,13 +86,32 @@ def coarse(rng, truth, found, grid):
         one.boxes[flipped] = one.boxes[flipped][:, [2, 1, 0, 3]]
 
 
-def bed(seed, levels=4, n=14, grid=0):
+def bordering(rng, truth, found):
+    """Boxes and detections of 32^2 and 96^2 px, where area ranges meet, or hair's breadths off."""
+
+    def square(corner, size):
+        side = np.where(size < 64, 32.0, 96.0)
+        return 8 * np.round(corner / 8), np.stack([side + rng.choice([-(2**-10), 0, 0, 2**-10], len(side)), side], 1)
+
+    for box in truth["annotations"]:
+        (corner,), (size,) = square(np.array([box["bbox"][:2]]), np.array(box["bbox"][2:3]))
+        box["bbox"], border = [*corner.tolist(), *size.tolist()], size[1] ** 2
+        box["area"] = float(rng.choice([np.nextafter(border, 0), border, border, np.nextafter(border, 1e9)]))
+    for one in (one for exit_found in found for one in exit_found):
+        corners = one.boxes.double().numpy()
+        corner, size = square(corners[:, :2], corners[:, 2] - corners[:, 0])
+        one.boxes[:] = torch.tensor(np.concatenate([corner, corner + size], axis=1))
+
+
+def bed(seed, levels=4, n=14, grid=0, borders=False):
     rng = np.random.default_rng(seed)
     truth = random_truth(rng, n)
     ids = [image["id"] for image in truth["images"]]
     found = [random_detections(rng, truth, levels) for _ in range(EXITS)]
     if grid:
         coarse(rng, truth, found, grid)
+    if borders:
+        bordering(rng, truth, found)
     matches = [match(ground_truth(truth), ids, exit_found) for exit_found in found]
     return rng, truth, ids, found, matches
 

@@ -1,5 +1,6 @@
-"""Every number against the stock COCOeval, run from scratch on the composed detections of a random routing:
-with tied scores, crowds, images without boxes, classes without detections, exits that find nothing."""
+"""Every number against the stock COCOeval, run from scratch on the composed detections of a random routing: with tied
+scores, crowds, images without boxes and others with more detections than count, classes without detections, exits that
+find nothing, areas right where two ranges meet."""
 
 import copy
 import gzip
@@ -13,8 +14,8 @@ from coco_reference import EXITS, NAMES, bed, composed, random_detections, rando
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.measure.accuracy import accuracy, bootstrap_map, ground_truth
-from bench.measure.matching import match
+from bench.measure.accuracy import accuracy, bootstrap_map, ground_truth, pooled_accuracy
+from bench.measure.matching import AREAS, match
 from bench.measure.pool import pooled
 from bench.measure.results import coco_results, write_json
 from bench.stats import resample
@@ -22,17 +23,15 @@ from models.detector import Detections
 from models.errors import UserError
 
 
-def assert_equal_to_stock(result, judge, full):
+def assert_equal_to_stock(result, judge, apart=0.0, areas=True):
     def same(value, reference):
-        close = reference if full else pytest.approx(reference, abs=1e-12)
-        assert (value is None and reference == -1) or value == close
+        assert (value is None and reference == -1) or value == pytest.approx(reference, rel=0, abs=apart)
 
     stats, precision = judge.stats, judge.eval["precision"][:, :, :, 0, 2]
     for value, reference in zip((result.map, result.map50, result.map75), stats[:3], strict=True):
         same(value, reference)
-    areas = (result.ap_small, result.ap_medium, result.ap_large)
-    for value, reference in zip(areas, stats[3:6], strict=True):
-        same(value, reference if full else -1)
+    for value, reference in zip((result.ap_small, result.ap_medium, result.ap_large), stats[3:6], strict=True):
+        same(value, reference if areas else -1)
     assert tuple(result.per_class) == tuple(result.per_class50) == NAMES
     for k, name in enumerate(NAMES):
         defined = precision[0, 0, k] > -1
@@ -40,14 +39,56 @@ def assert_equal_to_stock(result, judge, full):
         same(result.per_class50[name], np.mean(precision[0, :, k]) if defined else -1)
 
 
-@settings(max_examples=24)
-@given(seed=st.integers(0, 2**32), levels=st.sampled_from([2, 5, 2**20]), grid=st.sampled_from([0, 20, 60]))
-def test_any_routing_equals_stock_cocoeval(seed, levels, grid):
-    rng, truth, ids, found, matches = bed(seed, levels, grid=grid)
-    for routing in (rng.integers(EXITS, size=len(ids)), np.full(len(ids), EXITS - 1)):
+@settings(max_examples=16)
+@given(
+    seed=st.integers(0, 2**32),
+    levels=st.sampled_from([2, 5, 2**20]),
+    grid=st.sampled_from([0, 20, 60]),
+    borders=st.booleans(),
+)
+def test_any_routing_equals_stock_cocoeval(seed, levels, grid, borders):
+    rng, truth, ids, found, matches = bed(seed, levels, grid=grid, borders=borders)
+    for routing in (rng.integers(EXITS, size=len(ids)), np.full(len(ids), rng.integers(EXITS))):
         judge = stock(truth, composed(ids, found, routing))
-        assert_equal_to_stock(accuracy(matches, routing), judge, full=True)
-        assert_equal_to_stock(accuracy(matches, routing, full=False), judge, full=False)
+        assert_equal_to_stock(accuracy(matches, routing), judge)
+        assert_equal_to_stock(accuracy(matches, routing, full=False), judge, 1e-12, areas=False)
+        assert_equal_to_stock(pooled_accuracy(matches, routing), judge, 1e-12)
+        for k, area in enumerate(AREAS):
+            per_class = np.nan_to_num(pooled(matches, area).per_class(routing), nan=-1)
+            reference = judge.eval["precision"][..., k, 2].mean(axis=1).T
+            np.testing.assert_allclose(per_class, reference, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("side", [32.0, 96.0])
+@pytest.mark.parametrize(("off", "counts"), [(-1, (True, False)), (0, (True, True)), (1, (False, True))])
+def test_an_area_range_holds_both_its_ends(side, off, counts):
+    """One box of side^2 px is found, below a detection of about the same area that matches nothing."""
+    truth = {
+        "images": [{"id": 1}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, side, side], "area": side**2, "iscrowd": 0}
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    boxes = torch.tensor([[200, 200, 200 + side + off / 1024, 200 + side], [0, 0, side, side]])
+    found = Detections(boxes, torch.tensor([0.9, 0.5]), torch.tensor([1, 1]))
+    matches = [match(ground_truth(truth), [1], [found])]
+    below, above = ("small", "medium") if side == 32 else ("medium", "large")
+    for area, left_in in zip((below, above), counts, strict=True):
+        assert pooled(matches, area).map(np.array([0])) == pytest.approx(0.5 if left_in else 1, abs=1e-12)
+    (apart,) = AREAS.keys() - {"all", below, above}
+    assert math.isnan(pooled(matches, apart).map(np.array([0])))
+
+
+def test_the_pool_of_an_area_range_is_the_same_from_any_matches():
+    rng, truth, ids, found, matches = bed(8, borders=True)
+    small = [match(ground_truth(truth), ids, one, area="small") for one in found]
+    routing = rng.integers(EXITS, size=len(ids))
+    for area in AREAS:
+        of_all, of_small = pooled(matches, area).per_class(routing), pooled(small, area).per_class(routing)
+        np.testing.assert_array_equal(of_all, of_small)
+    assert accuracy(small, routing) == accuracy(matches, routing)
+    assert pooled(matches, "small").map(routing) != pooled(matches).map(routing)
 
 
 @settings(max_examples=12)
@@ -69,7 +110,7 @@ def test_a_resample_equals_stock_cocoeval_with_the_drawn_images_copied(seed, lev
     }
     rows = coco_results([image_id for _, image_id in copies], [found[routing[i]][i] for i, _ in copies])
     judge = stock(repeated, rows)
-    pool, times = pooled(tuple(matches)), np.bincount(draw, minlength=len(ids))
+    pool, times = pooled(matches), np.bincount(draw, minlength=len(ids))
     for metric, reference in zip(("map", "map50", "map75"), judge.stats, strict=False):
         (value,) = pool.map_many(routing, times, metric=metric)
         assert (np.isnan(value) and reference == -1) or value == pytest.approx(reference, abs=1e-12)
@@ -79,7 +120,7 @@ def test_a_resample_equals_stock_cocoeval_with_the_drawn_images_copied(seed, lev
 @given(seed=st.integers(0, 2**32), levels=st.sampled_from([2, 2**20]))
 def test_many_routings_and_weights_at_once_equal_one_after_the_other(seed, levels):
     rng, _, ids, _, matches = bed(seed, levels)
-    pool, routings = pooled(tuple(matches)), rng.integers(EXITS, size=(7, len(ids)))
+    pool, routings = pooled(matches), rng.integers(EXITS, size=(7, len(ids)))
     times = rng.integers(3, size=routings.shape)
     alone = [pool.map(routing) for routing in routings]
     np.testing.assert_array_equal(pool.map_many(routings), alone)
@@ -97,7 +138,7 @@ def test_bootstrap_draws_images_and_pairs_detectors(metric):
     routing = rng.integers(EXITS, size=len(ids))
     values = bootstrap_map(matches, routing, 20, seed=7, metric=metric)
     for value, draw in zip(values, resample(len(ids), 20, 7), strict=True):
-        assert value == pooled(tuple(matches)).map_many(routing, np.bincount(draw, minlength=len(ids)), metric=metric)
+        assert value == pooled(matches).map_many(routing, np.bincount(draw, minlength=len(ids)), metric=metric)
     np.testing.assert_array_equal(values, bootstrap_map(matches, routing, 20, seed=7, metric=metric))
     assert len(np.unique(values)) > 10
     twin = bootstrap_map([matches[0]], np.zeros(len(ids), int), 20, seed=7, metric=metric)
@@ -119,9 +160,11 @@ def test_nothing_found_scores_zero_and_nothing_to_find_scores_none():
         assert result.per_class == result.per_class50 == {"person": 0, "chair": None}
     assert (result.ap_small, result.ap_large) == (None, None)
     assert accuracy(matches, routing).ap_small == 0
+    assert pooled_accuracy(matches, routing) == accuracy(matches, routing)
     unboxed = [match(ground_truth({**truth, "annotations": []}), [4, 2], nothing)]
     assert accuracy(unboxed, routing).map is None
     assert accuracy(unboxed, routing, full=False).map is None
+    assert pooled_accuracy(unboxed, routing) == accuracy(unboxed, routing)
     assert all(math.isnan(value) for value in bootstrap_map(unboxed, routing, 3, seed=0))
 
 
@@ -162,18 +205,19 @@ def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="image ids"):
         match(index, [ids[0], *ids[:-1]], found[0])
     for routing in (zeros - 1, zeros + EXITS, zeros[:-1]):
-        with pytest.raises(ValueError, match="routing"):
-            accuracy(matches, routing)
+        for judged in (accuracy, pooled_accuracy):
+            with pytest.raises(ValueError, match="routing"):
+                judged(matches, routing)
     for times in (zeros - 1, zeros[:-1], zeros + 2**15):
         with pytest.raises(ValueError, match="times"):
-            pooled(tuple(matches)).map_many(zeros, times)
+            pooled(matches).map_many(zeros, times)
     other = match(index, ids[::-1], found[0][::-1])
     with pytest.raises(ValueError, match="different images"):
         accuracy([matches[0], other], zeros)
 
 
 def test_photographs(shared):
-    """Real ground truth, 600 images, one class: the quick numbers are the judge's."""
+    """Real ground truth, 600 images, one class: the pool's numbers are the judge's."""
     truth = json.loads((shared / "data/coco-person/instances_test.json").read_text())
     chair = next(c["id"] for c in truth["categories"] if c["name"] == "chair")
     truth = {
@@ -189,9 +233,10 @@ def test_photographs(shared):
         found.append([Detections(d.boxes[k], d.scores[k], d.labels[k]) for d, k in zip(drawn, kept, strict=True)])
     matches = [match(ground_truth(truth), ids, one) for one in found]
     routing = rng.integers(2, size=len(ids))
-    judged, quick = accuracy(matches, routing), accuracy(matches, routing, full=False)
-    assert judged.map == stock(truth, composed(ids, found, routing)).stats[0]
+    judge = stock(truth, composed(ids, found, routing))
+    judged, quick = accuracy(matches, routing), pooled_accuracy(matches, routing)
+    assert judged.map == judge.stats[0]
     assert 0.01 < judged.map < 0.99
-    for judge, engine in zip((judged.map, judged.map50), (quick.map, quick.map50), strict=True):
-        assert engine == pytest.approx(judge, abs=1e-12)
+    numbers = (quick.map, quick.map50, quick.map75, quick.ap_small, quick.ap_medium, quick.ap_large)
+    assert numbers == pytest.approx(judge.stats[:6].tolist(), abs=1e-12)
     assert quick.per_class == pytest.approx(judged.per_class, abs=1e-12)

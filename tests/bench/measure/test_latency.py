@@ -267,3 +267,27 @@ def test_ratio_of_proportional_times_is_certain():
 def test_ratio_needs_the_same_rounds():
     with pytest.raises(ValueError, match="same rounds"):
         ratio(timing([1, 2], [0, 1]), timing([1, 2], [1, 0]), resamples=10, seed=0)
+
+
+def test_the_interval_of_the_mean_is_that_of_means_over_drawn_images():
+    images = np.array([7, 3, 3, 5, 7, 7, 5, 9, 3])
+    one = timing(np.random.default_rng(0).gamma(2, 5, 9), images)
+    means = [one.per_image[draw].mean() for draw in resample(4, 300, seed=2)]
+    assert one.mean_interval(300, 2) == pytest.approx(interval(means))
+    low, high = one.mean_interval(300, 2)
+    assert low <= one.mean <= high
+
+
+def test_the_interval_of_the_mean_covers_it():
+    rng, repeats, images = np.random.default_rng(0), 3, np.tile(np.arange(80), 3)
+    hits = 0
+    for seed in range(400):
+        exits = np.where(rng.random(80) < 0.5, 2.0, 10.0)  # what early exits make of time: two modes
+        samples = exits[images] + rng.normal(0, 0.05, 80 * repeats)
+        low, high = timing(samples, images).mean_interval(200, seed)
+        hits += low < 6 < high
+    assert 0.91 < hits / 400 < 0.98
+
+
+def test_images_that_all_take_as_long_leave_no_doubt_about_the_mean():
+    assert timing([3.0] * 6, [0, 1, 2] * 2).mean_interval(50, 0) == (3, 3)

@@ -37,6 +37,7 @@ def make():
         ]
         latency = {
             "mean": ms,
+            "mean_interval": (ms, ms),
             "p50": p50,
             "p50_interval": (p50, p50),
             "p90": p90,

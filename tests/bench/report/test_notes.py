@@ -1,6 +1,6 @@
 """The notes say what the records hold, and nothing when there is nothing to say."""
 
-from bench.report.notes import notes
+from bench.report.notes import alarms, notes
 
 
 def ratio(value: float) -> dict:
@@ -114,3 +114,30 @@ def test_chance_is_said_once_on_the_fastest_runtime_that_ran_the_gate(make):
         "openvino: early_exit-tol5:",
         "eager: early_exit-tol1:",
     ]
+
+
+def truth(**changes) -> dict:
+    found = {"images": 600, "exits_differ": 0, "detections_differ": 0, "predicted_ms": 3.0, "within": True}
+    return {"truth": found | changes}
+
+
+def test_a_path_that_was_not_as_simulated_or_predicted_is_named(make):
+    fine = make("early_exit-tol1", 0.3, 3.0, (0.4, 0.6), **truth())
+    slow = make("early_exit-tol2", 0.3, 3.2, (0.4, 0.6), **truth(within=False))
+    lies = make("early_exit-tol5", 0.3, 3.0, (0.4, 0.6), **truth(exits_differ=3, detections_differ=4))
+    assert notes([fine]) == [
+        "executed on all 600 test images, 1 of 1 gates left and answered exactly as simulated; "
+        "1 took the predicted mean time"
+    ]
+    first, *named = notes([fine, slow, lies])
+    assert "2 of 3 gates left and answered exactly as simulated; 1 took the predicted mean time" in first
+    assert named == [
+        "early_exit-tol2: 3.00 ms predicted, 3.20 [3.20, 3.20] measured",
+        "early_exit-tol5: 3 images left elsewhere than simulated, 4 were answered otherwise: do not trust its accuracy",
+    ]
+
+
+def test_an_alarm_is_said_once_with_everybody_who_raises_it(make):
+    records = [make(f"early_exit-tol{n}", 0.3, 3.0, (0.4, 0.6), alarms=["a", "b"][:n]) for n in (1, 2)]
+    assert alarms(records) == ["ALARM a (early_exit-tol1, early_exit-tol2)", "ALARM b (early_exit-tol2)"]
+    assert alarms([make("baseline", 0.4, 3.0)]) == []

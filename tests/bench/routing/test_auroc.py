@@ -46,7 +46,8 @@ def world(scores: dict[str, np.ndarray], finds: np.ndarray):
     found = Detections(torch.tensor([[10.0, 10.0, 60.0, 60.0]]), torch.tensor([0.9]), torch.tensor([1]))
     nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
     detections = [[found if hit else nothing for hit in finds], [found] * IMAGES]
-    table = ExitTable("test", "h", detections, {name: np.stack([s, s], axis=1) for name, s in scores.items()})
+    columns = {name: np.stack([s, s], axis=1) for name, s in scores.items()}
+    table = ExitTable("test", "h", tuple(range(IMAGES)), detections, columns)
     return table, [match(truth, range(IMAGES), exit) for exit in detections]
 
 

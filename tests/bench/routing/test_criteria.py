@@ -17,6 +17,7 @@ BOX = [0.0, 0.0, 10.0, 10.0]
 ELSEWHERE = [50.0, 50.0, 60.0, 60.0]
 THIRD = [0.0, 5.0, 10.0, 15.0]  # an IoU of 1/3 with BOX
 HALF = [0.0, 0.0, 10.0, 5.0]  # and of 1/2
+CODE = torch.zeros(20, 4)
 
 
 def detections(*found: tuple[list[float], float, int]) -> Detections:
@@ -25,7 +26,7 @@ def detections(*found: tuple[list[float], float, int]) -> Detections:
 
 
 def view(probabilities: torch.Tensor, found: Detections | None = None, previous: View | None = None) -> View:
-    return View(probabilities, lambda: found if found is not None else detections(), previous)
+    return View(probabilities, CODE, lambda: found if found is not None else detections(), previous)
 
 
 def scene() -> torch.Tensor:
@@ -116,7 +117,7 @@ def test_each_takes_the_free_box_that_it_overlaps_most():
 
 def test_detections_are_computed_when_asked_for_and_once():
     calls = []
-    seen = View(scene(), lambda: calls.append(1) or detections())
+    seen = View(scene(), CODE, lambda: calls.append(1) or detections())
     for name in ("mean_foreground", "max_score", "margin", "low_entropy"):
         CRITERIA[name](seen)
     assert not calls

@@ -34,8 +34,7 @@ def batched(tmp_path_factory) -> dict[str, Batched]:
 
 def scores(deployed: Deployed) -> np.ndarray:
     """Each picture's max score at the first two exits: [pictures, 2]."""
-    watch = [deployed.every_exit(picture, lambda view: {"score": max_score(view)}) for picture in PICTURES]
-    return np.array([[seen["score"] for _, seen in exits[:2]] for exits in watch])
+    return np.array([deployed.every_exit(picture, max_score)[:2] for picture in PICTURES])
 
 
 @pytest.mark.parametrize("runtime", HERE)
@@ -66,8 +65,7 @@ def test_a_batch_gives_every_image_its_own_answer_in_its_place(batched, runtime,
 @pytest.mark.parametrize("runtime", HERE)
 def test_in_a_batch_too_an_exit_is_compared_with_what_the_one_before_said_of_the_same_image(batched, runtime):
     one = batched[runtime]
-    seen = [one.deployed.every_exit(picture, lambda view: {"score": agreement(view)}) for picture in PICTURES]
-    scores = np.sort([exits[1][1]["score"] for exits in seen])
+    scores = np.sort([one.deployed.every_exit(picture, agreement)[1] for picture in PICTURES])
     policy = Policy("agreement", (0.0, float(scores[1:3].mean())))
     alone = [one.deployed.detect(picture, policy).exit for picture in PICTURES]
     assert set(alone) == {1, 2}

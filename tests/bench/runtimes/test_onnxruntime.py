@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import bench.runtimes.onnxruntime as module
+from bench.data.images import Arrays
+from bench.data.split import Example, Split
 from bench.routing.policy import Policy, static
 from bench.routing.table import exit_table
 from bench.runtimes import Deployed, deploy
@@ -81,16 +83,9 @@ def test_a_stage_reads_what_the_one_before_wrote_in_place(deployed):
 
 
 def test_the_conditional_path_takes_the_exits_and_gives_the_answers_of_the_table(deployed):
-    class Split:
-        role, hash = "test", "h"
-
-        def __len__(self):
-            return len(PICTURES)
-
-        def image(self, index):
-            return PICTURES[index]
-
-    table = exit_table(deployed, Split())
+    none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.float32)
+    examples = [Example(i, picture.shape[1], picture.shape[0], *none) for i, picture in enumerate(PICTURES)]
+    table = exit_table(deployed, Split("test", ("person",), tuple(examples), Arrays(PICTURES)))
     scores = table.scores["max_score"]
     policy = Policy("max_score", tuple(float(np.sort(scores[:, k])[2:4].mean()) for k in range(2)))
     exits = policy.route(scores)

@@ -1,0 +1,76 @@
+"""Measuring what the ways through a multi-exit detector cost (`bench.routing.prices`): the static exits taking turns,
+and every criterion by itself on views as an exit has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from bench.measure.latency import interleaved
+from bench.routing.criteria import Criterion
+from bench.routing.policy import Policy, static
+from bench.routing.prices import Look, Prices
+from bench.routing.view import View
+from bench.runtimes import Deployed
+
+REPEATS = 3
+
+
+def prices(
+    deployed: Deployed,
+    images: Sequence[np.ndarray],
+    flops: Sequence[int],
+    criteria: Mapping[str, Criterion],
+    *,
+    warmup: int,
+    seed: int,
+) -> Prices:
+    """Prices of a deployed detector on images, uint8 [H, W, 3] each, which must not be those that choose or judge a
+    policy: what is promised on val may not depend on them. flops: of the path to each exit."""
+    contenders = {exit: partial(_taken, deployed, static(exit, deployed.exits)) for exit in range(deployed.exits)}
+    timings = interleaved(contenders, images, repeats=REPEATS, warmup=warmup, seed=seed)
+    ms = tuple(timings[exit].mean for exit in contenders)
+    return Prices(tuple(flops), ms, looks(deployed, images, criteria))
+
+
+def looks(deployed: Deployed, images: Sequence[np.ndarray], criteria: Mapping[str, Criterion]) -> dict[str, Look]:
+    """What each criterion takes at each exit but the last: the median over images. What it asks of earlier exits is
+    computed anew, so where they were looked at too this is a little more than it takes."""
+    spent = {name: ([], []) for name in criteria}
+
+    def watch(view: View) -> None:
+        if view.exit == deployed.exits - 1:
+            return
+        for times, read in ((0, False), (1, True)):  # one after the other, so that neither finds caches warmer
+            for name, criterion in criteria.items():
+                unseen = fresh(view)
+                if read:
+                    unseen.detections  # noqa: B018  what an answer needs anyway
+                spent[name][times].append(_ms(criterion, unseen))
+
+    with torch.inference_mode():
+        for image in images:
+            deployed.every_exit(image, watch)
+    return {
+        name: Look(*(tuple(np.median(np.reshape(kind, (len(images), -1)), axis=0).tolist()) for kind in both))
+        for name, both in spent.items()
+    }
+
+
+def fresh(view: View) -> View:
+    """The same view with nothing computed yet."""
+    return View(view.probabilities, view.code, view.read, view.previous and fresh(view.previous))
+
+
+def _ms(criterion: Criterion, view: View) -> float:
+    start = time.perf_counter_ns()
+    criterion(view)
+    return (time.perf_counter_ns() - start) / 1e6
+
+
+def _taken(deployed: Deployed, policy: Policy, image: np.ndarray) -> int:
+    return deployed.detect(image, policy).exit

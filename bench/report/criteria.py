@@ -1,0 +1,45 @@
+"""Which criterion knows the images best: the area under its ROC curve at every inner exit, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bench.records import Auroc, Record
+from bench.report.runtimes import by_runtime
+
+
+def criteria_table(records: Sequence[Record]) -> Table | None:
+    """Criterion by criterion, the best first, one column per inner exit: of the first multi-exit detector on the
+    fastest runtime that has one, since it is a question about images. None without such a record."""
+    with_exits = [r for here in by_runtime(records).values() for r in here if r.criteria]
+    if not with_exits:
+        return None
+    record = with_exits[0]
+    found: dict[str, list[Auroc]] = {}
+    for one in record.criteria:
+        found.setdefault(one.criterion, []).append(one)
+    named = " ".join(filter(None, (record.strategy, record.variant, record.precision, record.runtime)))
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
+    shown.title = f"Does the criterion know on which images an exit is as good as the last? AUROC, {named}"
+    shown.add_column("criterion")
+    for one in next(iter(found.values())):
+        shown.add_column(f"exit {one.exit + 1} ({100 * one.as_good:.0f} % as good)", justify="right")
+    for name, ones in sorted(found.items(), key=lambda item: -sum(_known(one) for one in item[1])):
+        shown.add_row(Text(name), *(auroc_cell(one) for one in ones))
+    shown.caption = Text("0.5: no knowledge, 1: all; as good: F1 at IoU 0.5 not below the last exit's", style="dim")
+    return shown
+
+
+def auroc_cell(one: Auroc) -> str:
+    """The area with its 95 % interval; '-' where all images are of one kind."""
+    if one.value is None:
+        return "-"
+    return f"{one.value:.3f}" + (f" [{one.interval[0]:.3f}, {one.interval[1]:.3f}]" if one.interval else "")
+
+
+def _known(one: Auroc) -> float:
+    return 0.5 if one.value is None else one.value

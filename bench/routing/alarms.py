@@ -1,0 +1,124 @@
+"""What is plainly wrong with a detector or a policy, in sentences: faults that leave every number computable and make
+all of them meaningless. A sound detector raises none; an alarm says where to look, it proves nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bench.measure.accuracy import bootstrap_map
+from bench.measure.matching import Matches
+from bench.measure.pool import pooled
+from bench.stats import bonferroni, interval
+from models.temperature import CLAMP
+
+COLLAPSED = 0.98  # share of the images at one exit: what is left is too little to be called a choice
+LEVEL = 0.95  # of all intervals together that set an inner exit against the last one
+RESAMPLES = 1000
+SPREAD = 0.05  # sound exits spread by less on under 1 % of the photographs with people, hardly trained ones on all
+UNIFORM = 0.9  # share of the images with boxes on which scores spread by less than SPREAD
+OFFSETS = 0.05  # share of the images with a box out of range: a sound exit has hardly any, a tiny object may be one
+END = 0.01  # how close to an end of its range a temperature counts as having run into it
+
+
+def detector_alarms(
+    matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
+) -> tuple[str, ...]:
+    """Everything that is wrong with E exits: matches and temperatures, one per exit; vitals (`bench.routing.vitals`),
+    float64 [N, E] each, in the order of the matches' image_ids."""
+    return (
+        *upside_down(matches, seed),
+        *uniform(vitals["spread"][with_boxes(matches[-1])]),
+        *out_of_range(vitals["offset"]),
+        *runaway(temperatures),
+    )
+
+
+def policy_alarms(exits: np.ndarray, count: int) -> tuple[str, ...]:
+    """What is wrong with a gate that sends the images to exits, int [N], of `count`: that it has collapsed, and nearly
+    all of them take the same one."""
+    if count == 1:
+        return ()
+    shares = np.bincount(exits, minlength=count) / len(exits)
+    most = int(shares.argmax())
+    if shares[most] <= COLLAPSED:
+        return ()
+    meaning = "hardly anybody leaves early" if most == count - 1 else "it is a shallower network in disguise"
+    what = f"{_name(most)} answers {_percent(shares[most])} of the images: the gate has collapsed, {meaning}"
+    return (f"{what}; suspect its thresholds, or a criterion that tells no images apart",)
+
+
+def upside_down(matches: Sequence[Matches], seed: int) -> list[str]:
+    """Inner exits with a better mAP than the last one beyond noise: the paired bootstrap interval of the difference
+    lies above 0, Bonferroni-corrected for the number of inner exits."""
+    images, inner = len(matches[0].image_ids), len(matches) - 1
+    routings = [np.full(images, exit) for exit in range(len(matches))]
+    reached = [float(np.nan_to_num(pooled(tuple(matches)).map(routing))) for routing in routings]
+    better = [exit for exit in range(inner) if reached[exit] > reached[-1]]
+    drawn = {exit: np.nan_to_num(bootstrap_map(matches, routings[exit], RESAMPLES, seed)) for exit in (*better, inner)}
+    return [
+        f"{_name(exit)} has mAP {reached[exit]:.3f}, above the last exit's {reached[-1]:.3f} beyond noise: "
+        "the last exit is undertrained or broken"
+        for exit in better
+        if interval(drawn[exit] - drawn[inner], bonferroni(LEVEL, inner))[0] > 0
+    ]
+
+
+def uniform(spread: np.ndarray) -> list[str]:
+    """Exits that say the same of every place in the image, from the spread [N, E] on images with something to find."""
+    if len(spread) == 0:
+        return []
+    shares = (spread < SPREAD).mean(axis=0)
+    return [
+        f"{_name(exit)} gives all anchors nearly the same score on {_percent(share)} of the images with boxes (median "
+        f"spread {np.median(spread[:, exit]):.3f}): it is untrained or diverged, or conversion broke it"
+        for exit, share in enumerate(shares)
+        if share > UNIFORM
+    ]
+
+
+def out_of_range(offset: np.ndarray) -> list[str]:
+    """Exits whose boxes lie further from their anchors than is plausible, from the offset [N, E]."""
+    shares = (offset > 1).mean(axis=0)
+    return [
+        f"{_name(exit)} answers with box offsets {_reach(offset[:, exit].max())} on {_percent(share)} of the images: "
+        "its box head diverged, or code and anchors do not belong together"
+        for exit, share in enumerate(shares)
+        if share > OFFSETS
+    ]
+
+
+def runaway(temperatures: Sequence[float]) -> list[str]:
+    """Exits whose temperature ran into an end of models.temperature.CLAMP, or is no number."""
+    low, high = CLAMP
+    found = []
+    for exit, temperature in enumerate(temperatures):
+        if not math.isfinite(temperature):
+            found.append(f"{_name(exit)} has temperature {temperature}: its scores are not numbers, it diverged")
+        elif temperature <= low * (1 + END) or temperature >= high * (1 - END):
+            sure = "too unsure" if temperature < 1 else "too sure"
+            found.append(
+                f"{_name(exit)} has temperature {temperature:.2f}, at the end of {low} to {high}: "
+                f"its scores are {sure} to be calibrated, suspect its training or the images it was fitted on"
+            )
+    return found
+
+
+def with_boxes(matches: Matches) -> np.ndarray:
+    """Which images hold something to find, bool [N], in the order of image_ids."""
+    ascending = np.argsort(np.argsort(matches.image_ids))
+    return np.isin(ascending, matches.wanted[1])
+
+
+def _name(exit: int) -> str:
+    return f"exit {exit + 1}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _reach(most: float) -> str:
+    return f"of up to {most:.1f} times the plausible" if math.isfinite(most) else "that are not finite"

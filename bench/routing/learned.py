@@ -1,0 +1,93 @@
+"""The learned gate: would going on change this image's answer for the better? A logistic regression on what the exits
+so far have shown (`bench.routing.features`). Trained on train, with thresholds from val like any criterion. Where such
+gates come from: Scardapane et al., Why Should We Add Early Exits to Neural Networks?, 2020."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from bench.measure.matching import Matches
+from bench.measure.per_image import f1
+from bench.routing.criteria import LEARNED
+from bench.routing.table import ExitTable
+from bench.routing.view import View
+from models.errors import UserError
+
+PENALTY = 1e-2  # on the squared weights of standardised features, per image
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedGate:
+    """A criterion that knows one deployed detector. Exit k has weights [1 + (k + 1) F]: the constant, then one for each
+    feature of the exits up to k."""
+
+    weights: tuple[np.ndarray, ...]
+
+    def __call__(self, view: View) -> float:
+        """How likely it is, in [0, 1], that the last exit does no better than this one."""
+        seen, one = [], view
+        while one is not None:
+            seen.append(one.features)
+            one = one.previous
+        return self.score(view.exit, np.concatenate(seen[::-1]))
+
+    def score(self, exit: int, seen: np.ndarray) -> float:
+        """The same from the features [(exit + 1) F] of the exits up to this one."""
+        weights = self.weights[exit]
+        return float(expit(weights[0] + weights[1:] @ seen))
+
+
+def learn(table: ExitTable, matches: Sequence[Matches]) -> LearnedGate:
+    """The gate of a table's detector. matches: one per exit.
+
+    The question to each inner exit is whether its F1 (`bench.measure.per_image`) is below the last exit's; where the
+    answer is the same for all images the gate says that. Raises UserError for a table made on val, which chooses
+    thresholds, or on test.
+    """
+    if table.role != "train":
+        raise UserError(
+            f"a gate may not be trained on the {table.role} split", where="learned gate", fix="make the table on train"
+        )
+    quality = [f1(one) for one in matches]
+    return LearnedGate(
+        tuple(_fit(_seen(table, exit), (quality[exit] >= quality[-1]).astype(float)) for exit in range(table.exits - 1))
+    )
+
+
+def with_gate(table: ExitTable, gate: LearnedGate) -> ExitTable:
+    """The table with the gate's score among those of the other criteria; the last exit, which nobody asks, has 0."""
+    scores = np.zeros(table.features.shape[:2])
+    for exit in range(table.exits - 1):
+        scores[:, exit] = [gate.score(exit, row) for row in _seen(table, exit)]
+    return replace(table, scores=table.scores | {LEARNED: scores})
+
+
+def _seen(table: ExitTable, exit: int) -> np.ndarray:
+    """What the exits up to this one have shown: float64 [N, (exit + 1) F]."""
+    return np.ascontiguousarray(table.features[:, : exit + 1].reshape(len(table.features), -1))
+
+
+def _fit(seen: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Weights [1 + F] of a ridge logistic regression of good [N] in {0, 1} on seen [N, F], the constant first. The
+    constant is not penalised, so where all images are alike it alone answers (and is kept finite)."""
+    middle, spread = seen.mean(axis=0), seen.std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    inputs = np.column_stack([np.ones(len(seen)), (seen - middle) / spread])
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = inputs @ weights
+        value = np.mean(np.logaddexp(0, logits) - good * logits) + PENALTY / 2 * weights[1:] @ weights[1:]
+        slope = inputs.T @ (expit(logits) - good) / len(good)
+        slope[1:] += PENALTY * weights[1:]
+        return value, slope
+
+    bounds = [(-10.0, 10.0)] + [(None, None)] * seen.shape[1]
+    weights = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x
+    weights[1:] /= spread
+    weights[0] -= weights[1:] @ middle
+    return weights

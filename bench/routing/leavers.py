@@ -1,0 +1,113 @@
+"""Who leaves early? Images are told apart by what is known of them, by their boxes and, where they were generated, by
+how hard they were made; and of each kind, how many every exit answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.records import Leavers
+from models.matching import pairwise_iou
+
+Groups = dict[str, np.ndarray]  # name -> which images are in it, bool [N]
+
+COUNTS = {"0": (0, 0), "1": (1, 1), "2-3": (2, 3), "4+": (4, np.inf)}  # boxes, both ends included
+HARDNESS = (
+    "difficulty",
+    "clutter",
+    "contrast",
+    "occlusion",
+)  # of what is known of generated images, what boxes do not say
+OF_OBJECTS = ("contrast", "occlusion")  # undefined on an image without any
+NAMES = {1: ("all",), 2: ("low", "high"), 3: ("low", "middle", "high")}
+NO_BOXES = "no boxes"
+
+
+def leavers(truth: Mapping[str, Any], image_ids: Sequence[int], exits: np.ndarray, count: int) -> list[Leavers]:
+    """The share of images that each of `count` exits answers, by kind of image. truth: a COCO ground-truth dict
+    (`bench.data.split.Split.coco`). exits: int [N], in the order of image_ids.
+
+    The groups of a factor hold every image once, but for classes: an image is in the group of each class that it holds.
+    A factor by which no two groups can be told apart is left out.
+    """
+    return [
+        Leavers(
+            factor=factor,
+            group=name,
+            images=int(members.sum()),
+            exit_share=(np.bincount(exits[members], minlength=count) / members.sum()).tolist(),
+        )
+        for factor, groups in factors(truth, image_ids).items()
+        for name, members in groups.items()
+    ]
+
+
+def factors(truth: Mapping[str, Any], image_ids: Sequence[int]) -> dict[str, Groups]:
+    """Factor -> its groups, none of them empty and at least two. Crowd regions are no boxes here."""
+    known = {image["id"]: image for image in truth["images"]}
+    images = [known[i] for i in image_ids]
+    boxes: dict[int, list[Mapping[str, Any]]] = {i: [] for i in known}
+    for box in truth["annotations"]:
+        if not box["iscrowd"]:
+            boxes[box["image_id"]].append(box)
+    corners = [xyxy(boxes[i]) for i in image_ids]
+    counts = np.array([len(one) for one in corners])
+    holds = [{box["category_id"] for box in boxes[i]} for i in image_ids]
+    found = {
+        "object size": terciles(np.array([object_size(*pair) for pair in zip(corners, images, strict=True)])),
+        "objects": {name: (low <= counts) & (counts <= high) for name, (low, high) in COUNTS.items()},
+        "crowding": terciles(np.array([crowding(one) for one in corners])),
+        "class": {one["name"]: np.array([one["id"] in held for held in holds]) for one in truth["categories"]},
+    }
+    for name in HARDNESS:
+        if all(name in image.get("difficulty", {}) for image in images):
+            values = np.array([image["difficulty"][name] for image in images], float)
+            found[name] = terciles(np.where(counts == 0, np.nan, values) if name in OF_OBJECTS else values)
+    found = {factor: {name: some for name, some in groups.items() if some.any()} for factor, groups in found.items()}
+    return {factor: groups for factor, groups in found.items() if len(groups) > 1}
+
+
+def xyxy(boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """COCO boxes as corners, float64 [n, 4]."""
+    corners = np.array([box["bbox"] for box in boxes], float).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return corners
+
+
+def object_size(boxes: np.ndarray, image: Mapping[str, Any]) -> float:
+    """Mean over boxes [n, 4] of the square root of their share of the image's area; nan without any."""
+    if len(boxes) == 0:
+        return np.nan
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return float(np.sqrt(area / (image["width"] * image["height"])).mean())
+
+
+def crowding(boxes: np.ndarray) -> float:
+    """The largest IoU between two of boxes [n, 4]; 0 where there are fewer than two."""
+    if len(boxes) < 2:
+        return 0.0
+    boxes = torch.from_numpy(boxes)
+    return float(pairwise_iou(boxes[None], boxes)[0][0].fill_diagonal_(0).max())
+
+
+def terciles(values: np.ndarray) -> Groups:
+    """Images by a value [N], cut where a third and two thirds of them lie below; equal values stay together, so there
+    may be fewer than three groups. Where the value is nan, the group is NO_BOXES. Each name holds the group's range."""
+    undefined = np.isnan(values)
+    groups = {}
+    if not undefined.all():
+        cuts = np.quantile(values[~undefined], [1 / 3, 2 / 3])
+        third = np.where(undefined, -1, np.searchsorted(cuts, values))
+        present = np.unique(third[~undefined])
+        for name, one in zip(NAMES[len(present)], present, strict=True):
+            members = third == one
+            groups[f"{name} ({_range(values[members])})"] = members
+    return groups | {NO_BOXES: undefined}
+
+
+def _range(values: np.ndarray) -> str:
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"

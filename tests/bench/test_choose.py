@@ -1,0 +1,117 @@
+"""Every policy of a real detector is chosen on val and has a criterion; with FLOPs as cost a seed gives one choice."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench import choose as module
+from bench.choose import choose
+from bench.measure.accuracy import accuracy
+from bench.routing.criteria import CRITERIA, LEARNED
+from bench.routing.prices import Look, Prices
+from bench.routing.table import evaluate
+from bench.spec import Measure
+from tests.bench import small
+
+FLOPS = (100, 300, 400)
+DATA = small.data(train=8, val=6, test=1)
+MEASURE = Measure(
+    warmup=1,
+    tolerances=(0.0, 0.5),
+    budgets=("0.00035MFLOPs", "0.00001MFLOPs"),
+    risks=(0.9,),
+    delta=0.5,
+    cost="flops",
+    gate_images=5,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory):
+    return small.deployed(tmp_path_factory.mktemp("choose"))
+
+
+@pytest.fixture(scope="module")
+def chosen(deployed):
+    return choose(deployed, DATA, FLOPS, MEASURE, seed=0)
+
+
+def test_one_policy_for_every_tolerance_and_every_budget_that_can_be_kept(chosen):
+    names = [one.name for one in chosen.choices]
+    assert names[:3] == ["tol0", "tol50", "within0.00035MFLOPs"]
+    assert set(names[3:]) <= {"risk90"}
+    assert all(one.policy.criterion and one.chosen_on == "val" and "on val" in one.note for one in chosen.choices)
+    assert all((one.policy.gate is chosen.gate) == (one.policy.criterion == LEARNED) for one in chosen.choices)
+
+
+def test_what_is_chosen_keeps_its_word_on_val(chosen):
+    matches = evaluate(chosen.val, DATA.val.coco())
+    full = accuracy(matches, np.full(6, 2), full=False).map or 0.0
+    for one, floor, most in zip(chosen.choices, (1.0, 0.5, 0.0), (400, 400, 350), strict=False):
+        exits = one.policy.route(chosen.val.scores[one.policy.criterion])
+        assert (accuracy(matches, exits, full=False).map or 0.0) >= floor * full - 1e-12
+        assert np.take(FLOPS, exits).mean() <= most
+
+
+def test_thresholds_lie_between_the_scores_of_val(chosen):
+    """Not of train, on which the gate learns and the tests of risk are ordered."""
+    for one in chosen.choices[:3]:
+        scores = chosen.val.scores[one.policy.criterion]
+        for threshold, column in zip(one.policy.thresholds, scores.T, strict=False):
+            ordered = np.unique(column[column >= 0])
+            cuts = [0.0, *((ordered[1:] + ordered[:-1]) / 2), np.inf]
+            assert threshold in cuts
+
+
+def test_every_criterion_has_a_score_and_a_price(chosen):
+    assert set(chosen.val.scores) == set(chosen.prices.looks) == {*CRITERIA, LEARNED}
+    assert chosen.prices.flops == FLOPS
+    assert all(ms > 0 for ms in chosen.prices.ms)
+    assert [len(weights) for weights in chosen.gate.weights] == [18, 35]
+
+
+def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, monkeypatch):
+    def other_clock(deployed, images, flops, criteria, **_):
+        return Prices(tuple(flops), (9.0, 5.0, 1.0), {name: Look((7.0, 7.0), (7.0, 7.0)) for name in criteria})
+
+    monkeypatch.setattr(module, "measure_prices", other_clock)
+    again = choose(deployed, DATA, FLOPS, MEASURE, seed=0)
+    for one, other in zip(chosen.choices, again.choices, strict=True):
+        assert (one.name, one.policy.criterion, one.policy.thresholds) == (
+            other.name,
+            other.policy.criterion,
+            other.policy.thresholds,
+        )
+
+
+def test_a_candidate_that_names_its_criteria_is_asked_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        module,
+        "measure_prices",
+        lambda deployed, images, flops, criteria, **_: Prices(
+            tuple(flops), (1.0, 2.0, 3.0), {name: Look((0.0, 0.0), (0.0, 0.0)) for name in criteria}
+        ),
+    )
+    chosen = choose(small.deployed(tmp_path, ("margin",)), DATA, FLOPS, MEASURE, seed=0)
+    assert {one.policy.criterion for one in chosen.choices} == {"margin"}
+
+
+def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
+    class Unseen:
+        def __getattr__(self, name):
+            raise AssertionError("the test split was looked at")
+
+    kept = DATA.test
+    object.__setattr__(DATA, "test", Unseen())
+    try:
+        assert choose(deployed, DATA, FLOPS, MEASURE, seed=0).choices
+    finally:
+        object.__setattr__(DATA, "test", kept)
