@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.data.split import Dataset
 from bench.measure.price import prices as measure_prices
+from bench.progress import console
 from bench.routing import budget
 from bench.routing.criteria import CRITERIA, LEARNED, NAMES
 from bench.routing.learned import LearnedGate, learn, with_gate
@@ -46,8 +47,16 @@ def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Mea
     matches = evaluate(val, data.val.coco())
     tried = search(val, matches, prices, criteria, gate)
     choices = [tried.cheapest(tolerance, unit) for tolerance in measure.tolerances]
-    choices += [found for text in measure.budgets if (found := tried.within(budget.parse(text)))]
+    for text in measure.budgets:
+        if found := tried.within(budget.parse(text)):
+            choices.append(found)
+        else:
+            console.print(f"  no policy is within {text}: there is no such row", markup=False)
     order = sequence(train, lessons, prices, criteria, unit, gate)
-    choices += [controlled(order, val, matches, epsilon, measure.delta) for epsilon in measure.risks]
-    named = {one.name: one for one in choices if one.policy.criterion}
-    return Chosen(list(named.values()), prices, gate, val)
+    for epsilon in measure.risks:
+        promised = controlled(order, val, matches, epsilon, measure.delta)
+        if promised.policy.criterion:
+            choices.append(promised)
+        else:
+            console.print(f"  {promised.note}: there is no such row", markup=False)
+    return Chosen(list({one.name: one for one in choices}.values()), prices, gate, val)

@@ -155,7 +155,8 @@ def sweep_command(
 
       bench sweep mine --criteria max_score,learned --format csv
     """
-    from bench.report.sweep import FORMATS, export_sweeps, print_sweep, sweep_figure
+    from bench.report.sweep import FORMATS, export_sweeps, print_sweep
+    from bench.report.sweep_figure import sweep_figure
     from bench.sweep import sweeps
     from models.errors import unknown
 
@@ -268,6 +269,8 @@ def show(folder: Path, format: str) -> None:
     if leavers_figure(found, folder / "leavers.png"):
         drawn.append(folder / "leavers.png")
     print(f"\nplots: {', '.join(map(str, drawn))}   records: {folder / 'records'}")
+    if any((folder / "tables").glob("*")):
+        print(f"any other policy over these exits: bench sweep {folder}")
 
 
 def hush() -> None:

@@ -22,10 +22,10 @@ from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.throughput import Throughput, throughput
 from bench.measure.truth import Executed, execute
 from bench.progress import bar
-from bench.records import Leavers
+from bench.records import Auroc, Drawn, Leavers
 from bench.routing.alarms import detector_alarms, policy_alarms
-from bench.routing.auroc import Auroc, aurocs
-from bench.routing.controls import Drawn, random_exits
+from bench.routing.auroc import aurocs
+from bench.routing.controls import random_exits
 from bench.routing.learned import with_gate
 from bench.routing.leavers import leavers
 from bench.routing.oracle import oracle

@@ -13,11 +13,11 @@ import numpy as np
 
 from bench.measure.accuracy import Accuracy, bootstrap_map, pooled_accuracy
 from bench.progress import bar
-from bench.records import Leavers, Record
+from bench.records import Auroc, Drawn, Leavers, Record
 from bench.routing.alarms import detector_alarms, policy_alarms
-from bench.routing.auroc import Auroc, aurocs
+from bench.routing.auroc import aurocs
 from bench.routing.budget import Budget, parse
-from bench.routing.controls import Drawn, gate_efficiency, random_exits
+from bench.routing.controls import gate_efficiency, random_exits
 from bench.routing.leavers import leavers
 from bench.routing.oracle import oracle
 from bench.routing.policy import Policy

@@ -19,19 +19,25 @@ def criteria_table(records: Sequence[Record]) -> Table | None:
     if not with_exits:
         return None
     record = with_exits[0]
-    found: dict[str, list[Auroc]] = {}
-    for one in record.criteria:
-        found.setdefault(one.criterion, []).append(one)
+    found = by_criterion(record.criteria)
     named = " ".join(filter(None, (record.strategy, record.variant, record.precision, record.runtime)))
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
     shown.title = f"Does the criterion know on which images an exit is as good as the last? AUROC, {named}"
     shown.add_column("criterion")
     for one in next(iter(found.values())):
         shown.add_column(f"exit {one.exit + 1} ({100 * one.as_good:.0f} % as good)", justify="right")
-    for name, ones in sorted(found.items(), key=lambda item: -sum(_known(one) for one in item[1])):
+    for name, ones in found.items():
         shown.add_row(Text(name), *(auroc_cell(one) for one in ones))
     shown.caption = Text("0.5: no knowledge, 1: all; as good: F1 at IoU 0.5 not below the last exit's", style="dim")
     return shown
+
+
+def by_criterion(areas: Sequence[Auroc]) -> dict[str, list[Auroc]]:
+    """Criterion -> its areas exit by exit, the criterion that knows most first."""
+    found: dict[str, list[Auroc]] = {}
+    for one in areas:
+        found.setdefault(one.criterion, []).append(one)
+    return dict(sorted(found.items(), key=lambda item: -sum(_known(one) for one in item[1])))
 
 
 def auroc_cell(one: Auroc) -> str:

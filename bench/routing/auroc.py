@@ -4,30 +4,14 @@ the area under the ROC curve (Fawcett, An Introduction to ROC Analysis, 2006).""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from bench.measure.matching import Matches
 from bench.measure.per_image import f1
+from bench.records import Auroc
 from bench.routing.table import ExitTable
 from bench.stats import interval, resample
-
-
-@dataclass(frozen=True)
-class Auroc:
-    """How well a criterion tells the images on which an inner exit (from 0) is as good as the last one.
-
-    as_good: their share of all images, in [0, 1]. value: the probability that one of them scores above one of the
-    others, a tie counting half: 0.5 is no knowledge, 1 is all, below 0.5 the opposite would be a better criterion; None
-    where all images are of one kind. interval: 95 % bootstrap over images; None without a draw that has both kinds.
-    """
-
-    criterion: str
-    exit: int
-    as_good: float
-    value: float | None
-    interval: tuple[float, float] | None
 
 
 def aurocs(table: ExitTable, matches: Sequence[Matches], resamples: int, seed: int) -> list[Auroc]:
@@ -48,11 +32,11 @@ def aurocs(table: ExitTable, matches: Sequence[Matches], resamples: int, seed: i
             defined = [sample for sample in samples if not np.isnan(sample)]
             found.append(
                 Auroc(
-                    criterion,
-                    exit,
-                    float(good.mean()),
-                    None if np.isnan(value) else float(value),
-                    interval(defined) if defined else None,
+                    criterion=criterion,
+                    exit=exit,
+                    as_good=float(good.mean()),
+                    value=None if np.isnan(value) else float(value),
+                    interval=interval(defined) if defined else None,
                 )
             )
     return found

@@ -5,24 +5,15 @@ the other control, is a policy like any other (`bench.routing.search.static_choi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from bench.measure.matching import Matches
 from bench.measure.pool import pooled
+from bench.records import Drawn
 from bench.stats import interval
 
 DRAWS = 200
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """mAP over random draws: their mean, and the interval that holds the middle 95 % of them."""
-
-    mean: float
-    low: float
-    high: float
 
 
 def random_exits(matches: Sequence[Matches], exits: np.ndarray, seed: int, draws: int = DRAWS) -> Drawn:
@@ -31,7 +22,8 @@ def random_exits(matches: Sequence[Matches], exits: np.ndarray, seed: int, draws
     rng = np.random.default_rng(seed)
     dealt = np.array([rng.permutation(exits) for _ in range(draws)])
     reached = np.nan_to_num(pooled(tuple(matches)).map_many(dealt))
-    return Drawn(float(np.mean(reached)), *interval(reached))
+    low, high = interval(reached)
+    return Drawn(mean=float(np.mean(reached)), low=low, high=high)
 
 
 def gate_efficiency(gate: float, random: Drawn, oracle: float) -> float | None:

@@ -168,6 +168,15 @@ def test_a_repeated_run_trains_nothing_again(folder, monkeypatch):
     assert {record.name: record.map for record in load_run(folder)} == before
 
 
+def test_tables_of_detectors_that_are_no_longer_there_go(folder):
+    from bench.data.shapes import shapes
+    from bench.run import save
+
+    (folder / "tables" / "early_exit-gone-eager").mkdir()
+    save(load_run(folder), shapes(0, 24, 8, 12, size=64), folder)
+    assert [path.name for path in (folder / "tables").iterdir()] == ["early_exit-b8-12-eager"]
+
+
 def test_other_data_is_not_mixed_into_a_run(folder):
     with pytest.raises(UserError, match="split"):
         run(tiny(**{"data.sizes": [24, 8, 13]}), folder)

@@ -8,7 +8,8 @@ import matplotlib.image
 import pytest
 from rich.console import Console
 
-from bench.report.sweep import _draw, export_sweeps, print_sweep, sweep_figure
+from bench.report.sweep import export_sweeps, print_sweep
+from bench.report.sweep_figure import _draw, sweep_figure
 from bench.sweep import Sweep, sweeps
 from tests.bench.stored import stored_run
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from planted import halves, reached
 
-from bench.routing.controls import Drawn, gate_efficiency, random_exits
+from bench.records import Drawn
+from bench.routing.controls import gate_efficiency, random_exits
 from bench.routing.oracle import oracle
 
 

@@ -1,0 +1,201 @@
+"""A sweep as a picture: what policies reach at what cost, and how well every criterion knows the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from bench.files import replacing
+from bench.report.criteria import by_criterion
+from bench.report.plot import COLOURS, DASHES, GREY, INK, MARKERS, PALE
+from bench.sweep import Point, Sweep
+
+HALO = [withStroke(linewidth=3, foreground="white")]
+HUES = (*COLOURS[1:], "#661100")  # of the criteria, which are eleven
+ASKED = {"tolerance": "D", "budget": "^"}  # kind -> marker
+
+
+def sweep_figure(sweep: Sweep, path: Path) -> None:
+    """Write a PNG of 1600 x 800 px: on the left mAP on test against predicted mean cost, on the right how well every
+    criterion knows the images, which names the pale lines on the left."""
+    with replacing(Path(path)) as partial:
+        _draw(sweep).savefig(partial, format="png")
+
+
+def _draw(sweep: Sweep) -> Figure:
+    figure = Figure(figsize=(16, 8), dpi=100, facecolor="white")
+    FigureCanvasAgg(figure)
+    left = figure.add_axes((0.055, 0.17, 0.565, 0.67))
+    right = figure.add_axes((0.785, 0.17, 0.195, 0.67))
+    styles = {name: HUES[i % len(HUES)] for i, name in enumerate(sweep.curves)}
+    for axes in (left, right):
+        axes.grid(color=PALE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=GREY, labelsize=13, length=0)
+        axes.spines[:].set_visible(False)
+    _costs(left, sweep, styles)
+    _areas(right, sweep, styles)
+    gained = f"no policy faster than {sweep.limit:.2f}x its last exit"
+    figure.text(0.055, 0.955, f"{sweep.detector}: {gained}", va="top", fontsize=17, weight="bold", color=INK)
+    about = f"Policies chosen on {sweep.val_images:,} val images, shown on {sweep.test_images:,} test images"
+    figure.text(0.055, 0.9, about, va="top", fontsize=14, color=GREY)
+    figure.text(0.66, 0.9, "Does the criterion know when an exit is good enough?", va="top", fontsize=14, color=GREY)
+    for axes, corner, x in ((left, "lower left", 0.045), (right, "lower right", 0.99)):
+        shown, names = axes.get_legend_handles_labels()
+        columns = -(-len(names) // 2) if axes is right and len(names) > 2 else len(names)
+        look = {"ncols": columns, "frameon": False, "fontsize": 13, "columnspacing": 1.2, "handletextpad": 0.5}
+        figure.legend(shown, names, loc=corner, bbox_to_anchor=(x, 0.01), **look)
+    return figure
+
+
+def _costs(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
+    scale, says = (1, "ms") if sweep.unit == "latency" else (1e6, "MFLOPs")
+    paths = np.array(sweep.ms if sweep.unit == "latency" else sweep.flops) / scale
+
+    def x(one: Point) -> float:
+        return (one.ms if sweep.unit == "latency" else one.flops) / scale
+
+    static = [one for one in sweep.points if one.kind == "static"]
+    front = sorted((one for one in sweep.points if one.kind == "frontier"), key=x)
+    unlooked = [float(np.dot(one.share, paths)) for one in front]  # neither chance nor the oracle looks
+    drawn = [one.random for one in front]
+    axes.fill_between(
+        unlooked,
+        [d.low for d in drawn],
+        [d.high for d in drawn],
+        color="#DDDDDD",
+        linewidth=0,
+        zorder=1,
+        label="exits at random",
+    )
+    axes.plot(unlooked, [d.mean for d in drawn], color="#BDBDBD", linewidth=1.5, zorder=1)
+    axes.plot(
+        unlooked,
+        [one.oracle for one in front],
+        color=GREY,
+        linewidth=1.8,
+        linestyle=(0, (2, 2)),
+        zorder=2,
+        label="oracle",
+    )
+    for number, (name, line) in enumerate(sweep.curves.items()):
+        costs, maps = np.array(line).T
+        label = None if number else "one criterion each"
+        axes.plot(costs / scale, maps, color=styles[name], linewidth=1.6, alpha=0.5, zorder=2, label=label)
+    places = [x(one) for one in front]
+    axes.vlines(places, [one.low for one in front], [one.high for one in front], color=INK, alpha=0.3, linewidth=2)
+    axes.plot(
+        places,
+        [one.map for one in front],
+        color=INK,
+        linewidth=2.2,
+        marker="o",
+        markersize=8,
+        markeredgecolor="white",
+        zorder=4,
+        label="gates, best on val",
+    )
+    axes.plot(
+        [x(one) for one in static],
+        [one.map for one in static],
+        linestyle="",
+        marker="s",
+        markersize=11,
+        color="white",
+        markeredgecolor=INK,
+        markeredgewidth=2,
+        zorder=5,
+        label="static exits",
+    )
+    for kind, marker in ASKED.items():
+        asked = [one for one in sweep.points if one.kind == kind]
+        if asked:
+            axes.plot(
+                [x(one) for one in asked],
+                [one.map for one in asked],
+                linestyle="",
+                marker=marker,
+                color=INK,
+                markersize=11,
+                markeredgecolor="white",
+                zorder=6,
+                label=kind,
+            )
+    axes.axvline(paths[0], color=GREY, linewidth=1.2, linestyle=DASHES, zorder=1)
+    low = min(min(one.low for one in (*front, *static)), min(d.low for d in drawn))
+    high = max(max(one.high for one in (*front, *static)), max(one.oracle for one in front))
+    room, width = 0.07 * (high - low) or 0.05, paths[-1] - paths[0]
+    axes.set_xlim(paths[0] - 0.06 * width, max(*places, paths[-1]) + 0.09 * width)
+    axes.set_ylim(low - 1.5 * room, high + room)
+    axes.set_xlabel(f"mean {says} of a test image, predicted", color=INK, fontsize=14)
+    axes.set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=14)
+    bound = "nothing is faster" if sweep.unit == "latency" else "nothing is cheaper"
+    look = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 12, "color": GREY}
+    axes.annotate(bound, (paths[0], 0.98), (-5, 0), ("data", "axes fraction"), "offset points", **look)
+    for number, one in enumerate(static, 1):
+        last = number == len(static)
+        _say(axes, "last exit" if last else f"exit {number}", (x(one), one.map), (-4, -20) if last else (12, -16))
+    named: dict[tuple[float, float], list[str]] = {}
+    for one in sweep.points:
+        if one.kind in ASKED:
+            named.setdefault((x(one), one.map), []).append(one.name)
+    for place, names in named.items():
+        _say(axes, ", ".join(names), place, (-9, 10), "right")
+
+
+def _say(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], side: str = "left") -> None:
+    look = {"fontsize": 12, "color": INK, "ha": side, "va": "center", "zorder": 7, "path_effects": HALO}
+    axes.annotate(text, place, xytext=offset, textcoords="offset points", **look)
+
+
+def _areas(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
+    """AUROC with its interval, one row per criterion and in it one mark per inner exit, filled for the first."""
+    found = by_criterion(sweep.criteria)
+    exits = len(sweep.ms) - 1
+    for row, (name, ones) in enumerate(found.items()):
+        colour = styles[name]
+        for one in ones:
+            if one.value is None:
+                continue
+            y = row + 0.5 * ((one.exit + 0.5) / exits - 0.5)
+            if one.interval:
+                axes.hlines(y, *one.interval, color=colour, linewidth=2, alpha=0.5, zorder=2)
+            fill = "white" if one.exit else colour
+            axes.plot(
+                one.value,
+                y,
+                marker=MARKERS[1 + one.exit % (len(MARKERS) - 1)],
+                markersize=8,
+                color=fill,
+                markeredgecolor=colour,
+                markeredgewidth=1.8,
+                zorder=3,
+            )
+    axes.axvline(0.5, color=GREY, linewidth=1.2, linestyle=DASHES, zorder=1)
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+    axes.set_yticks(range(len(found)), list(found), fontsize=13)
+    for label, name in zip(axes.get_yticklabels(), found, strict=True):
+        label.set_color([0.75 * part for part in to_rgb(styles[name])])
+    axes.set_xlabel("AUROC, with 95 % interval", color=INK, fontsize=14)
+    for exit in range(exits):
+        marker = MARKERS[1 + exit % (len(MARKERS) - 1)]
+        axes.plot(
+            [],
+            [],
+            linestyle="",
+            marker=marker,
+            markersize=8,
+            color="white" if exit else GREY,
+            markeredgecolor=GREY,
+            markeredgewidth=1.8,
+            label=f"exit {exit + 1}",
+        )
