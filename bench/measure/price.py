@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.measure.latency import interleaved
+from bench.measure.latency import Timing, interleaved
 from bench.routing.criteria import Criterion
 from bench.routing.policy import Policy, static
 from bench.routing.prices import Look, Prices
@@ -31,10 +31,27 @@ def prices(
 ) -> Prices:
     """Prices of a deployed detector on images, uint8 [H, W, 3] each, which must not be those that choose or judge a
     policy: what is promised on val may not depend on them. flops: of the path to each exit."""
-    contenders = {exit: partial(_taken, deployed, static(exit, deployed.exits)) for exit in range(deployed.exits)}
-    timings = interleaved(contenders, images, repeats=REPEATS, warmup=warmup, seed=seed)
-    ms = tuple(timings[exit].mean for exit in contenders)
-    return Prices(tuple(flops), ms, looks(deployed, images, criteria))
+    exits, rng = range(deployed.exits), np.random.default_rng(seed)
+    policies = [static(exit, deployed.exits) for exit in exits]
+    alone = {f"exit {exit}": partial(_taken, deployed, policies[exit]) for exit in exits}
+    dealt = {f"dealt {exit}": lambda image: _taken(deployed, policies[rng.choice(exits)], image) for exit in exits}
+    timings = interleaved(alone | dealt, images, repeats=REPEATS, warmup=warmup, seed=seed)
+    by_exit = [timings[name] for name in alone]
+    ms = tuple(timing.mean for timing in by_exit)
+    extra = mixing(by_exit, [timings[name] for name in dealt])
+    return Prices(tuple(flops), ms, looks(deployed, images, criteria), extra)
+
+
+def mixing(alone: Sequence[Timing], dealt: Sequence[Timing]) -> tuple[float, ...]:
+    """ms, [E], that a call takes longer when calls leave at exits dealt out at random than when all of them leave at
+    its exit (alone[exit]), on the same image: the median over calls, at least 0. All timed on the same images, their
+    places ascending from 0."""
+    samples, images, exits = (
+        np.concatenate([getattr(one, part) for one in dealt]) for part in ("samples", "images", "exits")
+    )
+    extra = samples - np.stack([one.per_image for one in alone])[exits, images]
+    calls = [extra[exits == exit] for exit in range(len(alone))]
+    return tuple(max(0.0, float(np.median(one))) if len(one) else 0.0 for one in calls)
 
 
 def looks(deployed: Deployed, images: Sequence[np.ndarray], criteria: Mapping[str, Criterion]) -> dict[str, Look]:

@@ -3,7 +3,7 @@ leaving, never negative unless it is NEVER. No threshold in here; an exit answer
 policy's threshold. Where it is not plain which way to leave, both are criteria, and val decides.
 
 Entropy decides in BranchyNet (Teerapittayanon et al. 2016), the best score in MSDNet (Huang et al. 2018); margin and
-entropy come from uncertainty sampling (Settles 2009). Probabilities are [1 + C, A], row 0 is background, A >= TOP.
+entropy come from uncertainty sampling (Settles 2009). What they pool is compiled (`bench.routing.pooling`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
-
+from bench.routing import pooling
 from bench.routing.agreement import agreed
-from bench.routing.features import TOP
 from bench.routing.view import View
 from models.errors import unknown
 
@@ -26,40 +23,37 @@ NEVER = -math.inf
 
 def mean_foreground(view: View) -> float:
     """Mean probability over anchors that there is any object: high on full scenes."""
-    return 1.0 - float(view.probabilities[0].mean())
+    return 1.0 - mean_background(view)
 
 
 def mean_background(view: View) -> float:
     """Mean probability over anchors that there is none: high on scenes with little to find."""
-    return float(view.probabilities[0].mean())
+    return pooling.mean(view.probabilities[0].numpy())
 
 
 def max_score(view: View) -> float:
     """The most confident class score of any anchor."""
-    return float(view.probabilities[1:].max())
+    return pooling.highest(view.probabilities.numpy())
 
 
 def mean_top_scores(view: View) -> float:
     """Mean class score of the ten most confident anchors."""
-    return float(surest(view.probabilities)[0].mean())
+    return pooling.mean_top(view.probabilities.numpy())
 
 
 def margin(view: View) -> float:
     """Mean lead of the best class over the next, background included, at the ten most confident anchors."""
-    _, anchors = surest(view.probabilities)
-    best, second = view.probabilities[:, anchors].topk(2, dim=0).values
-    return float((best - second).mean())
+    return pooling.mean_margin(view.probabilities.numpy())
 
 
 def low_entropy(view: View) -> float:
     """One minus the mean entropy of the anchors' classes, as a share of the largest possible."""
-    return max(0.0, 1.0 - float(entropy(view.probabilities).mean()))
+    return max(0.0, 1.0 - pooling.mean_entropy(view.probabilities.numpy()))
 
 
 def low_weighted_entropy(view: View) -> float:
     """As low_entropy, but an anchor weighs as much as it is likely to hold an object: score-weighted uncertainty."""
-    weights = 1.0 - view.probabilities[0]
-    return max(0.0, 1.0 - float(weights @ entropy(view.probabilities) / weights.sum().clamp(min=1e-9)))
+    return max(0.0, 1.0 - pooling.weighted_mean_entropy(view.probabilities.numpy()))
 
 
 def expected_objects(view: View) -> float:
@@ -75,16 +69,6 @@ def few_objects(view: View) -> float:
 def agreement(view: View) -> float:
     """Share of confident detections shared with the exit before; the first never leaves by it; takes an NMS of each."""
     return agreed(view.detections, view.previous.detections) if view.previous else NEVER
-
-
-def surest(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """The anchors with the TOP highest class scores: those scores, and where they are, [TOP] each."""
-    return probabilities[1:].amax(0).topk(TOP)
-
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """Of each anchor's class distribution: [1 + C, A] -> [A], divided by the entropy of all classes alike."""
-    return torch.special.entr(probabilities).sum(0) / math.log(len(probabilities))
 
 
 CRITERIA: dict[str, Criterion] = {

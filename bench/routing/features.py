@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 from torch import Tensor
 
-TOP = 10  # anchors, more than usually see one object
+from bench.routing.pooling import TOP, best_scores, surest
+
 LEVELS = (0.1, 0.3, 0.5)  # foreground probabilities from which anchors are counted
 
 
@@ -26,25 +27,13 @@ def features(probabilities: Tensor) -> np.ndarray:
 
 @njit(cache=True)
 def _pooled(probabilities: np.ndarray) -> np.ndarray:
-    background, scores = probabilities[0], probabilities[1].copy()
-    for row in range(2, len(probabilities)):
-        for anchor in range(len(scores)):
-            scores[anchor] = max(scores[anchor], probabilities[row, anchor])
-    best, total = np.zeros(TOP, np.int64), 0.0
-    counts, held = np.zeros(len(LEVELS)), 0
+    background, scores = probabilities[0], best_scores(probabilities)
+    best, total, counts = surest(scores), 0.0, np.zeros(len(LEVELS))
     for anchor in range(len(scores)):
         foreground = 1.0 - background[anchor]
         total += foreground
         for k in range(len(LEVELS)):
             counts[k] += foreground > LEVELS[k]
-        place = held
-        while place > 0 and scores[anchor] > scores[best[place - 1]]:
-            place -= 1
-        if place < TOP:
-            held = min(held + 1, TOP)
-            for k in range(held - 1, place, -1):
-                best[k] = best[k - 1]
-            best[place] = anchor
     found = np.empty(TOP + 4 + len(LEVELS))
     lead = 0.0
     for k in range(TOP):

@@ -26,11 +26,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Prices:
-    """flops, ms: of an image that exit k answers without a look at it, [E] each. looks: by criterion."""
+    """flops, ms: of an image that exit k answers without a look at it, [E] each. looks: by criterion. mixing: ms more
+    where images leave at different exits, [E], because what a call leaves in the caches is not what the next one needs;
+    empty: none."""
 
     flops: tuple[int, ...]
     ms: tuple[float, ...]
     looks: Mapping[str, Look]
+    mixing: tuple[float, ...] = ()
 
     def mean(self, policy: Policy, share: np.ndarray, unit: Unit) -> float:
         """Mean cost of an image, in ms or in FLOPs, when exit k answers share [E] of the images."""
@@ -43,6 +46,7 @@ class Prices:
         if policy.criterion is not None:
             asked = np.isfinite(policy.thresholds)
             look = self.looks[policy.criterion]
+            total += self.mixing or 0.0
             total[1:] += np.cumsum(np.where(asked, look.staying, 0.0))
             total[:-1] += np.where(asked, look.leaving, 0.0)
         return total

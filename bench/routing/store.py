@@ -76,7 +76,7 @@ def load_prices(folder: Path) -> Prices:
     try:
         stored = json.loads(path.read_text())
         looks = {name: Look(tuple(look["staying"]), tuple(look["leaving"])) for name, look in stored["looks"].items()}
-        return Prices(tuple(stored["flops"]), tuple(stored["ms"]), looks)
+        return Prices(tuple(stored["flops"]), tuple(stored["ms"]), looks, tuple(stored["mixing"]))
     except FileNotFoundError as error:
         raise UserError("no prices", where=str(path), fix="run the benchmark again: it stores them") from error
     except BROKEN as error:

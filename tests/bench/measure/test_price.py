@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.measure import price
-from bench.measure.latency import interleaved
+from bench.measure.latency import Timing, interleaved
 from bench.routing.policy import Policy, static
 from bench.routing.prices import Look
 from bench.runtimes import Deployed
@@ -81,6 +81,16 @@ def criteria(machine: Machine) -> dict:
 
 def priced(machine: Machine):
     return price.prices(machine.deployed, PICTURES, (10, 20, 30), criteria(machine), warmup=0, seed=0)
+
+
+def test_leaving_at_different_exits_costs_what_it_costs_more_than_leaving_at_one():
+    """Exit 1 takes 1 ms alone and 1.5 in between; exit 2 takes 2 ms in any company; nobody was dealt the third."""
+    places = np.arange(4)
+    alone = [Timing(np.full(4, ms), places, np.full(4, exit)) for exit, ms in enumerate((1.0, 2.0, 3.0))]
+    easy = [0.0, 0.1, 0.2, 0.3]  # images differ, for every exit alike
+    alone = [Timing(one.samples + easy, places, one.exits) for one in alone]
+    dealt = Timing(np.array([1.5, 2.0, 1.5, 1.9]) + easy, places, np.array([0, 1, 0, 1]))
+    assert price.mixing(alone, [dealt]) == pytest.approx((0.5, 0.0, 0.0))
 
 
 def test_an_exit_costs_the_stages_up_to_it_and_one_nms(machine):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.routing.agreement import agreed
-from bench.routing.criteria import CRITERIA, NEVER, TOP
+from bench.routing.criteria import CRITERIA, NEVER
+from bench.routing.pooling import TOP
 from bench.routing.view import View
 from models.detector import Detections
 

@@ -20,9 +20,8 @@ def worlds(draw):
     row = st.lists(costs, min_size=exits, max_size=exits).map(tuple)
     inner = st.lists(costs, min_size=exits - 1, max_size=exits - 1).map(tuple)
     look = Look(draw(inner), draw(inner))
-    prices = Prices(
-        draw(st.lists(st.integers(1, 99), min_size=exits, max_size=exits).map(tuple)), draw(row), {"c": look}
-    )
+    flops = draw(st.lists(st.integers(1, 99), min_size=exits, max_size=exits).map(tuple))
+    prices = Prices(flops, draw(row), {"c": look}, draw(row | st.just(())))
     thresholds = draw(st.tuples(*[st.floats(0, 1) | st.just(math.inf)] * (exits - 1)))
     scores = draw(st.lists(st.lists(st.floats(0, 1), min_size=exits, max_size=exits), min_size=1, max_size=8))
     return prices, look, Policy("c", thresholds), np.array(scores)
@@ -30,14 +29,14 @@ def worlds(draw):
 
 def walked(prices: Prices, look: Look, policy: Policy, scores: np.ndarray) -> tuple[float, int]:
     """ms and FLOPs of one image that goes from exit to exit."""
-    spent = 0.0
+    spent, mixing = 0.0, prices.mixing or (0.0,) * len(prices.ms)
     for exit, threshold in enumerate(policy.thresholds):
         if threshold == math.inf:
             continue
         if scores[exit] >= threshold:
-            return spent + look.leaving[exit] + prices.ms[exit], prices.flops[exit]
+            return spent + look.leaving[exit] + prices.ms[exit] + mixing[exit], prices.flops[exit]
         spent += look.staying[exit]
-    return spent + prices.ms[-1], prices.flops[-1]
+    return spent + prices.ms[-1] + mixing[-1], prices.flops[-1]
 
 
 @given(worlds())
@@ -50,7 +49,7 @@ def test_the_mean_over_shares_is_the_mean_over_images(world):
 
 
 def test_a_static_exit_looks_at_nothing():
-    prices = Prices((1, 2, 3), (4.0, 5.0, 6.0), {})
+    prices = Prices((1, 2, 3), (4.0, 5.0, 6.0), {}, mixing=(1.0, 1.0, 1.0))
     for exit in range(3):
         assert prices.ms_per_exit(static(exit, 3)).tolist() == [4, 5, 6]
 

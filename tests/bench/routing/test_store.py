@@ -13,7 +13,9 @@ from bench.routing.table import ExitTable
 from models.detector import Detections
 from models.errors import UserError
 
-PRICES = Prices((10, 20), (1.5, 2.25), {"margin": Look((0.1,), (0.2,)), "learned": Look((0.3,), (0.1 + 0.2,))})
+PRICES = Prices(
+    (10, 20), (1.5, 2.25), {"margin": Look((0.1,), (0.2,)), "learned": Look((0.3,), (0.1 + 0.2,))}, (0.25, 0.0)
+)
 
 
 def made(images: int, exits: int, most: int, seed: int = 0, role: str = "val") -> ExitTable:
