@@ -47,12 +47,12 @@ class Ask:
 class Point:
     """One policy, chosen on val, and what it reaches on test.
 
-    thresholds: one per exit but the last, None is never; None for a static exit. ms, flops: mean cost of a test image,
-    predicted from the prices. share: of the test images that each exit answers. map to large: COCO AP in [0, 1], low
-    and high the 95 % bootstrap interval of the mAP; small to large None where there is no such box. val_map: what it
-    was chosen for. Of a gate also: random, the same shares dealt out at random; oracle, the mAP that its cost buys
-    whoever knows the boxes; efficiency, how far the gate gets from the one to the other. alarms: of a policy that was
-    asked for.
+    thresholds: one per exit but the last, None is never; None for a static exit. ms, flops: mean cost of a test
+    image, predicted from the prices; unlooked_ms: without the looks, which neither chance nor the oracle pay.
+    share: of the test images that each exit answers. map to large: COCO AP in [0, 1], low and high the 95 %
+    bootstrap interval of the mAP; small to large None where there is no such box. val_map: what it was chosen for.
+    Of a gate also: random, the same shares dealt out at random; oracle, the mAP that its cost buys whoever knows
+    the boxes; efficiency, how far the gate gets from the one to the other. alarms: of a policy that was asked for.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Point:
     criterion: str | None
     thresholds: tuple[float | None, ...] | None
     ms: float
+    unlooked_ms: float
     flops: float
     share: tuple[float, ...]
     map: float
@@ -277,6 +278,7 @@ def point(
         criterion=policy.criterion,
         thresholds=thresholds if policy.criterion else None,
         ms=prices.mean(policy, share, "latency"),
+        unlooked_ms=float(share @ prices.in_company(share)),
         flops=prices.mean(policy, share, "flops"),
         share=tuple(share.tolist()),
         map=reached.map or 0.0,

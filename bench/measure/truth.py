@@ -50,9 +50,10 @@ def predicted_ms(
     policy: Policy, prices: Prices, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
 ) -> float:
     """Mean ms that the policy should take on the timed images (their places in the split, distinct and ascending): what
-    the static exit that answers an image took on it, and the price of the looks on its way. exits: int
+    the static exit that answers an image took on it, and the price of company and of the looks on its way. exits: int
     [N], simulated for the whole split."""
     alone = np.stack([timing.per_image for timing in static])
-    looked = prices.ms_per_exit(policy) - np.array(prices.ms)
     taken = exits[images]
-    return float((alone[taken, np.arange(len(taken))] + looked[taken]).mean())
+    share = np.bincount(taken, minlength=len(alone)) / len(taken)
+    more = prices.in_company(share) - np.array(prices.ms) + prices.looked(policy)
+    return float((alone[taken, np.arange(len(taken))] + more[taken]).mean())

@@ -64,7 +64,7 @@ def _costs(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
 
     static = [one for one in sweep.points if one.kind == "static"]
     front = sorted((one for one in sweep.points if one.kind == "frontier"), key=x)
-    unlooked = [float(np.dot(one.share, paths)) for one in front]  # neither chance nor the oracle looks
+    unlooked = [one.unlooked_ms if sweep.unit == "latency" else x(one) for one in front]
     drawn = [one.random for one in front]
     axes.fill_between(
         unlooked,

@@ -26,9 +26,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Prices:
-    """flops, ms: of an image that exit k answers without a look at it, [E] each. looks: by criterion. mixing: ms more
-    where images leave at different exits, [E], because what a call leaves in the caches is not what the next one needs;
-    empty: none."""
+    """flops, ms: of an image that exit k answers without a look at it, when all images leave there, [E] each. looks: by
+    criterion. mixing: ms more where as many images leave at every exit, [E], because what a call leaves in the caches
+    is not what one that leaves elsewhere needs; empty: none."""
 
     flops: tuple[int, ...]
     ms: tuple[float, ...]
@@ -37,16 +37,23 @@ class Prices:
 
     def mean(self, policy: Policy, share: np.ndarray, unit: Unit) -> float:
         """Mean cost of an image, in ms or in FLOPs, when exit k answers share [E] of the images."""
-        return float(share @ (self.flops if unit == "flops" else self.ms_per_exit(policy)))
+        if unit == "flops":
+            return float(share @ self.flops)
+        return float(share @ (self.in_company(share) + self.looked(policy)))
 
-    def ms_per_exit(self, policy: Policy) -> np.ndarray:
-        """ms of an image that exit k answers under this policy, [E]. Exits with an infinite threshold are not looked
+    def in_company(self, share: np.ndarray) -> np.ndarray:
+        """ms of an image that exit k answers, [E], when exit k answers share [E] of the images, looks aside. A call
+        pays `mixing` as far as the one before it left elsewhere: all of it where the shares are equal."""
+        extra = np.array(self.mixing or np.zeros(len(self.ms)))
+        return np.array(self.ms) + extra * (1 - share) * len(self.ms) / (len(self.ms) - 1)
+
+    def looked(self, policy: Policy) -> np.ndarray:
+        """ms that the policy's looks take on the way to exit k, [E]. Exits with an infinite threshold are not looked
         at."""
-        total = np.array(self.ms)
+        total = np.zeros(len(self.ms))
         if policy.criterion is not None:
             asked = np.isfinite(policy.thresholds)
             look = self.looks[policy.criterion]
-            total += self.mixing or 0.0
             total[1:] += np.cumsum(np.where(asked, look.staying, 0.0))
             total[:-1] += np.where(asked, look.leaving, 0.0)
         return total

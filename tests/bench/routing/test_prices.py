@@ -27,35 +27,46 @@ def worlds(draw):
     return prices, look, Policy("c", thresholds), np.array(scores)
 
 
-def walked(prices: Prices, look: Look, policy: Policy, scores: np.ndarray) -> tuple[float, int]:
-    """ms and FLOPs of one image that goes from exit to exit."""
-    spent, mixing = 0.0, prices.mixing or (0.0,) * len(prices.ms)
+def walked(prices: Prices, look: Look, policy: Policy, scores: np.ndarray) -> tuple[float, float, int]:
+    """ms for looks, ms for stages alone, and the exit, of one image that goes from exit to exit."""
+    looked = 0.0
     for exit, threshold in enumerate(policy.thresholds):
         if threshold == math.inf:
             continue
         if scores[exit] >= threshold:
-            return spent + look.leaving[exit] + prices.ms[exit] + mixing[exit], prices.flops[exit]
-        spent += look.staying[exit]
-    return spent + prices.ms[-1] + mixing[-1], prices.flops[-1]
+            return looked + look.leaving[exit], prices.ms[exit], exit
+        looked += look.staying[exit]
+    return looked, prices.ms[-1], len(prices.ms) - 1
 
 
 @given(worlds())
 def test_the_mean_over_shares_is_the_mean_over_images(world):
     prices, look, policy, scores = world
-    share = np.bincount(policy.route(scores), minlength=len(prices.ms)) / len(scores)
-    ms, flops = np.mean([walked(prices, look, policy, row) for row in scores], axis=0)
+    exits, count = policy.route(scores), len(prices.ms)
+    mixing, scale = prices.mixing or (0.0,) * count, count / (count - 1)
+    share = np.bincount(exits, minlength=count) / len(scores)
+    each = [walked(prices, look, policy, row) for row in scores]
+    ms = np.mean([a + b + mixing[exit] * np.mean(exits != exit) * scale for a, b, exit in each])
     assert prices.mean(policy, share, "latency") == pytest.approx(ms)
-    assert prices.mean(policy, share, "flops") == pytest.approx(flops)
+    assert prices.mean(policy, share, "flops") == pytest.approx(np.mean([prices.flops[exit] for *_, exit in each]))
+
+
+def test_company_costs_what_was_measured_where_shares_are_equal_and_nothing_alone():
+    prices = Prices((1, 2, 3), (4.0, 5.0, 6.0), {}, mixing=(0.3, 0.2, 0.1))
+    assert prices.in_company(np.full(3, 1 / 3)) == pytest.approx((4.3, 5.2, 6.1))
+    for exit in range(3):
+        assert prices.in_company(np.eye(3)[exit])[exit] == (4, 5, 6)[exit]
 
 
 def test_a_static_exit_looks_at_nothing():
     prices = Prices((1, 2, 3), (4.0, 5.0, 6.0), {}, mixing=(1.0, 1.0, 1.0))
     for exit in range(3):
-        assert prices.ms_per_exit(static(exit, 3)).tolist() == [4, 5, 6]
+        assert prices.looked(static(exit, 3)).tolist() == [0, 0, 0]
+        assert prices.mean(static(exit, 3), np.eye(3)[exit], "latency") == prices.ms[exit]
 
 
 def test_asking_for_a_price_leaves_the_prices_alone():
     prices = Prices((1, 2), (4.0, 5.0), {"c": Look((1.0,), (2.0,))})
     for _ in range(2):
-        assert prices.ms_per_exit(Policy("c", (0.5,))).tolist() == [6, 6]
+        assert prices.looked(Policy("c", (0.5,))).tolist() == [2, 1]
     assert prices.ms == (4.0, 5.0)
