@@ -3,8 +3,6 @@ both verdicts; for the terminal (fits 100 columns), and as JSON, CSV and Markdow
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -18,6 +16,7 @@ from rich.text import Text
 
 from bench.compare import LEVEL, MAP_MARGIN, TIME_MARGIN, Change, Comparison, Estimate, noise
 from bench.records import Environment, Record, baseline_of
+from bench.report.csv_text import csv_text, flat
 from bench.report.runtimes import short_name
 from bench.verdict import verdict
 from models.errors import unknown
@@ -276,22 +275,7 @@ def _json(found: Comparison, names: Sequence[str]) -> str:
 
 
 def _csv(found: Comparison, names: Sequence[str]) -> str:
-    rows = [_flat(asdict(change)) for change in found.changes]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            cells |= {f"{key}.{part}": number for part, number in value.items()}
-        elif value is not None:
-            cells[key] = value
-    return cells
+    return csv_text([flat(asdict(change)) for change in found.changes])
 
 
 def _markdown(found: Comparison, names: Sequence[str]) -> str:

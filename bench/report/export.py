@@ -3,13 +3,12 @@ terminal's table as Markdown, with the intervals of the speeds."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from bench.records import Record, same_split
+from bench.report.csv_text import csv_text
 from bench.report.notes import alarms, behind, notes
 from bench.report.runtimes import by_runtime, over_eager
 from bench.report.table import caption, columns
@@ -38,12 +37,7 @@ def _csv(records: Sequence[Record]) -> str:
     for row, record in zip(rows, records, strict=True):
         if eager := over_eager(record, records):
             row["vs_eager"] = eager
-    header = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows)
 
 
 def _scalars(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

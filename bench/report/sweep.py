@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from pydantic import TypeAdapter
 from rich import box
@@ -13,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.criteria import auroc_cell, by_criterion
+from bench.report.csv_text import csv_text, flat
 from bench.sweep import Point, Sweep
 
 Rows = list[list[str]]
@@ -163,29 +162,8 @@ def _json(found: Sequence[Sweep]) -> str:
 
 
 def _csv(found: Sequence[Sweep]) -> str:
-    rows = [
-        {"detector": sweep.detector, **_flat(TypeAdapter(Point).dump_python(one))}
-        for sweep in found
-        for one in sweep.points
-    ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, dict.fromkeys(key for row in rows for key in row), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _flat(row: Mapping[str, object]) -> dict[str, object]:
-    """Nested values under dotted names, parts of tuples under numbers from 1; what is missing has no key."""
-    cells: dict[str, object] = {}
-    for key, value in row.items():
-        if isinstance(value, tuple):
-            value = dict(enumerate(value, 1))
-        if isinstance(value, dict):
-            cells |= {f"{key}.{part}": inner for part, inner in _flat(value).items()}
-        elif value is not None:
-            cells[str(key)] = value
-    return cells
+    plain = TypeAdapter(Point).dump_python
+    return csv_text([{"detector": sweep.detector, **flat(plain(one))} for sweep in found for one in sweep.points])
 
 
 def _markdown(found: Sequence[Sweep]) -> str:

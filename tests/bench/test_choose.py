@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from bench import choose as module
 from bench.choose import choose
@@ -26,12 +25,7 @@ MEASURE = Measure(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,7 @@ from bench.routing.table import exit_table
 from models.detector import Detections
 from tests.bench import small
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As many as the table was made with: sums in another order are other floats."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

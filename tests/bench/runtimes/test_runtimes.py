@@ -25,13 +25,7 @@ HERE = [name for name in RUNTIMES if name != "inductor"]  # compiling takes long
 PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums in another order are other floats, so every eager answer is to come from the same number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
