@@ -22,11 +22,6 @@ def frontier(points: Sequence[tuple[float, float]]) -> list[int]:
     return kept
 
 
-def on_frontier(records: Sequence[Record]) -> set[str]:
-    """Names of the records on the frontier of mean latency and mAP, each among those of its own runtime."""
-    return {here[i].name for here in _by_runtime(records) for i in frontier([(r.latency_ms.mean, r.map) for r in here])}
-
-
 def frontier_probability(records: Sequence[Record]) -> dict[str, float]:
     """Name -> share of the bootstrap draws, in [0, 1], in which the record is on the frontier of its runtime.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,98 +56,78 @@ def _draw(sweep: Sweep) -> Figure:
 
 
 def _costs(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
-    scale, says = (1, "ms") if sweep.unit == "latency" else (1e6, "MFLOPs")
-    paths = np.array(sweep.ms if sweep.unit == "latency" else sweep.flops) / scale
-
-    def x(one: Point) -> float:
-        return (one.ms if sweep.unit == "latency" else one.flops) / scale
-
+    """mAP against mean cost: the controls in grey, one pale line per criterion, and the policies on top."""
     static = [one for one in sweep.points if one.kind == "static"]
-    front = sorted((one for one in sweep.points if one.kind == "frontier"), key=x)
-    unlooked = [one.unlooked_ms if sweep.unit == "latency" else x(one) for one in front]
-    drawn = [one.random for one in front]
-    axes.fill_between(
-        unlooked,
-        [d.low for d in drawn],
-        [d.high for d in drawn],
-        color="#DDDDDD",
-        linewidth=0,
-        zorder=1,
-        label="exits at random",
-    )
-    axes.plot(unlooked, [d.mean for d in drawn], color="#BDBDBD", linewidth=1.5, zorder=1)
-    axes.plot(
-        unlooked,
-        [one.oracle for one in front],
-        color=GREY,
-        linewidth=1.8,
-        linestyle=(0, (2, 2)),
-        zorder=2,
-        label="oracle",
-    )
+    front = [one for one in sweep.points if one.kind == "frontier"]
+    _controls(axes, sweep, front)
     for number, (name, line) in enumerate(sweep.curves.items()):
         costs, maps = np.array(line).T
         label = None if number else "one criterion each"
-        axes.plot(costs / scale, maps, color=styles[name], linewidth=1.6, alpha=0.5, zorder=2, label=label)
-    places = [x(one) for one in front]
+        look = {"color": styles[name], "linewidth": 1.6, "alpha": 0.5, "zorder": 2}
+        axes.plot(costs / _scale(sweep), maps, label=label, **look)
+    _policies(axes, sweep, static, front)
+    _bounds(axes, sweep, static, front)
+
+
+def _scale(sweep: Sweep) -> float:
+    """What a cost is divided by: times are shown in ms, FLOPs in millions."""
+    return 1 if sweep.unit == "latency" else 1e6
+
+
+def _cost(one: Point, sweep: Sweep) -> float:
+    return (one.ms if sweep.unit == "latency" else one.flops) / _scale(sweep)
+
+
+def _controls(axes: Axes, sweep: Sweep, front: Sequence[Point]) -> None:
+    """Exits at random and the oracle, at what they cost without looking."""
+    costs = [one.unlooked_ms if sweep.unit == "latency" else _cost(one, sweep) for one in front]
+    drawn = [one.random for one in front]
+    low, high = [one.low for one in drawn], [one.high for one in drawn]
+    axes.fill_between(costs, low, high, color="#DDDDDD", linewidth=0, zorder=1, label="exits at random")
+    axes.plot(costs, [one.mean for one in drawn], color="#BDBDBD", linewidth=1.5, zorder=1)
+    dots = {"color": GREY, "linewidth": 1.8, "linestyle": (0, (2, 2)), "zorder": 2}
+    axes.plot(costs, [one.oracle for one in front], label="oracle", **dots)
+
+
+def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[Point]) -> None:
+    """The frontier's gates with their intervals, the static exits, and what was asked for, named."""
+    places = [_cost(one, sweep) for one in front]
     axes.vlines(places, [one.low for one in front], [one.high for one in front], color=INK, alpha=0.3, linewidth=2)
-    axes.plot(
-        places,
-        [one.map for one in front],
-        color=INK,
-        linewidth=2.2,
-        marker="o",
-        markersize=8,
-        markeredgecolor="white",
-        zorder=4,
-        label="gates, best on val",
-    )
-    axes.plot(
-        [x(one) for one in static],
-        [one.map for one in static],
-        linestyle="",
-        marker="s",
-        markersize=11,
-        color="white",
-        markeredgecolor=INK,
-        markeredgewidth=2,
-        zorder=5,
-        label="static exits",
-    )
+    line = {"color": INK, "linewidth": 2.2, "marker": "o", "markersize": 8, "markeredgecolor": "white", "zorder": 4}
+    axes.plot(places, [one.map for one in front], label="gates, best on val", **line)
+    marks = {"linestyle": "", "markersize": 11}
+    square = {"marker": "s", "color": "white", "markeredgecolor": INK, "markeredgewidth": 2, "zorder": 5, **marks}
+    axes.plot([_cost(one, sweep) for one in static], [one.map for one in static], label="static exits", **square)
+    for number, one in enumerate(static, 1):
+        last = number == len(static)
+        place = (_cost(one, sweep), one.map)
+        _say(axes, "last exit" if last else f"exit {number}", place, (-4, -20) if last else (12, -16))
+    named: dict[tuple[float, float], list[str]] = {}
     for kind, marker in ASKED.items():
         asked = [one for one in sweep.points if one.kind == kind]
         if asked:
-            axes.plot(
-                [x(one) for one in asked],
-                [one.map for one in asked],
-                linestyle="",
-                marker=marker,
-                color=INK,
-                markersize=11,
-                markeredgecolor="white",
-                zorder=6,
-                label=kind,
-            )
-    axes.axvline(paths[0], color=GREY, linewidth=1.2, linestyle=DASHES, zorder=1)
-    low = min(min(one.low for one in (*front, *static)), min(d.low for d in drawn))
-    high = max(max(one.high for one in (*front, *static)), max(one.oracle for one in front))
-    room, width = 0.07 * (high - low) or 0.05, paths[-1] - paths[0]
-    axes.set_xlim(paths[0] - 0.06 * width, max(*places, paths[-1]) + 0.09 * width)
-    axes.set_ylim(low - 1.5 * room, high + room)
-    axes.set_xlabel(f"mean {says} of a test image, predicted", color=INK, fontsize=14)
-    axes.set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=14)
-    bound = "nothing is faster" if sweep.unit == "latency" else "nothing is cheaper"
-    look = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 12, "color": GREY}
-    axes.annotate(bound, (paths[0], 0.98), (-5, 0), ("data", "axes fraction"), "offset points", **look)
-    for number, one in enumerate(static, 1):
-        last = number == len(static)
-        _say(axes, "last exit" if last else f"exit {number}", (x(one), one.map), (-4, -20) if last else (12, -16))
-    named: dict[tuple[float, float], list[str]] = {}
-    for one in sweep.points:
-        if one.kind in ASKED:
-            named.setdefault((x(one), one.map), []).append(one.name)
+            look = {"marker": marker, "color": INK, "markeredgecolor": "white", "zorder": 6, **marks}
+            axes.plot([_cost(one, sweep) for one in asked], [one.map for one in asked], label=kind, **look)
+        for one in asked:
+            named.setdefault((_cost(one, sweep), one.map), []).append(one.name)
     for place, names in named.items():
         _say(axes, ", ".join(names), place, (-9, 10), "right")
+
+
+def _bounds(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[Point]) -> None:
+    """The cost that no policy can pass, and axes with room for everything."""
+    first, *_, last = np.array(sweep.ms if sweep.unit == "latency" else sweep.flops) / _scale(sweep)
+    axes.axvline(first, color=GREY, linewidth=1.2, linestyle=DASHES, zorder=1)
+    low = min(*(one.low for one in (*front, *static)), *(one.random.low for one in front))
+    high = max(*(one.high for one in (*front, *static)), *(one.oracle for one in front))
+    room, width = 0.07 * (high - low) or 0.05, last - first
+    axes.set_xlim(first - 0.06 * width, max(last, *(_cost(one, sweep) for one in front)) + 0.09 * width)
+    axes.set_ylim(low - 1.5 * room, high + room)
+    unit, better = ("ms", "faster") if sweep.unit == "latency" else ("MFLOPs", "cheaper")
+    axes.set_xlabel(f"mean {unit} of a test image, predicted", color=INK, fontsize=14)
+    axes.set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=14)
+    look = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 12, "color": GREY}
+    axes.annotate(f"nothing is {better}", (first, 0.98), (-5, 0), ("data", "axes fraction"), "offset points", **look)
 
 
 def _say(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], side: str = "left") -> None:

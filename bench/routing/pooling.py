@@ -1,5 +1,5 @@
 """Numbers pooled over an exit's anchors, compiled: between two stages of a network every look is on the timed path, and
-a handful of tensor operations takes as long there as a tenth of the network. All take class probabilities as
+a handful of tensor operations takes as long there as a twentieth of the network. All take class probabilities as
 float32 [1 + C, A], row 0 background, A >= TOP, and sum in double precision."""
 
 from __future__ import annotations

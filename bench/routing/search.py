@@ -35,12 +35,11 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """Policies tried on one table, P of them. shares [P, E]: of the images that each exit answers. maps [P]. costs:
-    mean per image by unit, [P] each. full: mAP of the last exit. role: the table's."""
+    """Policies tried on one table, P of them. maps [P]. costs: mean per image by unit, [P] each. full: mAP of the last
+    exit. role: the table's."""
 
     role: str
     policies: Sequence[Policy]
-    shares: np.ndarray
     maps: np.ndarray
     costs: Mapping[Unit, np.ndarray]
     full: float
@@ -157,7 +156,7 @@ def search(
     full = np.nan_to_num(pool.map(np.full(exits.shape[1], table.exits - 1)))
     shares = exit_shares(exits, table.exits)
     costs = {unit: mean_costs(tried, shares, prices, unit) for unit in UNITS}
-    return Tried(table.role, tried, shares, np.nan_to_num(pool.map_many(exits)), costs, float(full))
+    return Tried(table.role, tried, np.nan_to_num(pool.map_many(exits)), costs, float(full))
 
 
 def upper_hull(costs: np.ndarray, maps: np.ndarray) -> list[int]:

@@ -37,29 +37,29 @@ def found(run) -> Sweep:
 
 
 @pytest.fixture(scope="module")
-def test(run) -> Seen:
+def on_test(run) -> Seen:
     return seen(open_run(run), run / "tables" / DETECTOR, "test")
 
 
-def routed(one, test: Seen) -> np.ndarray:
+def routed(one, on_test: Seen) -> np.ndarray:
     if one.criterion is None:
-        return np.full(len(test.table.image_ids), one.share.index(1.0))
+        return np.full(len(on_test.table.image_ids), one.share.index(1.0))
     thresholds = tuple(math.inf if cut is None else cut for cut in one.thresholds)
-    return Policy(one.criterion, thresholds).route(test.table.scores[one.criterion])
+    return Policy(one.criterion, thresholds).route(on_test.table.scores[one.criterion])
 
 
-def test_accuracies_are_those_of_the_judge(found, test):
+def test_accuracies_are_those_of_the_judge(found, on_test):
     for one in found.points:
-        judged = accuracy(test.matches, routed(one, test))
+        judged = accuracy(on_test.matches, routed(one, on_test))
         assert (one.map, one.map50) == pytest.approx((judged.map, judged.map50), abs=1e-9)
         sizes = (judged.ap_small, judged.ap_medium, judged.ap_large)
         assert (one.small, one.medium, one.large) == pytest.approx(sizes, abs=1e-9)
         assert one.low <= one.map <= one.high
 
 
-def test_costs_are_arithmetic_on_the_test_shares(found, test):
+def test_costs_are_arithmetic_on_the_test_shares(found, on_test):
     for one in found.points:
-        share = np.bincount(routed(one, test), minlength=3) / len(test.table.image_ids)
+        share = np.bincount(routed(one, on_test), minlength=3) / len(on_test.table.image_ids)
         assert one.share == pytest.approx(tuple(share))
         assert one.flops == pytest.approx(share @ PRICES.flops)
         looks = 0 if one.criterion is None else 0.01 * (one.share[0] + one.share[1]) + 0.02 * (1 - one.share[0])

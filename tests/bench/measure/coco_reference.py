@@ -7,6 +7,8 @@ import io
 
 import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -17,6 +19,12 @@ from models.detector import Detections
 
 NAMES = ("person", "chair", "cup")
 EXITS = 3
+any_bed = given(  # the arguments of `bed`
+    seed=st.integers(0, 2**32),
+    levels=st.sampled_from([2, 5, 2**20]),
+    grid=st.sampled_from([0, 20, 60]),
+    borders=st.booleans(),
+)
 
 
 def boxes_near(rng, n):

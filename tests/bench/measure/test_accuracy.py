@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from coco_reference import EXITS, NAMES, bed, composed, random_detections, random_truth, stock
+from coco_reference import EXITS, NAMES, any_bed, bed, composed, random_detections, random_truth, stock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,12 +40,7 @@ def assert_equal_to_stock(result, judge, apart=0.0, areas=True):
 
 
 @settings(max_examples=16)
-@given(
-    seed=st.integers(0, 2**32),
-    levels=st.sampled_from([2, 5, 2**20]),
-    grid=st.sampled_from([0, 20, 60]),
-    borders=st.booleans(),
-)
+@any_bed
 def test_any_routing_equals_stock_cocoeval(seed, levels, grid, borders):
     rng, truth, ids, found, matches = bed(seed, levels, grid=grid, borders=borders)
     for routing in (rng.integers(EXITS, size=len(ids)), np.full(len(ids), rng.integers(EXITS))):

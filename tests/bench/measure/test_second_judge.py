@@ -17,9 +17,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from coco_reference import EXITS, bed, composed, stock
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from coco_reference import EXITS, any_bed, bed, composed, stock
+from hypothesis import settings
 
 from bench.measure.accuracy import ground_truth, pooled_accuracy
 from bench.measure.matching import AREAS, PER_IMAGE, match
@@ -47,12 +46,7 @@ def first(truth, rows):
 
 
 @settings(max_examples=16)
-@given(
-    seed=st.integers(0, 2**32),
-    levels=st.sampled_from([2, 5, 2**20]),
-    grid=st.sampled_from([0, 20, 60]),
-    borders=st.booleans(),
-)
+@any_bed
 def test_all_three_agree_on_any_routing(seed, levels, grid, borders):
     rng, truth, ids, found, matches = bed(seed, levels, grid=grid, borders=borders)
     routing = rng.integers(EXITS, size=len(ids))
