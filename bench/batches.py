@@ -4,6 +4,7 @@ whole batch at a time. Same seed, same batches."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -29,9 +30,16 @@ class Batches:
     def __init__(self, source: Source, size: int):
         self.size = size
         self.images = torch.empty(len(source), 3, size, size, dtype=torch.uint8)
-        with bar("decoding training images", len(source)) as advance:
-            for index in range(len(source)):
-                self.images[index] = torch.from_numpy(resize(source.image(index), size)).permute(2, 0, 1)
+        pixels = self.images.numpy()
+
+        def decode(index: int) -> None:
+            pixels[index] = resize(source.image(index), size).transpose(2, 0, 1)
+
+        with (
+            bar("decoding training images", len(source)) as advance,
+            ThreadPoolExecutor(torch.get_num_threads()) as pool,
+        ):
+            for _ in pool.map(decode, range(len(source))):
                 advance()
         self.targets = source.targets(range(len(source)))
 
@@ -72,7 +80,7 @@ def augment(images: Tensor, targets: Targets, generator: torch.Generator, size: 
 
     gain = uniform(0.7, 1.3, 1, 1, 1) * uniform(0.9, 1.1, 3, 1, 1)
     shift = uniform(-0.2, 0.2, 1, 1, 1)
-    pixels = images.to(memory_format=torch.channels_last).float().div_(127.5).sub_(1)
+    pixels = images.float().div_(127.5).sub_(1)
     pixels = pixels.mul_(gain).add_(shift).clamp_(-1, 1)
 
     sign = torch.where(flip, -1.0, 1.0)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.ablate.commands import app as ablate
 from models.errors import UserError
 
 app = typer.Typer(
@@ -24,12 +25,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Are early exits worth it in object detection, on your images and your machine? Start with: bench run",
 )
+app.add_typer(ablate, name="ablate")
 RUNS = Path("results/runs")
 
 
 @app.command("run")
 def run_command(
-    strategies: Annotated[str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns.")] = None,
+    strategies: Annotated[str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns, a.x is a's variant x.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Settings to start from (bench ls); default, or photographs with --data.")
     ] = None,
@@ -130,6 +132,30 @@ def compare_command(
         print_comparison(found, (a, b), Console(width=None if sys.stdout.isatty() else 100))
     else:
         print(export_comparison(found, (a, b), format), end="")
+
+
+@app.command("spread")
+def spread_command(
+    runs: Annotated[list[str], typer.Argument(help="Names of two or more runs, or their folders.")],
+    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
+) -> None:
+    """Put runs that differ in their seed only together: mean and spread, record by record, and every verdict.
+
+    Examples:
+
+      bench spread s1 s2 s3
+
+      bench spread results/reference/coco-person s1 --format markdown
+    """
+    from bench.report.spread import export_spread, print_spread
+    from bench.spread import open_repeat, spread
+
+    found = spread([open_repeat(find(run, out), run) for run in runs])
+    if format == "table":
+        print_spread(found, Console(width=None if sys.stdout.isatty() else 100))
+    else:
+        print(export_spread(found, format), end="")
 
 
 @app.command("sweep")

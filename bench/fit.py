@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from bench.batches import Batches
 from bench.files import replacing
+from bench.prepared import Prepared
 from bench.progress import bar
 from models.detector import Detector
 from models.errors import UserError
-from strategies.base import Objective
+from strategies.base import Objective, Prepare
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -58,6 +59,8 @@ class Trainer:
         inherited: Sequence[nn.Module] = (),
         inherited_rate: float = 1.0,
         options: str = "",
+        prepare: Prepare | None = None,
+        views: int = 1,
     ) -> Detector:
         """Train `detector` in place and return it in eval mode, on the CPU. `objective` must be determined by `name`,
         `options` and the detector: the fingerprint cannot look inside it."""
@@ -75,13 +78,17 @@ class Trainer:
             "start": weights_hash(detector),
             "inherited": len(inherited),
         }
+        recipe |= {"views": views} if prepare else {}
         fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         done = self.folder / f"{name}-{fingerprint[:12]}.safetensors"
         if done.exists():
             detector.load_state_dict(load_file(done))
             return detector.eval()
         if epochs > 0:
-            self._train(detector, objective, epochs, rate, inherited, inherited_rate, done.with_suffix(".part"))
+            for module in inherited:
+                module.requires_grad_(inherited_rate > 0)
+            groups = parameter_groups(detector, inherited, rate, inherited_rate)
+            self._train(detector, objective, epochs, groups, inherited, done.with_suffix(".part"), prepare, views)
         with replacing(done) as partial:
             save_file({key: value.contiguous() for key, value in detector.state_dict().items()}, partial)
         done.with_suffix(".part").unlink(missing_ok=True)
@@ -92,17 +99,14 @@ class Trainer:
         detector: Detector,
         objective: Objective,
         epochs: int,
-        rate: float,
+        groups: list[dict[str, Any]],
         inherited: Sequence[nn.Module],
-        inherited_rate: float,
         part: Path,
+        prepare: Prepare | None,
+        views: int,
     ) -> None:
         detector.to(self.device, memory_format=torch.channels_last)
-        for module in inherited:
-            module.requires_grad_(inherited_rate > 0)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(detector, inherited, rate, inherited_rate), betas=(0.9, 0.99), fused=True
-        )
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
         steps = max(1, len(self.batches) // min(self.batch, len(self.batches)))
         peaks = [group["lr"] for group in optimizer.param_groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -110,6 +114,8 @@ class Trainer:
         )
         name = part.name.rsplit("-", 1)[0]
         first = self._restore(part, detector, optimizer, schedule)
+        log = LossLog(part.with_suffix(".losses.jsonl"), first)
+        source = self._prepared(detector.eval(), prepare, min(views, epochs), name) if prepare else self.batches
         with bar(f"training {name}", epochs * steps) as advance:
             advance(first * steps)
             for epoch in range(first, epochs):
@@ -118,8 +124,9 @@ class Trainer:
                     if isinstance(module, nn.BatchNorm2d):
                         module.eval()
                 torch.manual_seed(self._seed(name, epoch))
-                for images, targets in self.batches.epoch(self.batch, self._seed(name, epoch), detector.size):
-                    losses = objective(detector, images.to(self.device), targets.to(self.device))
+                for inputs, targets in source.epoch(self.batch, self._seed(name, epoch), detector.size):
+                    losses = objective(detector, moved(inputs, self.device), targets.to(self.device))
+                    log.add(losses)
                     total = torch.stack(list(losses.values())).sum()
                     check_finite(total, losses, name)
                     optimizer.zero_grad(set_to_none=True)
@@ -128,10 +135,15 @@ class Trainer:
                     optimizer.step()
                     schedule.step()
                     advance(note=f"epoch {epoch + 1}/{epochs} loss {float(total.detach()):.2f}")
+                log.close_epoch(epoch + 1)
                 state = {"model": detector.state_dict(), "optimizer": optimizer.state_dict()}
                 with replacing(part) as partial:
                     torch.save(state | {"schedule": schedule.state_dict(), "epoch": epoch + 1}, partial)
         detector.to("cpu", memory_format=torch.contiguous_format).requires_grad_(True)
+
+    def _prepared(self, detector: Detector, prepare: Prepare, views: int, name: str) -> Prepared:
+        seeds = [self._seed(f"{name}/view", view) for view in range(views)]
+        return Prepared(self.batches, seeds, self.batch, detector.size, lambda images: prepare(detector, images))
 
     def _seed(self, name: str, epoch: int) -> int:
         return zlib.crc32(f"{self.seed}/{name}/{epoch}".encode())
@@ -145,6 +157,34 @@ class Trainer:
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
         return saved["epoch"]
+
+
+def moved(inputs: Tensor | tuple[Tensor, ...], device: str) -> Tensor | tuple[Tensor, ...]:
+    """Images, or what was prepared in their place, on a device."""
+    return inputs.to(device) if isinstance(inputs, Tensor) else tuple(part.to(device) for part in inputs)
+
+
+class LossLog:
+    """Mean of every named loss, a JSON line an epoch, so that box and class losses can be told apart afterwards.
+    epochs: how many lines of an interrupted training to keep."""
+
+    def __init__(self, path: Path, epochs: int):
+        self.path = path
+        self._lines = path.read_text().splitlines()[:epochs] if path.exists() else []
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        self._steps += 1
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+
+    def close_epoch(self, epoch: int) -> None:
+        means = {name: round(total / self._steps, 6) for name, total in self._sums.items()}
+        self._lines.append(json.dumps({"epoch": epoch} | means))
+        self._sums, self._steps = {}, 0
+        with replacing(self.path) as partial:
+            partial.write_text("\n".join(self._lines) + "\n")
 
 
 def parameter_groups(

@@ -87,6 +87,7 @@ class Recorder:
         )
 
     def _per_exit(self, one: Study, flops: list[int]) -> list[records.ExitAccuracy]:
+        several = len(one.candidate.detector.classes) > 1
         return [
             records.ExitAccuracy(
                 exit=number,
@@ -95,9 +96,12 @@ class Recorder:
                 flops=flops[number],
                 latency_ms=self.timings[static.name].mean,
                 temperature=float(stage.temperature),
+                calibration_error=error,
+                ap_per_class=accuracies.per_class if several else None,
+                ap50_per_class=accuracies.per_class50 if several else None,
             )
-            for number, (accuracies, stage, static) in enumerate(
-                zip(one.per_exit, one.candidate.detector.stages, one.points, strict=False)
+            for number, (accuracies, error, stage, static) in enumerate(
+                zip(one.per_exit, one.calibration, one.candidate.detector.stages, one.points, strict=False)
             )
         ]
 

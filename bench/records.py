@@ -47,6 +47,15 @@ class ExitAccuracy(_Typed):
     flops: int = Field(ge=0, description="multiply-adds of an image that leaves here, all heads so far")
     latency_ms: Positive | None = Field(description="mean ms when this exit answers; null: not timed")
     temperature: Positive | None = Field(description="temperature its scores were divided by; null: none")
+    calibration_error: Share | None = Field(
+        default=None, description="detection calibration error (D-ECE) at IoU .50; null: not measured, no detection"
+    )
+    ap_per_class: dict[str, Share | None] | None = Field(
+        default=None, description="mAP by class name when this exit answers; null: a single class, not measured"
+    )
+    ap50_per_class: dict[str, Share | None] | None = Field(
+        default=None, description="AP50 by class name when this exit answers; null: a single class, not measured"
+    )
 
 
 class Latency(_Typed):

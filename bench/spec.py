@@ -74,7 +74,9 @@ class RunSpec(_Typed):
     data: Data = Data()
     model: Model = Model()
     measure: Measure = Measure()
-    strategy: dict[str, dict[str, Any]] = Field({}, description="options of each strategy, by name")
+    strategy: dict[str, dict[str, Any]] = Field(
+        {}, description="options of each strategy, by name; a table among them holds those of a variant, by its label"
+    )
 
 
 def default_threads() -> int:
@@ -93,19 +95,20 @@ def describe_presets() -> dict[str, str]:
 
 
 def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpec:
-    """The spec of a preset or of a file, with dotted `overrides` ("data.classes": [...]) whose value is not None.
+    """The spec of a preset or of a file, with dotted `overrides` ("data.classes": [...]) whose value is not None. A
+    file with `base = PRESET` has that preset's settings where it does not say otherwise.
 
     Raises UserError for an unknown preset or key, a wrong value, and anything `check` finds.
     """
     if file is None and preset not in presets():
         raise unknown("preset", preset, presets(), where="--preset")
     path = file or PRESETS / f"{preset}.toml"
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="give a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"not TOML: {error}", where=str(path), fix="see docs/specs.md") from error
+    table = read_toml(path)
+    base = table.pop("base", None)
+    if base is not None:
+        if base not in presets():
+            raise unknown("preset", str(base), presets(), where=f"{path}: base")
+        table = overlaid(read_toml(PRESETS / f"{base}.toml"), table)
     for key, value in overrides.items():
         if value is not None:
             *parents, leaf = key.split(".")
@@ -125,18 +128,35 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
     return spec
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dict. UserError when it cannot be read or is none."""
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="give a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"not TOML: {error}", where=str(path), fix="see docs/specs.md") from error
+
+
+def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two tables as one: where both have a table under a key, these overlaid in turn, otherwise what `over` has."""
+    both = {key: overlaid(under[key], over[key]) for key in under if isinstance(over.get(key), Mapping)}
+    return {**under, **over, **both}
+
+
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
     names = (*spec.controls, *spec.strategies)
-    registry.check(names)
+    parts = [part for name in names for part in registry.parts(name, spec.strategy)]
+    for part in parts:
+        criteria.check(getattr(part.strategy, "criteria", ()))
+        if part.name == "baseline" and part.label:
+            fix = "set its options under [strategy.baseline]"
+            raise UserError("a run has one baseline, without variants", where=f"baseline.{part.label}", fix=fix)
     for text in spec.measure.budgets:
         budget.parse(text)
-    for name in names:
-        strategy = registry.build(name, spec.strategy)
-        for part in getattr(strategy, "parts", (strategy,)):
-            criteria.check(getattr(part, "criteria", ()))
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
-    needs_int8 = any("quant" in name.split("+") for name in names)
+    needs_int8 = any(part.name == "quant" for part in parts)
     runtimes.check(spec.runtimes, {"fp32", "int8"} if needs_int8 else {"fp32"})
     if spec.model.weights and spec.model.weights != "torchvision" and not Path(spec.model.weights).is_file():
         raise UserError("no such weights file", where=spec.model.weights, fix='give a .pth file or "torchvision"')

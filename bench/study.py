@@ -15,6 +15,7 @@ import torch
 from bench.choose import choose
 from bench.data.split import Dataset, Split
 from bench.measure.accuracy import Accuracy, accuracy, bootstrap_map
+from bench.measure.calibration import calibration_error
 from bench.measure.cost import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
 from bench.measure.matching import Matches
@@ -69,14 +70,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything but time about one candidate: its operating points on test, and the cost of every exit. single: a
-    multi-exit detector as one graph, to be timed against the chain. prices, criteria, alarms: of a multi-exit detector,
-    what its ways cost, how well each criterion knows the images, and what is wrong with it."""
+    """Everything but time about one candidate: its operating points on test, and of every exit the cost, the accuracy
+    when it answers all images, and the calibration error. single: a multi-exit detector as one graph, to be timed
+    against the chain. prices, criteria, alarms: of a multi-exit detector, what its ways cost, how well each criterion
+    knows the images, and what is wrong with it."""
 
     candidate: Candidate
     costs: list[Cost]
     table: ExitTable
     per_exit: list[Accuracy]
+    calibration: list[float | None]
     points: list[Point]
     parity: Parity
     single: Deployed | None
@@ -106,7 +109,8 @@ def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Data
         table = exit_table(deployed, data.test)
         matches = evaluate(table, data.test.coco())
         points = [point(deployed, choice, table, matches, spec) for choice in static]
-        return Study(candidate, costs, table, per_exit(matches), points, agreement, single)
+        calibration = list(map(calibration_error, matches))
+        return Study(candidate, costs, table, per_exit(matches), calibration, points, agreement, single)
     with few_threads(deployed):
         chosen = choose(deployed, data, [cost.flops for cost in costs], spec.measure, spec.seed)
     table = with_gate(exit_table(deployed, data.test), chosen.gate)
@@ -124,6 +128,7 @@ def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Data
         costs,
         table,
         per_exit(matches),
+        list(map(calibration_error, matches)),
         points,
         agreement,
         single,
@@ -179,8 +184,8 @@ def with_oracle(
 
 
 def truncated(strategy: str) -> str:
-    """What a multi-exit strategy is called when every image leaves at one inner exit: a plain shallower network."""
-    return "+".join("truncate" if part in EARLY else part for part in strategy.split("+"))
+    """What a multi-exit strategy is called when every image leaves at one inner exit: what it amounts to (`EARLY`)."""
+    return "+".join(EARLY.get(part, part) for part in strategy.split("+"))
 
 
 def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:

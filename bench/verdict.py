@@ -15,7 +15,8 @@ from bench.records import Record, baseline_of, same_split
 from bench.rivals import Comparison, Overtaking, Seen, at_equal_time, edge_of, overtaken, seen, speed_ratios
 from bench.stats import bonferroni, images_to_decide, interval, probability_above
 
-EARLY = {"early_exit", "multi_exit_yolos"}
+# strategies with early exits, and what each amounts to where every image leaves at one inner exit
+EARLY = {"early_exit": "truncate", "multi_exit_yolos": "truncate", "resolution_exit": "resize"}
 LEVEL = 0.95
 TOLERATED = 0.02  # relative loss of mAP, and of time, that makes no difference to a user
 
@@ -72,14 +73,14 @@ def is_early(record: Record) -> bool:
 
 
 def is_rival(record: Record) -> bool:
-    """Whether the record is something else than early exit. Everybody at one inner exit is (its strategy reads
-    "truncate"); everybody at the last exit of a multi-exit detector is neither: nobody leaves early, and nobody would
-    ship exits that are not used."""
+    """Whether the record is something else than early exit. Everybody at one inner exit is (its strategy reads as in
+    EARLY); everybody at the last exit of a multi-exit detector is neither: nobody leaves early, and nobody would ship
+    exits that are not used."""
     return not _has_exits(record)
 
 
 def _has_exits(record: Record) -> bool:
-    return not EARLY.isdisjoint(record.strategy.split("+"))
+    return not EARLY.keys().isdisjoint(record.strategy.split("+"))
 
 
 def verdict(records: Sequence[Record]) -> Verdict:

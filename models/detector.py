@@ -5,7 +5,7 @@ before decoding. A plain detector has one stage and so one exit; nothing treats 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -62,7 +62,8 @@ class Detector(nn.Module):
     """A chain of stages with one postprocess.
 
     stages: modules called as `stage(*state) -> (next_state, raw)`.
-    decode: module, (box code [..., K, 4], which anchors [K] or None for all) -> boxes [..., K, 4] in the unit square.
+    decode: module, (box code [..., K, 4], which anchors [K] or None for all) -> boxes [..., K, 4] in the unit square,
+    with its `anchors` [A, 4]; one for all exits, or one for each.
     select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
     DETR-style). Only what it picks is ever decoded.
     loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit.
@@ -72,7 +73,7 @@ class Detector(nn.Module):
     def __init__(
         self,
         stages: list[nn.Module],
-        decode: nn.Module,
+        decode: nn.Module | Sequence[nn.Module],
         select: Callable[[Tensor, Tensor, Decode], Detections],
         loss: Callable[[list[Raw], Targets], list[dict[str, Tensor]]],
         classes: tuple[str, ...],
@@ -80,7 +81,7 @@ class Detector(nn.Module):
     ):
         super().__init__()
         self.stages = nn.ModuleList(stages)
-        self.decode = decode
+        self.decoders = nn.ModuleList([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
         self.select = select
         self.loss = loss
         self.classes = classes
@@ -101,9 +102,9 @@ class Detector(nn.Module):
         """The raw answer of every exit."""
         return list(self.walk(images))
 
-    def detections(self, probabilities: Tensor, code: Tensor) -> Detections:
-        """One image's answer in the unit square, from class probabilities [1 + C, A] and box code [A, 4]."""
-        return self.select(probabilities, code, self.decode)
+    def detections(self, probabilities: Tensor, code: Tensor, exit: int = 0) -> Detections:
+        """What an exit says of one image, in the unit square, of class probabilities [1 + C, A] and box code [A, 4]."""
+        return self.select(probabilities, code, self.decoders[exit])
 
     def clone(self) -> Detector:
         return copy.deepcopy(self)
@@ -127,7 +128,7 @@ class _Merged(nn.Module):
 
 def merged(detector: Detector) -> Detector:
     """The same computation as one stage with one exit: the single graph that a chain of stages is compared with."""
-    parts = (detector.decode, detector.select, detector.loss, detector.classes, detector.size)
+    parts = (detector.decoders[-1], detector.select, detector.loss, detector.classes, detector.size)
     return Detector([_Merged(detector.stages)], *parts)
 
 

@@ -62,11 +62,12 @@ class SSDLoss(nn.Module):
         return {"class": entropy[chosen].sum() / count, "box": box / count}
 
 
-def distillation(student: Raw, teacher: Raw) -> Tensor:
+def distillation(student: Raw, teacher: Raw) -> dict[str, Tensor]:
     """How far a student exit is from its teacher on the anchors where either of them sees an object.
 
     Kullback-Leibler divergence of the class distributions (Hinton et al. 2015) plus smooth L1 on the box codes, each
-    anchor weighted by the larger foreground probability. The teacher gets no gradient. A scalar.
+    anchor weighted by the larger foreground probability. The teacher gets no gradient. {"class": ..., "box": ...},
+    a scalar each.
     """
     logits, deltas = student
     goal_logits, goal_deltas = (part.detach() for part in teacher)
@@ -75,4 +76,4 @@ def distillation(student: Raw, teacher: Raw) -> Tensor:
     total = weight.sum().clamp(min=1.0)
     divergence = (log_q.exp() * (log_q - log_p)).sum(-1)
     offset = F.smooth_l1_loss(deltas, goal_deltas, reduction="none").sum(-1)
-    return ((divergence + 0.5 * offset) * weight).sum() / total
+    return {"class": (divergence * weight).sum() / total, "box": 0.5 * (offset * weight).sum() / total}

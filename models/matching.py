@@ -13,7 +13,8 @@ def pairwise_iou(boxes: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
     """IoU of boxes [N, M, 4] with anchors [A, 4] as [N, M, A], and the share of each anchor that a box covers."""
     top_left = torch.maximum(boxes[:, :, None, :2], anchors[:, :2])
     bottom_right = torch.minimum(boxes[:, :, None, 2:], anchors[:, 2:])
-    overlap = (bottom_right - top_left).clamp(min=0).prod(-1)
+    width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
+    overlap = width * height
     box_area = (boxes[..., 2:] - boxes[..., :2]).prod(-1)[..., None]
     anchor_area = (anchors[:, 2:] - anchors[:, :2]).prod(-1)
     return overlap / (box_area + anchor_area - overlap).clamp(min=1e-9), overlap / anchor_area.clamp(min=1e-9)
@@ -37,9 +38,6 @@ def match(anchors: Tensor, targets: Targets, threshold: float = 0.5) -> Tensor:
     in_crowd = (covered.masked_fill(~targets.crowd[..., None], 0.0) > threshold).any(dim=1)
     owner = owner.masked_fill((owner == BACKGROUND) & in_crowd, IGNORED)
 
-    best_anchor = iou.argmax(dim=2)
-    rows = torch.arange(images, device=anchors.device)
-    for column in range(most):
-        has_box = real[:, column]
-        owner[rows[has_box], best_anchor[has_box, column]] = column
-    return owner
+    column = torch.arange(most, device=anchors.device).where(real, BACKGROUND)
+    keeper = torch.full_like(owner, BACKGROUND).scatter_reduce(1, iou.argmax(dim=2), column, "amax")
+    return owner.where(keeper == BACKGROUND, keeper)

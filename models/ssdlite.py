@@ -22,7 +22,6 @@ COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V
 STOCK_SIZE = 320  # px, the input that torchvision trained on
 LEVELS = 6
 ANCHORS_PER_CELL = 6
-CUTTABLE = range(7, 13)  # trunk blocks with a map at stride 16; block 13 already belongs to the full model's head
 
 
 class AnchorBoxes(nn.Module):
@@ -32,6 +31,7 @@ class AnchorBoxes(nn.Module):
     def __init__(self, anchors: Tensor, made_for: int):
         super().__init__()
         self.made_for = made_for
+        self.register_buffer("anchors", anchors, persistent=False)
         self.register_buffer("centre", (anchors[:, :2] + anchors[:, 2:]) / 2, persistent=False)
         self.register_buffer("extent", anchors[:, 2:] - anchors[:, :2], persistent=False)
         self.register_buffer("weights", torch.tensor(BOX_WEIGHTS), persistent=False)
@@ -61,6 +61,22 @@ def select(
     return Detections(*map(torch.from_numpy, found))
 
 
+def rows(answer: Tensor, columns: int) -> Tensor:
+    """A level's answer [N, anchors * columns, H, W] -> [N, H * W * anchors, columns], in torchvision's order."""
+    return answer.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, columns))
+
+
+def joined(*raws: Raw) -> Raw:
+    """The answers of one image's levels, finest first, as one."""
+    logits, deltas = zip(*raws, strict=True)
+    return torch.cat(logits, dim=1), torch.cat(deltas, dim=1)
+
+
+def pointwise(head: nn.Module) -> list[nn.Module]:
+    """The convolutions of torchvision's SSDLite head whose output channels are classes and box codes."""
+    return [block[1] for part in head.children() for block in part.module_list]
+
+
 class FullHead(nn.Module):
     """The stock detector from block 13 on: two trunk levels, four extra levels, and the stock head over all six."""
 
@@ -77,8 +93,7 @@ class FullHead(nn.Module):
         return answer["cls_logits"], answer["bbox_regression"]
 
     def answer_layers(self) -> list[nn.Module]:
-        """The convolutions whose output channels are classes and box codes."""
-        return [block[1] for part in self.head.children() for block in part.module_list]
+        return pointwise(self.head)
 
 
 class SSDLiteStage(nn.Module):
@@ -86,29 +101,57 @@ class SSDLiteStage(nn.Module):
     is added to what the head reads, through a zero-initialised convolution: a new stage starts as if there were none.
     The trunk itself never hears of it: a deeper exit does not depend on the heads passed on the way.
 
-    hands_on: nothing (the last stage), the trunk's map, or that and what this exit said.
+    hands_on: nothing (the last stage), the trunk's map, that and what this exit said, or that and its box code.
     temperature: the exit's logits are divided by it (Guo et al. 2017); 1 until fitted.
+    share: of this head in the gradient that reaches the trunk, the deeper exits having the rest; none: all weigh alike.
     """
+
+    parts = 1  # tensors that `trunk` gives
 
     def __init__(
         self,
         blocks: nn.Module,
         head: nn.Module,
         context: nn.Module | None = None,
-        hands_on: Literal["nothing", "map", "map and context"] = "nothing",
+        hands_on: Literal["nothing", "map", "map and context", "map and boxes"] = "nothing",
+        share: float | None = None,
     ):
         super().__init__()
-        self.blocks, self.head, self.mix, self.hands_on = blocks, head, context, hands_on
+        self.blocks, self.head, self.mix, self.hands_on, self.share = blocks, head, context, hands_on, share
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, x: Tensor, said: Tensor | None = None) -> tuple[State, Raw]:
-        x = self.blocks(x)
-        seen = x if self.mix is None or said is None else x + self.mix(said)
-        logits, deltas = self.head(seen)
-        state = () if self.hands_on == "nothing" else (x,)
+    def trunk(self, x: Tensor) -> State:
+        """What the blocks make of the map before them; no head has a say in it."""
+        return (self.blocks(x),)
+
+    def read(self, seen: State, said: Tensor | None = None) -> tuple[State, Raw]:
+        """What the head makes of `trunk`'s map: (what it tells the next stage, its answer)."""
+        (x,) = seen
+        raw = self.head(x if self.mix is None or said is None else x + self.mix(said))
+        logits, deltas = raw
+        told: State = ()
         if self.hands_on == "map and context":
-            state += (self.head.context(logits, deltas, x.shape[-1]),)
-        return state, (logits / self.temperature, deltas)
+            told = (self.head.context(logits, deltas, x.shape[-1]),)
+        elif self.hands_on == "map and boxes":
+            told = (deltas,)
+        return told, (logits / self.temperature, deltas)
+
+    def forward(self, x: Tensor, said: Tensor | None = None) -> tuple[State, Raw]:
+        (x,) = self.trunk(x)
+        mine, theirs = divided(x, self.share) if self.training and self.share is not None else (x, x)
+        told, raw = self.read((mine,), said)
+        return () if self.hands_on == "nothing" else (theirs, *told), raw
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The convolutions whose output channels must stay: classes, box codes, and where context is mixed in."""
+        return self.head.answer_layers() + ([] if self.mix is None else [self.mix])
+
+
+def divided(x: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """A map twice, unchanged, but that of what flows back the first passes `share` and the second the rest: gradient
+    equilibrium (Li et al. 2019), which keeps many exits from adding up in the trunk below them."""
+    still = x.detach()
+    return still + share * (x - still), still + (1 - share) * (x - still)
 
 
 def anchor_grid(size: int, made_for: int) -> Tensor:
@@ -151,7 +194,7 @@ def assemble(model: nn.Module, classes: tuple[str, ...], size: int, made_for: in
 
 def resized(detector: Detector, size: int) -> Detector:
     """A copy with the same weights for square inputs of another size: only the anchors change (see `anchor_grid`)."""
-    return _with_anchors(list(detector.clone().stages), detector.classes, size, detector.decode.made_for)
+    return _with_anchors(list(detector.clone().stages), detector.classes, size, detector.decoders[0].made_for)
 
 
 def _with_anchors(stages: list[nn.Module], classes: tuple[str, ...], size: int, made_for: int) -> Detector:

@@ -46,13 +46,20 @@ def fit_temperatures(detector: Detector, val: Labelled, images: int = 100) -> li
     seen: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in detector.stages]
     for index in range(min(images, len(val))):
         targets = val.targets([index])
-        owner = match(detector.loss.anchors, targets)
-        labels = targets.labels.gather(1, owner.clamp(min=0)) * (owner >= 0) if targets.labels.shape[1] else owner * 0
         answers = detector(to_input(val.image(index), detector.size))
-        for (logits, _), (kept_logits, kept_labels) in zip(answers, seen, strict=True):
+        for (logits, _), decode, (kept_logits, kept_labels) in zip(answers, detector.decoders, seen, strict=True):
+            owner, labels = truth(decode.anchors, targets)
             kept_logits.append(logits[owner != IGNORED])
             kept_labels.append(labels[owner != IGNORED])
     temperatures = [best_temperature(torch.cat(logits), torch.cat(labels)) for logits, labels in seen]
     for stage, temperature in zip(detector.stages, temperatures, strict=True):
         stage.temperature.fill_(temperature)
     return temperatures
+
+
+def truth(anchors: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Whose each anchor is (`models.matching.match`), and its label, 0 for background; int64 [N, A] each."""
+    owner = match(anchors, targets)
+    if targets.labels.shape[1] == 0:
+        return owner, owner * 0
+    return owner, targets.labels.gather(1, owner.clamp(min=0)) * (owner >= 0)

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
 from models.detector import Detector, Raw, Targets
 
-Objective = Callable[[Detector, Tensor, Targets], dict[str, Tensor]]
+Prepare = Callable[[Detector, Tensor], tuple[Tensor, ...]]
+Objective = Callable[[Detector, Any, Targets], dict[str, Tensor]]  # Any: images [N, 3, H, W], or what Prepare gives
 
 
 class Images(Protocol):
@@ -41,10 +42,15 @@ class Fit(Protocol):
         inherited: Sequence[nn.Module] = (),
         inherited_rate: float = 1.0,
         options: str = "",
+        prepare: Prepare | None = None,
+        views: int = 1,
     ) -> Detector:
         """objective: named losses to sum. options: whatever decides it beside `name`, in words. rate: peak AdamW
-        learning rate. inherited: modules that came trained: their
-        batch norm keeps its statistics and they learn at `inherited_rate` times the rate; at 0 they are frozen."""
+        learning rate. inherited: modules that came trained: their batch norm keeps its statistics and they learn at
+        `inherited_rate` times the rate; at 0 they are frozen.
+
+        prepare: what never changes while training (a frozen trunk's maps, a teacher's answers): made once of each
+        image under `views` augmentations, kept in memory as fp16, and handed to `objective` in place of images."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""Fine-tuning with a teacher: how far every exit is from the teacher's, plus, as far as wanted, the detector's own
-losses on the ground truth."""
+"""Learning from a teacher: how far every exit is from the teacher's, plus, as far as wanted, the detector's own losses
+on the ground truth."""
 
 from __future__ import annotations
 
@@ -11,6 +11,21 @@ from torch import Tensor, nn
 from models.detector import Detector, Raw, Targets
 from models.losses import distillation
 from strategies.base import Fit, plain_losses
+
+
+def taught(
+    student: Detector, raws: list[Raw], goals: Sequence[Raw], targets: Targets, *, distil: float, labels: float
+) -> dict[str, Tensor]:
+    """Losses of a detector's exits, by exit and part: "exit1/distil-class", "exit1/class", ... raws: their answers.
+    goals: a teacher's answer for each. distil, labels: weights of these and of the ground truth; at 0 left out."""
+    losses = {}
+    if distil:
+        for number, (mine, theirs) in enumerate(zip(raws, goals, strict=True), start=1):
+            parts = distillation(mine, theirs)
+            losses |= {f"exit{number}/distil-{part}": distil * value for part, value in parts.items()}
+    if labels:
+        losses |= {key: labels * loss for key, loss in plain_losses(student, raws, targets).items()}
+    return losses
 
 
 def finetune(
@@ -35,11 +50,7 @@ def finetune(
         raws = forward(student, images)
         with torch.no_grad():
             goals = teacher.eval()(images)
-        pairs = zip(raws, goals[-len(raws) :], strict=True)
-        losses = {"distil": distil * sum(distillation(mine, theirs) for mine, theirs in pairs)}
-        if labels:
-            losses |= {key: labels * loss for key, loss in plain_losses(student, raws, targets).items()}
-        return losses
+        return taught(student, raws, goals[-len(raws) :], targets, distil=distil, labels=labels)
 
     fit(
         detector,

@@ -1,65 +1,144 @@
-"""SSDLite with exits after inner trunk blocks: all exits are trained together, each also towards the last one, and
-each exit's temperature is fitted on val. Which exit answers an image is decided later, by a policy."""
+"""SSDLite with exits after inner trunk blocks, in two stages of training: new heads on a frozen trunk, whose maps are
+computed once, and then, if wanted, everything together. Each exit learns from the baseline and the ground truth, and
+its temperature is fitted on val. Which exit answers an image is decided later, by a policy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from models.detector import Detector, Targets
-from models.exit_head import add_exits
-from models.losses import distillation
+from models.detector import Detector, Raw, Targets
+from models.errors import UserError
+from models.exit_head import Attention
+from models.exits import ClassStage, HeadKind, Told, add_exits, inherited
 from models.temperature import fit_temperatures
-from strategies.base import Candidate, Fit, Images, Score, plain_losses
+from strategies.base import Candidate, Fit, Images, Score
+from strategies.distil import taught
 
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """after: trunk blocks followed by an exit. widths: intermediate channels of each exit head. loss_weights: one per
-    exit, the full model last. distil, labels: weights of the last exit's answers and of the ground truth.
-    inherited_rate: the learning rate of what the baseline brought, relative to the new heads'; at 0 the baseline is
-    frozen, and the last exit stays what it was. criteria: what a policy may look at; all of them when none is named."""
+    """after: trunk blocks (6 to 16) followed by an exit. widths: intermediate channels of each exit's head. head,
+    attention: its kind. context: which exits are told what the one before them said: all, the inner ones, or none; a
+    last exit that is not trained is never told. localise: the last exit only classifies the boxes of the one before.
 
-    epochs: int = 5
+    epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
+    joint_rate, inherited_rate: of everything together, where what the baseline brought learns at a fraction of the
+    rate. rescale: gradient equilibrium between exits in joint training. distil, labels: weights of the baseline's
+    answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all
+    of them when none is named."""
+
+    epochs: int = 0
     rate: float = 2e-3
+    views: int = 4
+    joint_epochs: int = 5
+    joint_rate: float = 2e-3
+    inherited_rate: float = 0.3
     after: tuple[int, ...] = (8, 12)
     widths: tuple[int, ...] = (128, 256)
-    loss_weights: tuple[float, ...] = (0.3, 0.4, 0.3)
+    head: HeadKind = "pyramid"
+    attention: Attention = "se"
+    context: Told = "all"
+    localise: bool = False
+    rescale: bool = False
     distil: float = 0.5
     labels: float = 1.0
-    inherited_rate: float = 0.3
+    temperatures: bool = True
     criteria: tuple[str, ...] = ()
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        detector = add_exits(start.detector, self.after, self.widths, context_to_last=self.inherited_rate > 0)
-        inherited = tuple(module for stage in detector.stages for module in stage.blocks.modules()) + tuple(
-            detector.stages[-1].head.modules()
-        )
-        fit(
-            detector,
-            name="early_exit",
-            objective=self.objective,
-            options=f"weights {self.loss_weights} distil {self.distil} labels {self.labels}",
-            epochs=self.epochs,
-            rate=self.rate,
-            inherited=inherited,
-            inherited_rate=self.inherited_rate,
-        )
-        fit_temperatures(detector, val)
-        how = "jointly with the trunk" if self.inherited_rate > 0 else "on a frozen trunk"
-        note = f"exits after blocks {self.after}, trained {how} for {self.epochs} epochs"
+        detector = self.build(start.detector)
+        teacher = start.detector.eval()
+        brought = inherited(detector)
+        options = f"distil {self.distil} labels {self.labels}"
+        if self.epochs:
+            fit(
+                detector,
+                name="early_exit-heads",
+                objective=self.heads_objective,
+                options=options,
+                epochs=self.epochs,
+                rate=self.rate,
+                inherited=brought,
+                inherited_rate=0.0,
+                prepare=lambda detector, images: maps_and_goal(detector, teacher, images),
+                views=self.views,
+            )
+        if self.joint_epochs:
+            fit(
+                detector,
+                name="early_exit",
+                objective=lambda detector, images, targets: self.joint_objective(detector, teacher, images, targets),
+                options=options + (" rescaled" if self.rescale else ""),
+                epochs=self.joint_epochs,
+                rate=self.joint_rate,
+                inherited=brought,
+                inherited_rate=self.inherited_rate,
+            )
+        if self.temperatures:
+            fit_temperatures(detector, val)
+        note = f"exits after blocks {self.after}, heads trained {self.epochs} epochs, all {self.joint_epochs}"
         variant = "b" + "-".join(map(str, self.after))
         return [Candidate("early_exit", variant, detector, criteria=self.criteria, note=note)]
 
-    def objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        raws = detector(images)
-        weights = {f"exit{number}": weight for number, weight in enumerate(self.loss_weights, start=1)}
-        plain = plain_losses(detector, raws, targets) if self.labels else {}
-        losses = {name: self.labels * weights[name.split("/")[0]] * value for name, value in plain.items()}
-        *students, teacher = raws
-        for number, (student, weight) in enumerate(zip(students, self.loss_weights, strict=False), start=1):
-            losses[f"exit{number}/distil"] = self.distil * weight * distillation(student, teacher)
-        return losses
+    def build(self, plain: Detector) -> Detector:
+        """The detector with untrained exits. UserError for positions or widths that cannot be."""
+        try:
+            return add_exits(
+                plain,
+                self.after,
+                self.widths,
+                head=self.head,
+                attend=self.attention,
+                context="inner" if self.context == "all" and not self.joint_epochs else self.context,
+                rescale=self.rescale,
+                localise=self.localise,
+            )
+        except ValueError as error:
+            raise UserError(str(error), where="strategy early_exit", fix="see docs/strategies.md") from error
+
+    def heads_objective(self, detector: Detector, prepared: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
+        *kept, logits, deltas = prepared
+        raws = heads_only(detector, kept)
+        return self._taught(detector, raws, (logits, deltas), targets)
+
+    def joint_objective(
+        self, detector: Detector, teacher: Detector, images: Tensor, targets: Targets
+    ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            (goal,) = teacher(images)
+        return self._taught(detector, detector(images), goal, targets)
+
+    def _taught(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
+        """Every exit weighs alike, and together they weigh as much as one."""
+        share = 1 / detector.exits
+        goals = [goal] * len(raws)
+        return taught(detector, raws, goals, targets, distil=share * self.distil, labels=share * self.labels)
+
+
+def maps_and_goal(detector: Detector, teacher: Detector, images: Tensor) -> tuple[Tensor, ...]:
+    """What the trunk hands each inner exit's head, flat, and then the teacher's logits and box code: on a frozen trunk
+    these are the last exit's own, unless it only classifies."""
+    state: Any = (images,)
+    kept: list[Tensor] = []
+    for stage in detector.stages[:-1]:
+        state = stage.trunk(*state)
+        kept += state
+    last = detector.stages[-1]
+    goal = teacher(images)[0] if isinstance(last, ClassStage) else last.read(last.trunk(*state))[1]
+    return (*kept, *goal)
+
+
+def heads_only(detector: Detector, kept: list[Tensor]) -> list[Raw]:
+    """The inner exits' answers from what `maps_and_goal` kept of the trunk."""
+    raws, told = [], ()
+    for stage in detector.stages[:-1]:
+        told, raw = stage.read(tuple(kept[: stage.parts]), *told)
+        kept = kept[stage.parts :]
+        raws.append(raw)
+    return raws

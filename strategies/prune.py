@@ -104,8 +104,7 @@ class _Chain(nn.Module):
 def prune_channels(detector: Detector, ratio: float, importance: Importance, scope: str, multiple: int) -> None:
     """Remove `ratio` of the channels of every prunable layer, or of all together, in place, the weakest first."""
     detector.eval().requires_grad_(True)
-    kept = [layer for stage in detector.stages for layer in stage.head.answer_layers()]
-    kept += [stage.mix for stage in detector.stages if stage.mix is not None]
+    kept = [layer for stage in detector.stages for layer in stage.answer_layers()]
     pruner = _Pruner(
         _Chain(detector),
         example_inputs=torch.zeros(1, 3, detector.size, detector.size),
@@ -132,7 +131,8 @@ def leave_gradients(detector: Detector, train: Images) -> None:
 def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor]) -> None:
     """UserError when pruning damaged what must stay: the anchors and, at every exit, the shape of its answer, numbers
     at all, and detections on any of `images` if the original has some. images: float32 [1, 3, size, size] each."""
-    broken = [] if torch.equal(pruned.loss.anchors, original.loss.anchors) else ["its anchors differ"]
+    pairs = zip(pruned.decoders, original.decoders, strict=True)
+    broken = [] if all(torch.equal(mine.anchors, theirs.anchors) for mine, theirs in pairs) else ["its anchors differ"]
     answers = [zip(pruned.eval()(image), original.eval()(image), strict=True) for image in images]
     for number, pairs in enumerate(zip(*answers, strict=True), start=1):
         ours, theirs = zip(*pairs, strict=True)
@@ -140,7 +140,7 @@ def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor])
             broken.append(f"exit {number} answers in another shape")
         elif not all(torch.isfinite(part).all() for raw in ours for part in raw):
             broken.append(f"exit {number} answers with no numbers")
-        elif count_found(original, theirs) and not count_found(pruned, ours):
+        elif count_found(original, theirs, number - 1) and not count_found(pruned, ours, number - 1):
             broken.append(f"exit {number} finds nothing on {len(images)} training images, the unpruned one does")
     if broken:
         raise UserError(
@@ -148,6 +148,6 @@ def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor])
         )
 
 
-def count_found(detector: Detector, raws: Sequence[Raw]) -> int:
+def count_found(detector: Detector, raws: Sequence[Raw], exit: int) -> int:
     """How many detections an exit's raw answers to single images amount to, after NMS."""
-    return sum(len(detector.detections(to_probabilities(raw)[0], raw[1][0])) for raw in raws)
+    return sum(len(detector.detections(to_probabilities(raw)[0], raw[1][0], exit)) for raw in raws)

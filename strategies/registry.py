@@ -1,9 +1,11 @@
 """Strategies by name. Ours are listed here; anyone else's join through the entry-point group `exitbench.strategies`
-(a dataclass with an `apply` as in strategies/base.py). `a+b` applies b to what a returns."""
+(a dataclass with an `apply` as in strategies/base.py). `a.x` is a with the options of its variant x, `a+b` applies b to
+what a returns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import entry_points
 from typing import Any
@@ -18,6 +20,7 @@ from strategies.longer import Longer
 from strategies.prune import Prune
 from strategies.quant import Quant
 from strategies.resize import Resize
+from strategies.resolution_exit import ResolutionExit
 from strategies.truncate import Truncate
 
 OURS: dict[str, type] = {
@@ -27,9 +30,11 @@ OURS: dict[str, type] = {
     "prune": Prune,
     "quant": Quant,
     "resize": Resize,
+    "resolution_exit": ResolutionExit,
     "truncate": Truncate,
 }
 GROUP = "exitbench.strategies"
+LABEL = re.compile(r"\w[\w-]*", re.ASCII)  # it becomes part of file names, in which . + and - mean something
 
 
 def available() -> dict[str, type]:
@@ -45,57 +50,92 @@ def describe(strategy: type) -> str:
     return text.split(". ")[0].rstrip(".")
 
 
-def check(names: Iterable[str]) -> None:
-    """UserError with a suggestion unless every part of every `a+b` is known."""
-    known = available()
-    for name in names:
-        for part in name.split("+"):
-            if part not in known:
-                raise unknown("strategy", part, known, where="--strategies")
+@dataclass(frozen=True)
+class Part:
+    """A strategy under its options, as one part of `a.x+b`. name: what it is registered as. label: of its variant, put
+    in front of the variant of every candidate; empty: none."""
 
+    name: str
+    label: str
+    strategy: Strategy
 
-def build(name: str, options: Mapping[str, Mapping[str, Any]]) -> Strategy:
-    """The strategy `name`, or the composition `a+b`, from each part's table of options.
-
-    Raises UserError for an unknown name, an unknown option or a value of the wrong type.
-    """
-    check([name])
-    parts = [_one(part, options.get(part, {})) for part in name.split("+")]
-    return parts[0] if len(parts) == 1 else Composed(name, tuple(parts))
-
-
-def _one(name: str, options: Mapping[str, Any]) -> Strategy:
-    kind = available()[name]
-    names = [field.name for field in fields(kind)]
-    for key in options:
-        if key not in names:
-            raise unknown("option", key, names, where=f"strategy {name}")
-    try:
-        return TypeAdapter(with_config(ConfigDict(strict=False))(kind)).validate_python(dict(options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "options"
-        raise UserError(f"{where}: {first['msg']}", where=f"strategy {name}", fix="see docs/strategies.md") from error
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
+        made = self.strategy.apply(start, fit=fit, score=score, train=train, val=val, seed=seed)
+        return [replace(one, variant="-".join(filter(None, (self.label, one.variant)))) for one in made]
 
 
 @dataclass(frozen=True)
 class Composed:
     """Strategies applied one after the other; candidates multiply."""
 
-    name: str
-    parts: tuple[Strategy, ...]
+    parts: tuple[Part, ...]
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        made = [start]
+        name, made = "+".join(part.name for part in self.parts), [start]
         for position, part in enumerate(self.parts):
             made = [
-                _joined(self.name, before, candidate) if position else replace(candidate, strategy=self.name)
+                _joined(name, before, candidate) if position else replace(candidate, strategy=name)
                 for before in made
                 for candidate in part.apply(before, fit=fit, score=score, train=train, val=val, seed=seed)
             ]
         return made
+
+
+def build(name: str, options: Mapping[str, Mapping[str, Any]]) -> Strategy:
+    """The strategy `a`, its variant `a.x`, or a composition `a.x+b`, from each strategy's table of options. A table
+    among them holds the options of a variant, which go before the strategy's own.
+
+    Raises UserError for an unknown name, variant or option, and for a value of the wrong type.
+    """
+    made = parts(name, options)
+    return made[0] if len(made) == 1 else Composed(made)
+
+
+def parts(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[Part, ...]:
+    """What `build` puts together: one part for each strategy in the name. Raises as it does."""
+    return tuple(_part(part, options) for part in name.split("+"))
+
+
+def _part(text: str, options: Mapping[str, Mapping[str, Any]]) -> Part:
+    known = available()
+    name, dot, label = text.partition(".")
+    if name not in known:
+        raise unknown("strategy", name, known, where="--strategies")
+    kind, table = known[name], options.get(name, {})
+    names = [field.name for field in fields(kind)]
+    variants = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
+    own = {key: value for key, value in table.items() if key not in variants}
+    if dot:
+        own |= _variant(name, label, variants)
+    return Part(name, label, _typed(kind, own, names, where=f"strategy {text}"))
+
+
+def _variant(name: str, label: str, variants: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    if not LABEL.fullmatch(label):
+        fix = "letters, digits, - and _, and no - in front"
+        raise UserError(f"{label!r} cannot name a variant", where=f"strategy {name}", fix=fix)
+    if label in variants:
+        return variants[label]
+    if variants:
+        raise unknown("variant", label, variants, where=f"strategy {name}")
+    fix = f"put its options under [strategy.{name}.{label}] in a spec file"
+    raise UserError(f"no variant {label!r}", where=f"strategy {name}", fix=fix)
+
+
+def _typed(kind: type, options: Mapping[str, Any], names: list[str], *, where: str) -> Strategy:
+    for key in options:
+        if key not in names:
+            raise unknown("option", key, names, where=where)
+    try:
+        return TypeAdapter(with_config(ConfigDict(strict=False))(kind)).validate_python(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"]) or "options"
+        raise UserError(f"{option}: {first['msg']}", where=where, fix="see docs/strategies.md") from error
 
 
 def _joined(name: str, before: Candidate, after: Candidate) -> Candidate:

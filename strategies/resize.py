@@ -3,6 +3,7 @@ size starts from the full-size weights, with anchors kept in pixels, and may be 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from models.ssdlite import resized
@@ -23,8 +24,7 @@ class Resize:
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
         made = []
-        for scale in self.scales:
-            size = max(2, round(scale * start.detector.size / self.multiple)) * self.multiple
+        for size in sides(start.detector.size, self.scales, self.multiple):
             detector = resized(start.detector, size)
             fit(
                 detector,
@@ -37,3 +37,8 @@ class Resize:
             note = f"at {size} px, fine-tuned {self.epochs} epochs"
             made.append(replace(start, strategy="resize", variant=f"{size}px", detector=detector, note=note))
         return made
+
+
+def sides(side: int, scales: Sequence[float], multiple: int) -> tuple[int, ...]:
+    """A side in pixels scaled, in multiples of so many pixels and at least two of them."""
+    return tuple(max(2, round(scale * side / multiple)) * multiple for scale in scales)

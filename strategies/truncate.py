@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.exit_head import truncated
+from models.exits import inherited, truncated
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import finetune
 
@@ -39,7 +39,7 @@ class Truncate:
                 rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
-                inherited=tuple(detector.stages[0].blocks.modules()),
+                inherited=inherited(detector),
                 inherited_rate=self.inherited_rate,
             )
             note = f"ends after block {block}, trained {self.epochs} epochs with distillation"

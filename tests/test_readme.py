@@ -1,11 +1,13 @@
-"""The README's tables and the studies' own pages are what the committed records say, to the letter."""
+"""The README's tables and verdicts and the studies' own pages are what the committed records say, to the letter."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
 STUDIES = sorted(path.parent.name for path in (ROOT / "results/reference").glob("*/records"))
 
 
@@ -18,10 +20,39 @@ def publish():
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_the_table_is_generated_from_the_records(name, publish):
-    assert publish.block(name) in (ROOT / "README.md").read_text()
-    assert publish.page(name) == (ROOT / "results/reference" / name / "README.md").read_text()
+def test_tables_verdicts_and_pages_are_generated_from_the_records(name, publish):
+    blocks = publish.blocks(name)
+    assert any(f"<!-- begin {marker} -->" in README for marker in blocks), "the README says what the study found"
+    assert publish.filled(README, blocks) == README
+    folder = ROOT / "results/reference" / name
+    pages = publish.pages(name)
+    assert {file: (folder / file).read_text() for file in pages} == pages
+    assert (folder / "classes.md").exists() == ("classes.md" in pages)
+
+
+def test_every_block_in_the_readme_is_about_a_study():
+    begun, ended = (
+        re.findall(rf"<!-- {side} (?:results/reference/|verdict )(\S+) -->", README) for side in ("begin", "end")
+    )
+    assert begun == ended
+    assert set(begun) <= set(STUDIES)
 
 
 def test_there_is_a_reference_study():
     assert STUDIES
+
+
+def test_blocks_are_filled_where_a_text_has_markers_for_them(publish):
+    other = "<!-- begin verdict xy -->kept<!-- end verdict xy -->"
+    text = f"a <!-- begin verdict x -->old\nlines<!-- end verdict x --> b {other}"
+    said = r"WORTH IT: at 2 ms \1 is 0.1 above."
+    once = publish.filled(text, {"verdict x": said, "results/reference/x": "table"})
+    assert once == text.replace("old\nlines", said)
+    assert publish.filled(once, {"verdict x": said}) == once
+
+
+def test_the_verdict_is_a_sentence_and_the_table_has_the_rows_of_one_runtime(publish):
+    blocks = publish.blocks("coco-person")
+    assert re.match(r"(NOT WORTH IT|WORTH IT|UNDECIDED): at .*\.$", blocks["verdict coco-person"])
+    assert "\n" not in blocks["verdict coco-person"]
+    assert blocks["results/reference/coco-person"].count("**") == 2, "the name of one runtime"

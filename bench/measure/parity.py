@@ -32,12 +32,13 @@ def parity(deployed: Deployed, images: Sequence[np.ndarray]) -> Parity:
     worst = [0.0, 0.0]
     for image in images:
         expected = list(detector.walk(to_input(image, detector.size)))
-        for (found, code), raw in zip(deployed.walk(image), expected, strict=True):
+        answers = zip(deployed.walk(image), expected, detector.decoders, strict=True)
+        for (found, code), raw, decode in answers:
             goal = to_probabilities(raw)[0]
             seen = torch.maximum(1 - found[0], 1 - goal[0]) > 0.05
             worst[0] = max(worst[0], float((found - goal).abs().max()))
             if seen.any():
-                moved = detector.decode(code) - detector.decode(raw[1][0])
+                moved = decode(code) - decode(raw[1][0])
                 worst[1] = max(worst[1], float(moved[seen].abs().max()))
     return Parity(*worst)
 

@@ -1,12 +1,14 @@
 """What a reader of the table should be told in words: what is fastest at the baseline's accuracy, what removed
-multiply-adds were worth, gates between chance and the oracle, int8 that does not pay, and compositions whose gains do
-not multiply."""
+multiply-adds were worth, how far gates get towards their bound, gates between chance and the oracle, int8 that does not
+pay, what scores are worth, and compositions whose gains do not multiply."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.records import Record, baseline_of
+from bench.report.bound import towards_bound
+from bench.report.calibration import calibration_errors, with_temperatures
 from bench.report.runtimes import by_runtime, over_eager, short_name
 from bench.report.table import speed_limit
 from bench.verdict import TOLERATED, Verdict
@@ -16,15 +18,18 @@ PIECE = 100e6  # multiply-adds
 
 def notes(records: Sequence[Record]) -> list[str]:
     """One line per finding, runtime by runtime and with its name where there are several; none when there is nothing
-    to say. A gate against its controls is a matter of accuracy, in which runtimes agree: said once, on the fastest."""
+    to say. Gates against their controls, and calibration, are matters of accuracy, in which runtimes agree: said once,
+    on the fastest."""
     sections = by_runtime(records)
     once = {short_name(r): r for here in reversed(sections.values()) for r in here}
     found = []
     for runtime, here in sections.items():
-        lines = [_fastest(here, records), _pruned(here)]
+        lines = [_fastest(here, records), _pruned(here), *towards_bound(here)]
         for record in here:
             controls = gate_and_controls(record) if once[short_name(record)] is record else None
             lines += [controls, _slow_int8(record)]
+        lines += calibration_errors([record for record in here if once[short_name(record)] is record])
+        lines += with_temperatures(here)
         lines += _executed(here)
         gains = [gain for record in here if (gain := _gain(record, here))]
         lines.append(
@@ -151,8 +156,8 @@ def _gain(record: Record, here: Sequence[Record]) -> str | None:
 
 
 def _alone(part: str, composed: Record, here: Sequence[Record]) -> Record | None:
-    """The record of one part of a composition: a variant that the composed one names, the same operating point where
-    the part has several."""
+    """The record of one part of a composition: the longest variant that the composed one names, the same operating
+    point where the part has several."""
     fitting = [
         r
         for r in here
@@ -160,4 +165,4 @@ def _alone(part: str, composed: Record, here: Sequence[Record]) -> Record | None
         and f"-{r.variant}-" in f"-{composed.variant}-"
         and (len(r.per_exit) == 1 or r.operating_point.name == composed.operating_point.name)
     ]
-    return fitting[0] if fitting else None
+    return max(fitting, key=lambda r: len(r.variant), default=None)

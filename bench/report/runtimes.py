@@ -1,10 +1,12 @@
-"""The records of several runtimes in one report: each runtime's own together, and all of them against eager PyTorch."""
+"""The records of several runtimes in one report: each runtime's own together, all of them against eager PyTorch; and
+which of them are operating points of one multi-exit detector."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bench.records import Record, baseline_of
+from bench.verdict import is_rival
 
 
 def by_runtime(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -27,3 +29,13 @@ def over_eager(record: Record, records: Sequence[Record]) -> float | None:
     if eager is None or all(r.runtime == "eager" for r in records):
         return None
     return eager.latency_ms.mean / record.latency_ms.mean
+
+
+def multi_exit(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Multi-exit detector, e.g. "early_exit-b8-12" -> its operating points in their order, but for those where every
+    image leaves at one inner exit. The records are of one runtime."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if len(record.per_exit) > 1 and not is_rival(record):
+            found.setdefault("-".join(filter(None, (record.strategy, record.variant))), []).append(record)
+    return found

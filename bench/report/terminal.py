@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.records import Record
+from bench.report.classes import classes_table
 from bench.report.criteria import criteria_table
 from bench.report.leavers import leavers_table
 from bench.report.notes import alarms, behind, notes
@@ -20,9 +21,9 @@ STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bo
 def print_report(records: Sequence[Record], console: Console) -> None:
     """Print it all. Raises UserError when the records were measured on different test splits."""
     console.print(table(records))
-    for more in (exits_table(records), batches_table(records), criteria_table(records), leavers_table(records)):
-        if more:
-            console.print("", more)
+    for more in (exits_table, classes_table, batches_table, criteria_table, leavers_table):
+        if shown := more(records):
+            console.print("", shown)
     for line in alarms(records):
         console.print(Text(line, style="bold red"))
     for line in notes(records):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from bench.measure.pool import pooled
 from bench.stats import bonferroni, interval
 from models.temperature import CLAMP
 
+NOTHING = 0.05  # AP50; sound first exits had 0.28 and more on photographs, detectors that never learned 0.00 to 0.03
 COLLAPSED = 0.98  # share of the images at one exit: what is left is too little to be called a choice
 LEVEL = 0.95  # of all intervals together that set an inner exit against the last one
 RESAMPLES = 1000
@@ -26,14 +28,22 @@ END = 0.01  # how close to an end of its range a temperature counts as having ru
 def detector_alarms(
     matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
 ) -> tuple[str, ...]:
-    """Everything that is wrong with E exits: matches and temperatures, one per exit; vitals (`bench.routing.vitals`),
-    float64 [N, E] each, in the order of the matches' image_ids."""
-    return (
-        *upside_down(matches, seed),
-        *uniform(vitals["spread"][with_boxes(matches[-1])]),
-        *out_of_range(vitals["offset"]),
-        *runaway(temperatures),
-    )
+    """Everything that is wrong with E exits, in sentences; arguments as of `detector_faults`."""
+    return tuple(chain.from_iterable(detector_faults(matches, vitals, temperatures, seed).values()))
+
+
+def detector_faults(
+    matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
+) -> dict[str, Sequence[str]]:
+    """The same by the kind of fault, none for a kind that was not found: matches and temperatures, one per exit; vitals
+    (`bench.routing.vitals`), float64 [N, E] each, in the order of the matches' image_ids."""
+    return {
+        "detects nothing": detects_nothing(matches),
+        "upside down": upside_down(matches, seed),
+        "uniform scores": uniform(vitals["spread"][with_boxes(matches[-1])]),
+        "boxes out of range": out_of_range(vitals["offset"]),
+        "temperature": runaway(temperatures),
+    }
 
 
 def policy_alarms(exits: np.ndarray, count: int) -> tuple[str, ...]:
@@ -48,6 +58,17 @@ def policy_alarms(exits: np.ndarray, count: int) -> tuple[str, ...]:
     meaning = "hardly anybody leaves early" if most == count - 1 else "it is a shallower network in disguise"
     what = f"{_name(most)} answers {_percent(shares[most])} of the images: the gate has collapsed, {meaning}"
     return (f"{what}; suspect its thresholds, or a criterion that tells no images apart",)
+
+
+def detects_nothing(matches: Sequence[Matches]) -> list[str]:
+    """Exits that find next to none of the boxes there are, by AP50; none where there is nothing to find."""
+    everywhere = np.repeat(np.arange(len(matches))[:, None], len(matches[0].image_ids), axis=1)
+    reached = pooled(tuple(matches)).map_many(everywhere, metric="map50")
+    return [
+        f"{_name(exit)} has AP50 {ap:.3f}: it detects nothing, whatever its losses, scores or speed say"
+        for exit, ap in enumerate(reached)
+        if ap < NOTHING
+    ]
 
 
 def upside_down(matches: Sequence[Matches], seed: int) -> list[str]:

@@ -150,8 +150,8 @@ class Deployed:
     def views(self, image: np.ndarray) -> Iterator[View]:
         """As `walk`, but each exit's view of the image."""
         view = None
-        for probabilities, code in self.walk(image):
-            view = self.view(probabilities, code, image, view)
+        for exit, (probabilities, code) in enumerate(self.walk(image)):
+            view = self.view(exit, probabilities, code, image, view)
             yield view
 
     @torch.inference_mode()
@@ -167,14 +167,14 @@ class Deployed:
         """What `watch` says of each exit's view of one image."""
         return [watch(view) for view in self.views(image)]
 
-    def view(self, probabilities: Tensor, code: Tensor, image: np.ndarray, previous: View | None) -> View:
+    def view(self, exit: int, probabilities: Tensor, code: Tensor, image: np.ndarray, previous: View | None) -> View:
         """What an exit can know of an image, whose detections are read when they are asked for."""
-        return View(probabilities, code, partial(self.read, probabilities, code, image), previous)
+        return View(probabilities, code, partial(self.read, exit, probabilities, code, image), previous)
 
-    def read(self, probabilities: Tensor, code: Tensor, image: np.ndarray) -> Detections:
+    def read(self, exit: int, probabilities: Tensor, code: Tensor, image: np.ndarray) -> Detections:
         """What an exit's probabilities [1 + C, A] and box code [A, 4] say, in pixels of the image as it was given."""
         height, width = image.shape[:2]
-        return self.candidate.detector.detections(probabilities, code).scaled(width, height)
+        return self.candidate.detector.detections(probabilities, code, exit).scaled(width, height)
 
 
 def runtime_module(name: str) -> Any:

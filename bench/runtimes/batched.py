@@ -39,7 +39,7 @@ class Batched:
             probabilities, code = chain.step(stage)
             staying = []
             for row, index in enumerate(alive):
-                view = self.deployed.view(probabilities[row], code[row], images[index], views.get(index))
+                view = self.deployed.view(stage, probabilities[row], code[row], images[index], views.get(index))
                 if stage == last or policy.answers(stage, view):
                     answers[index] = Answer(view.detections, stage)
                 else:

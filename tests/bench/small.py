@@ -7,7 +7,7 @@ import torch
 from bench.data.shapes import CLASSES, shapes
 from bench.data.split import Dataset
 from bench.runtimes import Deployed, deploy
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import ssdlite
 from strategies.base import Candidate
 

@@ -39,6 +39,14 @@ def test_a_record_from_before_the_oracle_still_loads():
     assert Record.model_validate(older) == record()
 
 
+def test_a_record_from_before_calibration_and_classes_of_exits_still_loads():
+    new = ("calibration_error", "ap_per_class", "ap50_per_class")
+    older = [{key: value for key, value in one.items() if key not in new} for one in STORED["per_exit"]]
+    first, last = record(per_exit=older).per_exit
+    assert {getattr(one, key) for one in (first, last) for key in new} == {None}
+    assert first.map == STORED["per_exit"][0]["map"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -52,6 +60,7 @@ def test_a_record_from_before_the_oracle_still_loads():
         ({"flops_per_exit": [214_000_000]}, "differ in length"),
         ({"flops_mean": 900e6}, "outside flops_per_exit"),
         ({"per_exit": STORED["per_exit"][::-1]}, "in order"),
+        ({"per_exit": [STORED["per_exit"][0] | {"calibration_error": 1.2}]}, "less than or equal to 1"),
         ({"map_interval": [0.43, 0.40]}, "not \\(low, high\\)"),
         ({"map_bootstrap": []}, "at least 1 item"),
         ({"detections": "/tmp/found.json.gz"}, "relative to the run"),

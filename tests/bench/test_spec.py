@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.spec import describe_presets, presets, read
+from bench.spec import RunSpec, describe_presets, presets, read
 from models.errors import UserError
 
 
@@ -26,6 +26,25 @@ def test_budgets_of_both_units_and_the_learned_gate_are_accepted():
     assert spec.measure.budgets == ("3ms", "1.5 GFLOPs")
 
 
+def test_a_table_in_a_strategys_table_is_a_variant_of_it(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(
+        """
+        name = "two"
+        strategies = ["early_exit", "early_exit.late", "early_exit.late+quant.few"]
+        [strategy.early_exit]
+        epochs = 8
+        [strategy.early_exit.late]
+        after = [10, 12]
+        [strategy.quant.few]
+        images = 20
+        """
+    )
+    spec = read("default", path, {})
+    assert spec.strategy["early_exit"] == {"epochs": 8, "late": {"after": [10, 12]}}
+    assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -39,6 +58,15 @@ def test_budgets_of_both_units_and_the_learned_gate_are_accepted():
         ({"strategy.prune.ratio": 3}, "did you mean 'ratios'"),
         ({"strategy.early_exit.criteria": ["max_scor"]}, "did you mean 'max_score'"),
         ({"strategy.early_exit.criteria": ["lerned"]}, "did you mean 'learned'"),
+        ({"strategies": ["early_exit.late"]}, r"no variant 'late' .*\[strategy\.early_exit\.late\]"),
+        ({"strategies": ["prune.a"], "strategy.prune.a.ratio": 1}, r"strategy prune\.a: .*did you mean 'ratios'"),
+        ({"controls": ["longer.x"], "strategy.longer.y.epochs": 1}, "unknown variant 'x'"),
+        ({"strategies": ["early_exit.a"], "strategy.early_exit.a.criteria": ["max_scor"]}, "did you mean 'max_score'"),
+        (
+            {"strategies": ["quant.a"], "strategy.quant.a.images": 9, "runtimes": ["eager"]},
+            "'eager' has no int8 kernels",
+        ),
+        ({"strategies": ["baseline.b"], "strategy.baseline.b.epochs": 1}, "a run has one baseline"),
         ({"measure.budgets": ["3ms", "fast"]}, "'fast' is no budget"),
         ({"measure.budgets": ["0ms"]}, "'0ms' is no budget"),
         ({"measure.risks": [0.0]}, r"measure\.risks.*greater than 0"),

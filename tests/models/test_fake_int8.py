@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from models.detector import Detector
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.fake_int8 import MOMENTUM, FakeInt8, extremes, round_input, round_weight
 from models.ssdlite import ssdlite
 

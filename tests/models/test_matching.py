@@ -51,3 +51,13 @@ def test_anchors_inside_a_crowd_are_neither_object_nor_background():
 def test_images_without_boxes():
     empty = Targets(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.long), torch.zeros(2, 0, dtype=torch.bool))
     assert (match(ANCHORS, empty) == BACKGROUND).all()
+
+
+def test_of_two_boxes_with_one_best_anchor_the_later_keeps_it_and_padding_keeps_none():
+    box = torch.tensor([0.3, 0.3, 0.62, 0.6])
+    targets = Targets(box.expand(1, 3, 4), torch.tensor([[1, 2, 0]]), torch.zeros(1, 3, dtype=torch.bool))
+    owner = match(ANCHORS, targets)[0]
+    best = box_iou(box[None], ANCHORS).argmax()
+    assert owner[best] == 1
+    others = owner[torch.arange(len(owner)) != best]
+    assert set(others.tolist()) == {0, BACKGROUND}  # of equal overlaps the first, but for the best anchor

@@ -7,7 +7,6 @@ from torchvision.models.detection.image_list import ImageList
 
 from models.detector import resize, to_input, to_probabilities
 from models.errors import UserError
-from models.exit_head import add_exits
 from models.ssdlite import COCO_NAMES, anchor_grid, assemble, level_sides, resized, slice_classes, ssdlite, stock
 
 
@@ -64,7 +63,7 @@ def test_anchors_of_another_size_stay_where_they_were_in_pixels(size):
 
 def test_resizing_twice_is_resizing_once():
     once = resized(ssdlite(("a",), 160), 96)
-    assert torch.equal(resized(resized(ssdlite(("a",), 160), 128), 96).decode.centre, once.decode.centre)
+    assert torch.equal(resized(resized(ssdlite(("a",), 160), 128), 96).decoders[0].centre, once.decoders[0].centre)
 
 
 def test_images_are_resized_as_torch_does_up_to_rounding(picture):
@@ -85,33 +84,6 @@ def test_sliced_head_keeps_the_logits_of_the_chosen_classes(picture):
     sliced = assemble(whole, ("chair", "person"), 320).eval()(to_input(picture, 320))[0][0]
     columns = [0, COCO_NAMES.index("chair"), COCO_NAMES.index("person")]
     assert torch.allclose(sliced, full[..., columns], atol=1e-6)
-
-
-@torch.inference_mode()
-def test_adding_exits_leaves_the_last_answer_as_it_was(picture):
-    torch.manual_seed(2)
-    plain = ssdlite(("a", "b"), 160).eval()
-    staged = add_exits(plain, (8, 12), (32, 48)).eval()
-    images = to_input(picture, 160)
-    answers = staged(images)
-    assert len(answers) == staged.exits == 3
-    assert torch.equal(answers[-1][0], plain(images)[0][0])
-    assert all(logits.shape == answers[-1][0].shape for logits, _ in answers)
-
-
-def test_walking_runs_no_stage_that_is_not_asked_for(picture):
-    staged = add_exits(ssdlite(("a",), 96), (8, 12), (16, 16)).eval()
-    ran = []
-    for number, stage in enumerate(staged.stages):
-        stage.register_forward_hook(lambda *_, number=number: ran.append(number))
-    next(staged.walk(to_input(picture, 96)))
-    assert ran == [0]
-
-
-@pytest.mark.parametrize("after", [(8, 8), (12, 8), (3,), (13,)])
-def test_impossible_exit_positions(after):
-    with pytest.raises(ValueError, match="increasing"):
-        add_exits(ssdlite(("a",), 96), after, (16,) * len(after))
 
 
 def test_a_wrong_checkpoint_is_one_clear_line(tmp_path):

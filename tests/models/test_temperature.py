@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.detector import Targets
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import ssdlite
 from models.temperature import CLAMP, best_temperature, fit_temperatures
 

@@ -2,19 +2,23 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from toys import OneStep, Scenes, awake, candidate, no_score
 
+from models.detector import to_input
 from models.errors import UserError
-from models.exit_head import add_exits
+from models.exits import add_exits
+from models.ssdlite import resized
 from models.temperature import CLAMP
 from strategies import registry
 from strategies.baseline import Baseline
-from strategies.early_exit import EarlyExit
+from strategies.early_exit import EarlyExit, heads_only, maps_and_goal
 from strategies.prune import Prune, check_intact
 from strategies.quant import Quant
 from strategies.resize import Resize
+from strategies.resolution_exit import ResolutionExit
 from strategies.truncate import Truncate
 
 
@@ -44,10 +48,10 @@ def test_a_baseline_from_scratch_is_one_candidate_and_inherits_nothing():
 
 def test_early_exit_trains_every_head_and_only_the_heads_are_new():
     start = candidate()
-    (made,), (call,) = apply(EarlyExit(epochs=1, rate=1e-3, widths=(16, 24)), start)
+    (made,), (call,) = apply(EarlyExit(joint_epochs=1, widths=(16, 24)), start)
     assert made.detector.exits == 3
-    assert {key.split("/")[0] for key in call["losses"]} == {"exit1", "exit2", "exit3"}
-    assert {"exit1/distil", "exit2/distil"} <= set(call["losses"])
+    parts = ("class", "box", "distil-class", "distil-box")
+    assert set(call["losses"]) == {f"exit{number}/{part}" for number in (1, 2, 3) for part in parts}
     new = [m for m in made.detector.modules() if not list(m.children()) and m not in call["inherited"]]
     old = sum(p.numel() for p in start.detector.parameters())
     added = sum(p.numel() for m in new for p in m.parameters(recurse=False))
@@ -55,6 +59,64 @@ def test_early_exit_trains_every_head_and_only_the_heads_are_new():
     for stage in (0, 1):
         assert any(key.startswith(f"stages.{stage}.head") for key in call["touched"])
     assert all(CLAMP[0] <= float(stage.temperature) <= CLAMP[1] for stage in made.detector.stages)
+
+
+@pytest.mark.parametrize("after", [(8, 12), (12, 14), (6,)])
+def test_heads_are_trained_first_on_a_frozen_trunk_and_then_everything(after):
+    start, images = candidate(), torch.randn(1, 3, 96, 96)
+    options = {"after": after, "widths": (16,) * len(after), "labels": 0.0, "temperatures": False}
+    _, (heads, joint) = apply(EarlyExit(epochs=1, joint_epochs=1, **options), start)
+    parts = {tuple(key.split(".")[1:3]) for key in heads["touched"]}
+    assert {int(stage) for stage, _ in parts} == set(range(len(after)))
+    assert {part for _, part in parts} <= {"head", "mix"}
+    assert any("blocks" in key for key in joint["touched"])
+    (frozen,), (only,) = apply(EarlyExit(epochs=1, joint_epochs=0, **options), start)
+    assert only["losses"]
+    for ours, theirs in zip(frozen.detector(images)[-1], start.detector(images)[0], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_kept_maps_give_the_heads_what_the_whole_chain_gives_them():
+    for after, options in (((8, 12), {}), ((7, 12, 14), {}), ((8, 12), {"localise": True})):
+        start, images = awake(), torch.randn(2, 3, 64, 64)
+        strategy = EarlyExit(joint_epochs=0, after=after, widths=(16,) * len(after), **options)
+        detector = strategy.build(start.detector).eval()
+        *kept, logits, deltas = maps_and_goal(detector, start.detector, images)
+        for ours, theirs in zip(heads_only(detector, kept), detector(images), strict=False):
+            assert torch.equal(ours[0], theirs[0])
+            assert torch.equal(ours[1], theirs[1])
+        (goal,) = start.detector(images)
+        assert torch.allclose(logits, goal[0], atol=1e-5)
+        assert torch.allclose(deltas, goal[1], atol=1e-5)
+
+
+def test_untempered_exits_keep_temperature_one():
+    (made,), _ = apply(EarlyExit(joint_epochs=1, widths=(16, 24), temperatures=False), candidate())
+    assert made.variant == "b8-12"
+    assert [float(stage.temperature) for stage in made.detector.stages] == [1.0] * 3
+
+
+def test_positions_that_cannot_be_are_one_clear_line():
+    for options in ({"after": (5, 12)}, {"after": (12, 14), "localise": True}, {"widths": (16,)}):
+        with pytest.raises(UserError, match=r"strategy early_exit: .*(6\.\.|zip)"):
+            apply(EarlyExit(**options), candidate())
+
+
+def test_resolution_exits_answer_as_the_baseline_at_either_size():
+    start = awake(96)
+    (made,), calls = apply(ResolutionExit(scales=(0.7,)), start)
+    assert not calls
+    assert (made.strategy, made.variant, made.detector.exits) == ("resolution_exit", "64px", 2)
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    images = to_input(picture, 96)
+    small = resized(start.detector, 64).eval()
+    shrunk = torch.nn.functional.interpolate(images, size=(64, 64), mode="bilinear")
+    goals = (small(shrunk)[0], start.detector(images)[0])
+    for raw, goal, stage in zip(made.detector(images), goals, made.detector.stages, strict=True):
+        assert torch.allclose(raw[0] * stage.temperature, goal[0], atol=1e-5)
+        assert torch.allclose(raw[1], goal[1], atol=1e-5)
+    with pytest.raises(UserError, match="stay below 96 px"):
+        apply(ResolutionExit(scales=(1.0,)), start)
 
 
 def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
@@ -68,7 +130,11 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
             assert ours.shape == theirs.shape
         assert torch.equal(one.detector.loss.anchors, start.detector.loss.anchors)
     assert len(calls) == 2
-    assert all("distil" in call["losses"] for call in calls)
+    assert all({"exit1/distil-class", "exit1/distil-box"} <= set(call["losses"]) for call in calls)
+
+
+def distilled(losses):
+    return sum(float(value.detach()) for name, value in losses.items() if "distil" in name)
 
 
 @pytest.mark.parametrize("importance", ["magnitude", "bn_scale", "taylor"])
@@ -102,7 +168,7 @@ def test_without_labels_only_the_teacher_is_learnt_from():
     for strategy in (
         Prune(epochs=1, rate=1e-3, ratios=(0.5,), labels=0.0),
         Truncate(epochs=1, after=(8,), widths=(16,), labels=0.0),
-        EarlyExit(epochs=1, widths=(16, 24), labels=0.0),
+        EarlyExit(joint_epochs=1, widths=(16, 24), labels=0.0),
     ):
         _, calls = apply(strategy, candidate())
         assert calls[0]["losses"]
@@ -130,7 +196,7 @@ def test_a_damaged_head_is_refused():
         check_intact(damaged, whole, images)
     block[1] = torch.nn.Conv2d(block[1].in_channels, 6 * 2, 1)
     damaged.stages[0].head.head.classification_head.num_columns = 2
-    damaged.loss.anchors += 0.1
+    damaged.decoders[0].anchors += 0.1
     with pytest.raises(UserError, match=r"anchors differ|another shape"):
         check_intact(damaged, whole, images)
 
@@ -139,7 +205,7 @@ def kill(detector, exit):
     """Make an exit's head say background everywhere, whatever it is shown."""
     for predictor in detector.stages[exit].head.predict:
         torch.nn.init.zeros_(predictor.answer.weight)
-        predictor.answer.bias.data.view(-1, predictor.columns)[:, : len(detector.classes) + 1] = torch.tensor(
+        predictor.answer.bias.data.view(-1, len(detector.classes) + 5)[:, : len(detector.classes) + 1] = torch.tensor(
             [20.0, 0, 0]
         )
 
@@ -177,7 +243,7 @@ def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
         assert (
             one.detector(torch.randn(1, 3, 96, 96))[0][0].shape == start.detector(torch.randn(1, 3, 96, 96))[0][0].shape
         )
-    assert all("distil" in call["losses"] and call["inherited"] for call in calls)
+    assert all("exit1/distil-class" in call["losses"] and call["inherited"] for call in calls)
 
 
 def test_resizing_keeps_the_weights_and_sees_less():
@@ -188,7 +254,7 @@ def test_resizing_keeps_the_weights_and_sees_less():
         assert one.detector.state_dict().keys() == start.detector.state_dict().keys()
         size = one.detector.size
         logits, code = one.detector(torch.randn(1, 3, size, size))[0]
-        assert logits.shape[1] == one.detector.decode(code).shape[1] == len(one.detector.loss.anchors)
+        assert logits.shape[1] == one.detector.decoders[0](code).shape[1] == len(one.detector.loss.anchors)
     assert len(calls) == 2
 
 
@@ -216,7 +282,7 @@ def test_where_int8_loses_too_much_a_second_candidate_is_fine_tuned_to_withstand
     assert (aware.precision, len(aware.calibration)) == ("int8", 3)
     assert (call["name"], call["epochs"]) == ("quant-aware", 4)
     assert call["inherited"] == set(aware.detector.modules())
-    assert float(call["losses"]["distil"].detach()) > 1e-6  # weights are the teacher's: only int8 sets them apart
+    assert distilled(call["losses"]) > 1e-6  # weights are the teacher's: only int8 sets them apart
     assert "mAP 0.480 on val, plain mAP 0.400 on val, fp32 0.500" in aware.note
     assert "more than 2%" in aware.note
 
@@ -226,7 +292,7 @@ def test_the_teacher_of_int8_is_the_start_and_not_what_learns():
         for parameter in detector.parameters():
             torch.nn.init.zeros_(parameter)
         losses = objective(detector, torch.randn(1, 3, 64, 64), Scenes().targets([0]))
-        assert float(losses["distil"].detach()) > 1
+        assert distilled(losses) > 1
 
     train, score = Scenes(size=64), scores(trained=0.5, int8=0.4, int8_aware=0.5)
     Quant(images=1).apply(awake(), fit=fit, score=score, train=train, val=Scenes(), seed=3)
@@ -252,18 +318,6 @@ def test_what_is_int8_already_is_not_quantized_again():
         apply(registry.build("quant+quant", {}), score=lambda one: 0.5)
 
 
-def test_composition_multiplies_candidates_and_joins_names():
-    made, _ = apply(
-        registry.build("prune+quant", {"prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.25, 0.5]}}),
-        score=lambda one: 0.5,
-    )
-    assert [(one.strategy, one.variant, one.precision) for one in made] == [
-        ("prune+quant", "25pct-int8", "int8"),
-        ("prune+quant", "50pct-int8", "int8"),
-    ]
-    assert all("channels removed" in one.note and "; post-training int8" in one.note for one in made)
-
-
 def test_pruning_a_multi_exit_detector_keeps_its_exits():
     options = {
         "early_exit": {"epochs": 1, "rate": 1e-3, "widths": [16, 24], "criteria": ["margin"]},
@@ -272,32 +326,6 @@ def test_pruning_a_multi_exit_detector_keeps_its_exits():
     (made,), _ = apply(registry.build("early_exit+prune", options))
     assert made.detector.exits == 3
     assert made.criteria == ("margin",)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("erly_exit", {}, "did you mean 'early_exit'"),
-        ("prune+qant", {}, "did you mean 'quant'"),
-        ("prune", {"prune": {"ratio": 1}}, "did you mean 'ratios'"),
-        ("prune", {"prune": {"epochs": "many", "rate": 1}}, "epochs"),
-        ("prune", {"prune": {"importance": "size"}}, "importance"),
-    ],
-)
-def test_wrong_names_and_options_are_one_clear_line(name, options, message):
-    with pytest.raises(UserError, match=message):
-        registry.build(name, options)
-
-
-def test_third_parties_join_through_entry_points(monkeypatch):
-    class Point:
-        name = "mine"
-
-        def load(self):
-            return Quant
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Point()] if group == registry.GROUP else [])
-    assert registry.build("mine", {"mine": {"images": 7}}) == Quant(images=7)
 
 
 def test_no_strategy_is_ever_handed_the_test_split():

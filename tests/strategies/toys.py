@@ -33,12 +33,30 @@ class OneStep:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, detector, *, name, objective, epochs, rate, inherited=(), inherited_rate=1.0, options=""):
+    def __call__(
+        self,
+        detector,
+        *,
+        name,
+        objective,
+        epochs,
+        rate,
+        inherited=(),
+        inherited_rate=1.0,
+        options="",
+        prepare=None,
+        views=1,
+    ):
+        inputs = torch.randn(2, 3, detector.size, detector.size)
+        if prepare is not None:
+            with torch.no_grad():
+                inputs = prepare(detector.eval(), inputs)
         detector.train()
         for module in inherited:
+            module.requires_grad_(inherited_rate > 0)
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
-        losses = objective(detector, torch.randn(2, 3, detector.size, detector.size), Scenes().targets([0, 1]))
+        losses = objective(detector, inputs, Scenes().targets([0, 1]))
         sum(losses.values()).backward()
         touched = [
             key for key, value in detector.named_parameters() if value.grad is not None and value.grad.abs().sum()
@@ -54,7 +72,7 @@ class OneStep:
             }
         )
         detector.zero_grad(set_to_none=True)
-        return detector.eval()
+        return detector.requires_grad_(True).eval()
 
 
 def candidate(classes: tuple[str, ...] = ("a", "b"), size: int = 96) -> Candidate:

@@ -116,5 +116,6 @@ def three_runtimes(make) -> list[Record]:
 
 def made_on(make, runtime: str, baseline: float, name: str, ap: float, times: float, changes: dict) -> Record:
     paired = {"value": 1 / times, "low": 0.99 / times, "high": 1.01 / times}
-    own = {"variant": name.partition("-")[2], "runtime": runtime, "speed_up": paired}
+    point = {**STORED["operating_point"], "name": name.rpartition("-")[2], "thresholds": None}
+    own = {"variant": name.partition("-")[2], "runtime": runtime, "speed_up": paired, "operating_point": point}
     return make(f"{name}-{runtime}", ap, times * baseline, **{**own, **changes})

@@ -46,6 +46,18 @@ def test_a_composition_is_set_against_the_product_of_its_parts(make):
     assert notes([both]) == []
 
 
+def test_the_part_of_a_composition_is_the_one_that_it_is_made_of(make):
+    def point(strategy: str, variant: str, times: float):
+        name = make("early_exit-tol1", 0.3, 3.0).operating_point
+        own = {"strategy": strategy, "variant": variant, "operating_point": name, "speed_up": ratio(times)}
+        return make(f"{strategy}-{variant}-tol1", 0.3, 3.0, (0.5, 0.5), **own)
+
+    parts = [point("early_exit", "b8", 1.5), point("early_exit", "b8-untempered", 1.1), point("quant", "int8", 2.0)]
+    composed = [point("early_exit+quant", variant, 2.1) for variant in ("b8-untempered-int8", "b8-int8")]
+    said = notes([*parts, *composed])[-1]
+    assert said.endswith("b8-untempered-int8-tol1 2.10x of 2.20x, early_exit+quant-b8-int8-tol1 2.10x of 3.00x")
+
+
 PLAIN = {"flops_mean": 400e6, "flops_per_exit": [400_000_000]}
 
 
@@ -95,7 +107,7 @@ def test_several_runtimes_are_named_and_sorted(three_runtimes):
     starts = [line.partition(": ")[0] for line in found]
     assert list(dict.fromkeys(starts)) == ["openvino", "onnxruntime", "eager"]
     assert starts == sorted(starts, key=["openvino", "onnxruntime", "eager"].index)
-    fastest = [line for line in found if "fastest" in line]
+    fastest = [line for line in found if "fastest within" in line]
     speed = f"quant-int8, {1 / 0.76:.2f}x [{0.99 / 0.76:.2f}, {1.01 / 0.76:.2f}]"
     assert [line.partition("mAP: ")[2] for line in fastest] == [
         f"{speed}, {20 / (0.76 * 3):.2f}x against eager fp32",

@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import HERE, THERE, halves, matched, noisy
+from planted import HERE, THERE, halves, matched, noisy, reached
 
 from bench.routing.alarms import (
     COLLAPSED,
+    NOTHING,
     OFFSETS,
     UNIFORM,
     detector_alarms,
+    detector_faults,
+    detects_nothing,
     out_of_range,
     policy_alarms,
     runaway,
@@ -55,6 +58,24 @@ def test_an_inner_exit_above_the_last_one():
     (alarm,) = detector_alarms([first, last, first], vitals(), SOUND, 0)
     assert alarm.startswith("exit 2 has mAP 1.000, above the last exit's 0.")
     assert alarm.endswith("beyond noise: the last exit is undertrained or broken")
+
+
+def test_an_exit_that_finds_next_to_nothing():
+    _, last, _ = halves(IMAGES)
+    blind = [[(THERE, 0.5)]] * IMAGES
+    lucky = [[(HERE if image < 3 else THERE, 0.5)] for image in range(IMAGES)]
+    for found, says in ((blind, "AP50 0.000"), (lucky, "AP50 0.0")):
+        (exit,) = matched(np.ones(IMAGES, bool), [found])
+        (alarm,) = detector_alarms([exit, last, last], vitals(), SOUND, 0)
+        assert alarm.startswith(f"exit 1 has {says}")
+        assert alarm.endswith("detects nothing, whatever its losses, scores or speed say")
+
+
+def test_a_weak_exit_still_detects_something():
+    found = [[(HERE if image % 5 == 0 else THERE, 0.9 - 0.001 * image)] for image in range(IMAGES)]
+    (weak,) = matched(np.ones(IMAGES, bool), [found])
+    assert NOTHING < reached([weak], np.zeros(IMAGES, int)) < 0.1
+    assert detects_nothing([weak]) == []
 
 
 def test_a_lead_within_noise_is_no_fault():
@@ -110,7 +131,12 @@ def test_runaway_temperatures(temperature):
 def test_every_fault_at_once_is_told_of():
     first, last, _ = halves(IMAGES)
     sick = {"spread": np.zeros((IMAGES, 3)), "offset": np.full((IMAGES, 3), math.inf)}
-    assert len(detector_alarms([first, last, first], sick, (CLAMP[1],) * 3, 0)) == 1 + 3 + 3 + 3
+    (blind,) = matched(np.ones(IMAGES, bool), [[[(THERE, 0.5)]] * IMAGES])
+    faults = detector_faults([first, last, blind], sick, (CLAMP[1],) * 3, 0)
+    expected = {"detects nothing": 1, "upside down": 2, "uniform scores": 3, "boxes out of range": 3, "temperature": 3}
+    assert {kind: len(found) for kind, found in faults.items()} == expected
+    told = detector_alarms([first, last, blind], sick, (CLAMP[1],) * 3, 0)
+    assert sorted(told) == sorted(line for found in faults.values() for line in found)
 
 
 def test_thresholds_are_not_met_by_what_lies_on_them():

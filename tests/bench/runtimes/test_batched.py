@@ -11,7 +11,7 @@ from bench.routing.policy import Policy, static
 from bench.runtimes import Deployed, deploy
 from bench.runtimes.batched import Batched
 from models.errors import UserError
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import ssdlite
 from strategies.base import Candidate
 

@@ -19,7 +19,7 @@ from bench.routing.policy import static
 from bench.runtimes import Deployed, eager, inductor
 from models.detector import resize
 from models.errors import UserError
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import ssdlite
 from strategies.base import Candidate
 

@@ -15,7 +15,7 @@ from bench.routing.table import exit_table
 from bench.runtimes import Deployed, deploy
 from models.detector import Detector, normalise, resize, to_input, to_probabilities
 from models.errors import UserError
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import ssdlite
 from strategies.base import Candidate
 

@@ -11,7 +11,7 @@ from bench.routing.policy import static
 from bench.runtimes import deploy
 from bench.runtimes.openvino import compile_model
 from models.detector import merged
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import assemble, stock
 from strategies.base import Candidate
 
@@ -63,7 +63,7 @@ def test_the_deployed_network_takes_as_long_as_a_plain_openvino_model(tmp_path):
 @pytest.mark.slow
 def test_a_chain_of_stages_costs_little_over_the_same_as_one_graph(tmp_path):
     torch.manual_seed(0)
-    detector = add_exits(assemble(stock(outputs=2), ("a",), 320), (8, 12), (128, 256), context_to_last=False).eval()
+    detector = add_exits(assemble(stock(outputs=2), ("a",), 320), (8, 12), (128, 256), context="inner").eval()
     chain = deploy(Candidate("x", "chain", detector), "openvino", threads=1, folder=tmp_path / "chain")
     whole = deploy(Candidate("x", "whole", merged(detector)), "openvino", threads=1, folder=tmp_path / "whole")
     last, only = static(2, 3), static(0, 1)

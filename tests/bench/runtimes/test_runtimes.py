@@ -17,7 +17,7 @@ from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
 from models.detector import merged, to_input, to_probabilities
 from models.errors import UserError
-from models.exit_head import add_exits
+from models.exits import add_exits
 from models.ssdlite import ssdlite
 from strategies.base import Candidate
 
@@ -151,7 +151,7 @@ def test_detections_are_read_when_asked_for_and_never_twice(deployed, monkeypatc
 @pytest.mark.parametrize("runtime", HERE)
 def test_a_chain_and_the_same_as_one_graph_agree_with_pytorch(runtime, tmp_path):
     torch.manual_seed(0)
-    deaf = add_exits(ssdlite(("a",), 96), (8, 12), (16, 24), context_to_last=False).eval()  # leaves state unread
+    deaf = add_exits(ssdlite(("a",), 96), (8, 12), (16, 24), context="inner").eval()  # leaves state unread
     for detector in (deaf, merged(deaf)):
         one = deploy(Candidate("x", "y", detector), runtime, threads=1, folder=tmp_path)
         found = parity(one, PICTURES[:2])

@@ -1,0 +1,62 @@
+"""`bench ablate ...`: experiments about early exits themselves, each one command that ends in a table and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.ablate import PHASES
+
+app = typer.Typer(no_args_is_help=True, help="Experiments about early exits themselves: phases, positions.")
+
+
+@app.command("phases")
+def phases_command(
+    recipes: Annotated[str | None, typer.Option(help="Comma-separated, such as 1.1,sound; all when left out.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="Threads of training and measuring.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for results and checkpoints.")] = PHASES,
+) -> None:
+    """Replay nine failed rounds of training early exits, and see which alarm would have told.
+
+    Exit status 1 when a broken recipe is not caught, or a sound one is.
+
+    Examples:
+
+      bench ablate phases
+
+      bench ablate phases --recipes 1.4,sound --out phases
+    """
+    from bench.ablate.phases import replay_into
+    from bench.ablate.results import Settings
+    from bench.spec import default_threads
+
+    settings = Settings(seed=seed, threads=threads or default_threads())
+    wanted = [part.strip() for part in recipes.split(",") if part.strip()] if recipes else []
+    if not replay_into(out, settings, wanted):
+        raise typer.Exit(1)
+    typer.echo(f"results: {out}")
+
+
+@app.command("positions")
+def positions_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, whose baseline and data are used.")],
+    epochs: Annotated[int, typer.Option(help="Of the heads, on the frozen trunk.")] = 8,
+    width: Annotated[int, typer.Option(help="Channels of every head.")] = 128,
+) -> None:
+    """Train a head after every trunk block for a few epochs: where does an exit pay, and would a smaller input pay more?
+
+    Everything is measured on the run's val split.
+
+    Examples:
+
+      bench ablate positions results/runs/default
+
+      bench ablate positions results/runs/mine --epochs 4 --width 64
+    """
+    from bench.ablate.positions import Settings, scan_into
+
+    scan_into(run, Settings(epochs=epochs, width=width))
+    typer.echo(f"results: {run / 'positions.md'}, {run / 'positions.png'}")

@@ -1,0 +1,147 @@
+"""Where in the trunk an exit pays: heads at every position trained together on the frozen trunk of a run's baseline for
+a few epochs, and each set as a plain shallower network against the whole one and against the whole one at smaller
+inputs. Everything is measured on val, since positions are chosen by it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.ablate.positions_report import print_report, write_report
+from bench.ablate.positions_result import Place, Positions, save
+from bench.batches import Batches
+from bench.data.split import Split
+from bench.fit import Trainer
+from bench.measure.accuracy import accuracy, bootstrap_map
+from bench.measure.cost import flops_per_exit
+from bench.measure.latency import interleaved, ratio
+from bench.progress import console
+from bench.records import environment
+from bench.routing.policy import static
+from bench.routing.table import evaluate, exit_table
+from bench.run import make, open_data, start
+from bench.runtimes import deploy
+from bench.spec import RunSpec
+from bench.stats import corrected_interval
+from bench.study import answer, few_threads, timed_images
+from models.detector import Detector
+from models.errors import UserError
+from models.exits import EARLY, LATE, alone
+from models.ssdlite import resized
+from strategies.base import Candidate
+from strategies.early_exit import EarlyExit
+from strategies.resize import sides
+
+EVERYWHERE = (*EARLY, *LATE)
+SCALES = (0.5, 0.6, 0.7, 0.8, 0.9)  # of the input's side, for the whole network
+
+
+class Settings(BaseModel):
+    """How the heads are trained. As `strategies.early_exit.EarlyExit` says; width: of every head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(8, ge=1)
+    rate: float = Field(3e-3, gt=0)
+    views: int = Field(2, ge=1)
+    width: int = Field(128, ge=4)
+    distil: float = Field(3.0, ge=0)
+    labels: float = Field(0.0, ge=0)
+
+
+def scan_into(run: Path, settings: Settings) -> None:
+    """Scan for the baseline of the run in folder `run`, write positions.json, .md and .png there, and print the
+    table."""
+    try:
+        spec = RunSpec.model_validate_json((run / "spec.json").read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError("no run with a readable spec.json", where=str(run), fix="start one with bench run") from error
+    found = scan(spec, run, settings)
+    save(found, run)
+    write_report(found, run)
+    print_report(found)
+
+
+def scan(spec: RunSpec, run: Path, settings: Settings) -> Positions:
+    """Train the heads (or find them trained under `run`), then measure every position on val and on the run's first
+    runtime."""
+    torch.set_num_threads(spec.threads)
+    data = open_data(spec, run)
+    batches = Batches(data.train, spec.model.size)
+    trainer = Trainer(batches, data.train.hash, run / "checkpoints", spec.batch, spec.seed)
+    baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
+    torch.manual_seed(spec.seed)
+    strategy = EarlyExit(
+        epochs=settings.epochs,
+        rate=settings.rate,
+        views=settings.views,
+        joint_epochs=0,
+        after=EVERYWHERE,
+        widths=(settings.width,) * len(EVERYWHERE),
+        context="none",
+        distil=settings.distil,
+        labels=settings.labels,
+    )
+    (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
+    detectors = {f"block {after}": alone(chain.detector, exit) for exit, after in enumerate(EVERYWHERE)}
+    for size in sides(spec.model.size, SCALES, 32):
+        detectors[f"{size} px"] = resized(baseline.detector, size)
+    places = measure(detectors, baseline.detector, spec, data.val, run / "artifacts" / "positions")
+    return Positions(
+        settings=settings.model_dump(),
+        runtime=spec.runtimes[0],
+        val_images=len(data.val),
+        split=data.val.hash,
+        seed=spec.seed,
+        places=tuple(places),
+        environment=environment(spec.threads),
+    )
+
+
+def measure(detectors: dict[str, Detector], whole: Detector, spec: RunSpec, val: Split, folder: Path) -> list[Place]:
+    """Accuracy and cost of one-exit detectors, and of the whole network first, all taking turns on the same images."""
+    found = {"whole": whole, **detectors}
+    deployed = {
+        name: deploy(
+            Candidate("positions", name, one.eval()), spec.runtimes[0], threads=spec.threads, folder=folder / name
+        )
+        for name, one in found.items()
+    }
+    chosen = timed_images(spec.measure, spec.seed, val)
+    images = [np.array(val.image(int(index))) for index in chosen]
+    contenders = {name: partial(answer, one, static(0, 1)) for name, one in deployed.items()}
+    with few_threads(deployed["whole"]):
+        timings = interleaved(
+            contenders, images, repeats=spec.measure.repeats, warmup=spec.measure.warmup, seed=spec.seed
+        )
+    places = []
+    for name, one in deployed.items():
+        matches = evaluate(exit_table(one, val), val.coco())
+        everywhere = np.zeros(len(val), int)
+        reached = accuracy(matches, everywhere, full=False)
+        drawn = bootstrap_map(matches, everywhere, spec.measure.resamples, spec.seed)
+        size = found[name].size
+        share = ratio(timings[name], timings["whole"], resamples=spec.measure.resamples, seed=spec.seed)
+        places.append(
+            Place(
+                name=name,
+                map=reached.map or 0.0,
+                map50=reached.map50 or 0.0,
+                interval=corrected_interval(np.nan_to_num(drawn), reached.map or 0.0),
+                flops=flops_per_exit(list(found[name].stages), (torch.zeros(1, 3, size, size),))[-1].flops,
+                ms=float(timings[name].per_image.mean()),
+                time=share[0],
+                time_interval=share[1:],
+            )
+        )
+        console.print(f"  {name}: mAP {places[-1].map:.3f}, {places[-1].time:.2f} of the time", markup=False)
+    return places
+
+
+def unscored(candidate: Candidate) -> float:
+    """Nothing here is chosen by a score."""
+    raise AssertionError(f"{candidate.strategy} was not to be scored")

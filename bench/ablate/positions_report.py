@@ -1,0 +1,107 @@
+"""A scan of exit positions as a table, in the terminal and in markdown, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich import box
+from rich.table import Table
+
+from bench.ablate.positions_result import Place, Positions
+from bench.files import replacing
+from bench.progress import console
+from bench.report.plot import COLOURS, GREY, INK, PALE
+
+HEADERS = ("what", "mAP [95 %]", "AP50", "MFLOPs", "ms", "share of the time [95 %]")
+
+
+def frontier(places: Sequence[Place]) -> list[Place]:
+    """Those that nothing else beats in both mAP and time."""
+    return [one for one in places if not any(beats(other, one) for other in places)]
+
+
+def beats(one: Place, other: Place) -> bool:
+    """Whether `one` is at least as accurate and as fast, and better in one of them."""
+    return one.map >= other.map and one.time <= other.time and (one.map, one.time) != (other.map, other.time)
+
+
+def cells(place: Place) -> list[str]:
+    """One place under HEADERS."""
+    return [
+        place.name,
+        f"{place.map:.3f} [{place.interval[0]:.3f}, {place.interval[1]:.3f}]",
+        f"{place.map50:.3f}",
+        f"{place.flops / 1e6:.0f}",
+        f"{place.ms:.2f}",
+        f"{place.time:.2f} [{place.time_interval[0]:.2f}, {place.time_interval[1]:.2f}]",
+    ]
+
+
+def notes(found: Positions) -> list[str]:
+    """What the table is made of, and what is on its frontier."""
+    exits = [place for place in found.places if place.name.startswith("block")]
+    trained = ", ".join(f"{name} {value}" for name, value in found.settings.items())
+    return [
+        f"{found.val_images} val images, split {found.split[:12]}, seed {found.seed}, runtime {found.runtime}",
+        f"heads at all positions trained together on the frozen trunk: {trained}",
+        "among the exits, nothing is both faster and more accurate than "
+        + ", ".join(place.name for place in frontier(exits)),
+        "with smaller inputs beside them, than " + ", ".join(place.name for place in frontier(found.places)),
+    ]
+
+
+def markdown(found: Positions) -> str:
+    rows = [HEADERS, ["---"] * len(HEADERS), *map(cells, found.places)]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table + "\n\n" + "\n".join(f"- {line}" for line in notes(found)) + "\n"
+
+
+def print_report(found: Positions) -> None:
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for header in HEADERS:
+        shown.add_column(header, justify="left" if header == HEADERS[0] else "right")
+    for place in found.places:
+        shown.add_row(*cells(place))
+    console.print(shown)
+    for line in notes(found):
+        console.print(line, markup=False)
+
+
+def write_report(found: Positions, folder: Path) -> None:
+    """FOLDER/positions.md and FOLDER/positions.png, each whole or not at all."""
+    with replacing(folder / "positions.md") as partial:
+        partial.write_text(markdown(found))
+    with replacing(folder / "positions.png") as partial:
+        _draw(found).savefig(partial, format="png")
+
+
+def _draw(found: Positions) -> Figure:
+    figure = Figure(figsize=(10, 6.5), dpi=100, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.09, 0.11, 0.88, 0.76))
+    axes.grid(color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(colors=GREY, labelsize=12, length=0)
+    (whole,) = [place for place in found.places if place.name == "whole"]
+    groups = {
+        "network ends after a trunk block, light head": [p for p in found.places if p.name.startswith("block")],
+        "whole network, smaller input": [*(p for p in found.places if p.name.endswith("px")), whole],
+    }
+    for (label, places), colour, marker, down in zip(groups.items(), COLOURS[1:], "oD", (-14, 10), strict=False):
+        x, y = [place.time for place in places], [place.map for place in places]
+        errors = [[v - p.interval[0] for v, p in zip(y, places, strict=True)]]
+        errors += [[p.interval[1] - v for v, p in zip(y, places, strict=True)]]
+        axes.errorbar(x, y, errors, color=colour, alpha=0.35, linewidth=1, fmt="none")
+        axes.plot(x, y, marker=marker, markersize=8, linewidth=1.5, color=colour, label=label)
+        for place in places:
+            name = place.name.removeprefix("block ")
+            axes.annotate(name, (place.time, place.map), (8, down), textcoords="offset points", color=colour)
+    axes.set_xlabel(f"share of the whole network's time ({found.runtime}, batch 1)", fontsize=13, color=GREY)
+    axes.set_ylabel(f"mAP on {found.val_images} val images", fontsize=13, color=GREY)
+    axes.legend(frameon=False, fontsize=12, loc="lower right")
+    figure.text(0.09, 0.94, "Where to leave: after which block, or at which resolution?", fontsize=16, color=INK)
+    return figure

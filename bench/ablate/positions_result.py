@@ -1,0 +1,54 @@
+"""What a scan of exit positions found, as typed JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.files import replacing
+from bench.records import FLOP, Environment, Positive, Share
+from models.errors import UserError
+
+FILE = "positions.json"
+
+
+class _Typed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Place(_Typed):
+    name: str = Field(description="'block 8': the network ends there; '256 px': the whole one, smaller; 'whole'")
+    map: Share = Field(description="COCO mAP on val")
+    map50: Share = Field(description="AP50 on val")
+    interval: tuple[Share, Share] = Field(description="95 % bootstrap interval of the mAP over images")
+    flops: int = Field(description=FLOP)
+    ms: Positive = Field(description="mean ms of an image, batch 1")
+    time: Positive = Field(description="share of the whole network's time")
+    time_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images")
+
+
+class Positions(_Typed):
+    settings: dict[str, Any] = Field(description="how the heads were trained")
+    runtime: str
+    val_images: int
+    split: str = Field(description="hash of the val split")
+    seed: int
+    places: tuple[Place, ...]
+    environment: Environment
+
+
+def save(found: Positions, folder: Path) -> None:
+    """Write FOLDER/positions.json, whole or not at all."""
+    with replacing(folder / FILE) as partial:
+        partial.write_text(found.model_dump_json(indent=1) + "\n")
+
+
+def load(folder: Path) -> Positions:
+    """Read FOLDER/positions.json. Raises UserError when it is missing or breaks the schema."""
+    path = folder / FILE
+    try:
+        return Positions.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError("no readable result", where=str(path), fix="scan the positions again") from error

@@ -1,0 +1,110 @@
+"""Class by class, in runs with several: how accurate the baseline is, every exit, and the gate that speaks for early
+exit; and where the images that hold the class leave. A compact table for the terminal, and a page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bench.records import Record, baseline_of
+from bench.report.leavers import MOST_GROUPS
+from bench.report.runtimes import by_runtime, short_name
+from bench.verdict import is_early, verdict
+
+FALLBACK = "tol5"  # the operating point that speaks where the verdict names none
+MOST_COLUMNS = 6  # in a terminal with AP50 beside AP; more exits share one, with AP alone
+
+PerClass = Mapping[str, float | None] | None
+
+
+def speaker(records: Sequence[Record]) -> Record | None:
+    """The gate that the verdict is about; without one that of FALLBACK, or the first, on the fastest runtime with any.
+    None without a gate, and where there is a single class."""
+    if len(records[0].ap_per_class) < 2:
+        return None
+    gates = [r for here in by_runtime(records).values() for r in here if is_early(r)]
+    named = verdict(records).early
+    preferred = [r for r in gates if r.name == named] or [r for r in gates if r.operating_point.name == FALLBACK]
+    return next(iter([*preferred, *gates]), None)
+
+
+def classes_table(records: Sequence[Record]) -> Table | None:
+    """At most MOST_GROUPS classes, those that most images hold; None without a gate or with a single class. Fits 100
+    columns."""
+    gate = speaker(records)
+    if gate is None:
+        return None
+    names, held = list(gate.ap_per_class), _holders(gate)
+    most = sorted(names, key=lambda name: -held[name][0] if name in held else 0)[:MOST_GROUPS]
+    few = f", {len(most)} of {len(names)} classes" if len(most) < len(names) else ""
+    columns = _columns(records, gate)
+    both = len(columns) <= MOST_COLUMNS
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.title_justify = shown.caption_justify = "left"
+    shown.title = f"Class by class, {_title(gate)}{few}"
+    what = f"AP{' / AP50' if both else ''}; exit: of every image at that exit; exits %: of the images with the class"
+    shown.caption = Text(what, style="dim")
+    shown.add_column("class", overflow="fold", min_width=8)
+    headers = [header for header, _, _ in columns] if both else ["baseline", "exits", "gate"]
+    for header in (*headers, "images", "exits %"):
+        shown.add_column(header, justify="right", overflow="fold")
+    for name in (one for one in names if one in most):
+        cells = [f"{_ap(ap, name, 2)}/{_ap(ap50, name, 2)}" for _, ap, ap50 in columns]
+        if not both:
+            first, *exits, last = (_ap(ap, name, 2) for _, ap, _ in columns)
+            cells = [first, "/".join(exits), last]
+        shown.add_row(*(Text(cell) for cell in (name, *cells, *_leave(held, name))))
+    return shown
+
+
+def classes_markdown(records: Sequence[Record]) -> str | None:
+    """Every class, as a table of Markdown; None without a gate or with a single class."""
+    gate = speaker(records)
+    if gate is None:
+        return None
+    columns, held = _columns(records, gate), _holders(gate)
+    heads = [f"{header} {metric}" for header, _, _ in columns for metric in ("AP", "AP50")]
+    rows = [["class", *heads, "images", "exits %"]]
+    rows.append(["---"] * len(rows[0]))
+    for name in gate.ap_per_class:
+        cells = [_ap(values, name, 3) for _, *both in columns for values in both]
+        rows.append([name, *cells, *_leave(held, name)])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    about = [
+        f"- {_title(gate)}, {gate.test_images:,} test images, split {gate.split_hash[:12]}",
+        "- exit: every image at that exit",
+        "- images: test images that hold the class; exits %: how many of them leave where, through the gate",
+    ]
+    return "\n".join([*lines, "", *about]) + "\n"
+
+
+def _title(gate: Record) -> str:
+    return f"{short_name(gate)} on {gate.runtime}"
+
+
+def _columns(records: Sequence[Record], gate: Record) -> list[tuple[str, PerClass, PerClass]]:
+    """Header, AP and AP50 by class: of the baseline, of each exit of the gate's detector, and of the gate."""
+    baseline = baseline_of(records, gate.runtime)
+    columns = {"baseline": baseline, **{f"exit {one.exit + 1}": one for one in gate.per_exit}, "gate": gate}
+    return [(head, one and one.ap_per_class, one and one.ap50_per_class) for head, one in columns.items()]
+
+
+def _holders(gate: Record) -> dict[str, tuple[int, Sequence[float]]]:
+    """Class -> how many images hold it, and the share of them that each exit answers."""
+    return {one.group: (one.images, one.exit_share) for one in gate.leavers if one.factor == "class"}
+
+
+def _leave(held: Mapping[str, tuple[int, Sequence[float]]], name: str) -> tuple[str, str]:
+    if name not in held:
+        return "-", "-"
+    images, shares = held[name]
+    return f"{images:,}", "/".join(f"{100 * share:.0f}" for share in shares)
+
+
+def _ap(values: PerClass, name: str, digits: int) -> str:
+    """'-' where it was not measured, or where there is no such object."""
+    value = values.get(name) if values else None
+    return "-" if value is None else f"{value:.{digits}f}"

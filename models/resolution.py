@@ -1,0 +1,50 @@
+"""The same network first at a small input, and at the full one only for images that ask for it: a chain whose exits
+differ in resolution in place of depth (in the spirit of Yang et al. 2020, "Resolution Adaptive Networks"). Nothing is
+shared between its stages but the image, so an image that goes on has paid for both."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.detector import Detector, Raw, State, Targets
+from models.ssdlite import resized
+
+
+class SmallStage(nn.Module):
+    """A whole one-exit network on the image shrunk to `size` px; hands on the image as it came."""
+
+    def __init__(self, stage: nn.Module, size: int):
+        super().__init__()
+        self.stage, self.size = stage, size
+
+    @property
+    def temperature(self) -> Tensor:
+        """What the network's logits are divided by."""
+        return self.stage.temperature
+
+    def forward(self, images: Tensor) -> tuple[State, Raw]:
+        small = F.interpolate(images, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        _, raw = self.stage(small)
+        return (images,), raw
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The convolutions whose output channels are classes and box codes."""
+        return self.stage.answer_layers()
+
+
+def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
+    """A copy of a one-exit detector that first looks at the image at `sizes`, increasing and below its own, in px. Its
+    last exit answers as before. Weights are copied, so that each stage can be trained or pruned for its resolution;
+    anchors stay as large in pixels (see `models.ssdlite.anchor_grid`). ValueError for sizes that cannot be."""
+    if not sizes or list(sizes) != sorted(set(sizes)) or sizes[-1] >= detector.size:
+        raise ValueError(f"sizes must increase and stay below {detector.size} px, not {sizes}")
+    looks = [*(resized(detector, size) for size in sizes), detector.clone()]
+    stages = [SmallStage(look.stages[0], look.size) for look in looks[:-1]] + [looks[-1].stages[0]]
+    decoders = [look.decoders[0] for look in looks]
+    losses = [look.loss for look in looks]
+
+    def loss(raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
+        return [one([raw], targets)[0] for one, raw in zip(losses, raws, strict=True)]
+
+    return Detector(stages, decoders, detector.select, loss, detector.classes, detector.size)
