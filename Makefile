@@ -45,11 +45,11 @@ reference-seeds: .venv/installed
 
 reference-phases: .venv/installed
 	$(BIN)/bench ablate phases --out results/runs/phases
-	$(BIN)/python results/publish.py --ablation phases
+	$(BIN)/python results/publish.py --ablation phases results/runs/phases
 
 reference-positions: .venv/installed
 	$(BIN)/bench ablate positions results/runs/coco-person
-	$(BIN)/python results/publish.py --ablation positions
+	$(BIN)/python results/publish.py --ablation positions results/runs/coco-person
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

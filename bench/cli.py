@@ -31,7 +31,9 @@ RUNS = Path("results/runs")
 
 @app.command("run")
 def run_command(
-    strategies: Annotated[str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns, a.x is a's variant x.")] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns, a.x is a's variant x.")
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Settings to start from (bench ls); default, or photographs with --data.")
     ] = None,

@@ -10,15 +10,12 @@ torchvision: JPEG files decoded by Pillow in every epoch, the "ssdlite" augmenta
 a flip, from torchvision.transforms.v2), a DataLoader with some worker processes beside the training process, stock
 `ssdlite320_mobilenet_v3_large` fed with lists of images and targets, SGD. Two things are left out, to its advantage:
 that it draws a mask for every box when it reads COCO, and its logging. Ours is set against whichever number of workers
-is fastest. bf16: ours with the network, but not the losses, under autocast. kept memory: ours, and the allocator told
-to keep what it has been given, as (malloc's default) every large activation is otherwise returned to the operating
-system and comes back page by page; neither is in use.
+is fastest. bf16: ours with the network, but not the losses, under autocast; it is not in use.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import itertools
 import json
 import multiprocessing
@@ -122,11 +119,9 @@ class Some:
         return self.watch.over(itertools.chain.from_iterable(epochs), self.steps)
 
 
-def ours(setting: Setting, folder: Path, bf16: bool = False, keep: bool = False) -> Block:
+def ours(setting: Setting, folder: Path, bf16: bool = False) -> Block:
     """Blocks of our Trainer, one short training each. folder: for its checkpoints."""
     console.quiet = True
-    if keep:
-        keep_memory()
     split, watch = setting.split(), Watch()
     some = Some(Batches(split, STOCK_SIZE), watch, setting.steps, setting.batch)
     trainer = Trainer(some, "", folder, setting.batch, seed=0)
@@ -146,15 +141,6 @@ def ours(setting: Setting, folder: Path, bf16: bool = False, keep: bool = False)
         return watch.seconds.copy()
 
     return block
-
-
-def keep_memory() -> None:
-    """Have glibc's malloc neither map large blocks one by one nor return what is freed; elsewhere nothing happens."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        trim_threshold, mmap_max = -1, -4  # malloc.h
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, -1)
 
 
 class Photographs(torch.utils.data.Dataset):
@@ -342,8 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
         if found < options.batch:
             parser.error(f"{found} images with boxes are too few for a batch of {options.batch}")
         rivals = {f"torchvision, {n} workers": partial(torchvisions, setting, n) for n in options.workers}
-        variants = {"ours": {}, "bf16": {"bf16": True}, "kept memory": {"keep": True}}
-        variants["bf16, kept memory"] = {"bf16": True, "keep": True}
+        variants = {"ours": {}, "bf16": {"bf16": True}}
         own = {name: partial(ours, setting, Path(scratch) / name, **how) for name, how in variants.items()}
         seconds = in_turns(rivals | own, options.rounds, options.threads)
     rows = compare(seconds, list(rivals), options.steps * options.batch)

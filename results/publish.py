@@ -1,12 +1,16 @@
 """Copy a run's records, splits, spec and plots to results/reference/, with its whole table as a page of its own, what
-its exit tables say of routing on the fastest runtime as another, and a third class by class where there are several.
+its exit tables say of routing as another, and a third class by class where there are several.
 Fill the README's blocks about the study: the rows of the fastest runtime between
 
     <!-- begin results/reference/NAME --> and <!-- end results/reference/NAME -->
 
 and the verdict's sentence between <!-- begin verdict NAME --> and <!-- end verdict NAME -->, each where it has one.
-Everything is generated from the records. Usage: publish.py NAME, or publish.py NAME --pages to write pages and blocks
-anew from the records that are there already."""
+Everything is generated from the records. Usage:
+
+    publish.py NAME            a run of results/runs
+    publish.py NAME --pages    pages and blocks anew, from the records that are there already
+    publish.py --spread NAME NAME ...    runs of several seeds, as results/reference/seeds/
+    publish.py --ablation phases FOLDER, or --ablation positions FOLDER    what `bench ablate` left there"""
 
 import os
 import re
@@ -14,12 +18,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.records import load_run
+from bench.records import Record, load_run
 from bench.report.classes import classes_markdown
 from bench.report.export import markdown
-from bench.report.runtimes import by_runtime
+from bench.report.spread import export_spread
 from bench.report.sweep import export_sweeps
 from bench.report.sweep_figure import sweep_figure
+from bench.spread import open_repeat, spread
 from bench.sweep import sweeps
 from bench.verdict import verdict
 
@@ -66,13 +71,22 @@ def write(name: str) -> None:
 
 
 def routing(source: Path, target: Path) -> None:
-    """Write routing.md and its pictures: every multi-exit detector on the run's fastest runtime."""
-    runtime = next(iter(by_runtime(load_run(source))))
-    found = [one for one in sweeps(source) if one.detector.endswith(f"-{runtime}")]
+    """Write routing.md and its picture: the multi-exit detector that the verdict speaks of, and its fp32 original."""
+    records = load_run(source)
+    spoken = next(one for one in records if one.name == verdict(records).early)
+    names = {key_of(one) for one in records if len(one.per_exit) > 1 and one.runtime == spoken.runtime}
+    strategy, variant = spoken.strategy.split("+")[0], spoken.variant.removesuffix(f"-{spoken.precision}")
+    wanted = {key_of(spoken), f"{strategy}-{variant}-{spoken.runtime}"} & names
+    found = [one for name in sorted(wanted) for one in sweeps(source, detector=name)]
     for one in found:
         sweep_figure(one, target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
     (target / "routing.md").write_text(f"# Routing\n\n{export_sweeps(found, 'markdown')}\n{pictures}")
+
+
+def key_of(record: Record) -> str:
+    """The folder of a record's exit tables in its run."""
+    return f"{record.strategy}-{record.variant}-{record.runtime}"
 
 
 def copy(name: str) -> None:
@@ -82,14 +96,50 @@ def copy(name: str) -> None:
     target.mkdir(parents=True)
     for part in KEPT:
         (shutil.copytree if (source / part).is_dir() else shutil.copy2)(source / part, target / part)
-    spec = target / "spec.json"
-    shared = os.environ.get("BENCH_SHARED")
-    if shared:  # where the data lay on this machine is nobody's concern
-        spec.write_text(spec.read_text().replace(shared, "$BENCH_SHARED"))
+    hide_folder(target / "spec.json")
     routing(source, target)
 
 
+def hide_folder(spec: Path) -> None:
+    """Where the data lay on this machine is nobody's concern."""
+    shared = os.environ.get("BENCH_SHARED")
+    if shared:
+        spec.write_text(spec.read_text().replace(shared, "$BENCH_SHARED"))
+
+
+def seeds_page(folder: Path = REFERENCE / "seeds") -> str:
+    """The page about runs of several seeds, each with its records in a folder of its own."""
+    runs = [open_repeat(one, one.name) for one in sorted(folder.iterdir()) if one.is_dir()]
+    return f"# Several seeds\n\n{export_spread(spread(runs), 'markdown')}"
+
+
+def copy_seeds(names: list[str]) -> None:
+    """The records and specs of runs of several seeds, and the page about them."""
+    target = REFERENCE / "seeds"
+    shutil.rmtree(target, ignore_errors=True)
+    for name in names:
+        (target / name).mkdir(parents=True)
+        shutil.copytree(ROOT / "results/runs" / name / "records", target / name / "records")
+        shutil.copy2(ROOT / "results/runs" / name / "spec.json", target / name)
+        hide_folder(target / name / "spec.json")
+    (target / "README.md").write_text(seeds_page(target))
+
+
+def copy_ablation(name: str, source: Path) -> None:
+    """The files that `bench ablate NAME` left in a folder: result, table and picture."""
+    target = REFERENCE / name
+    target.mkdir(parents=True, exist_ok=True)
+    for kind in ("json", "md", "png"):
+        shutil.copy2(source / f"{name}.{kind}", target)
+
+
 if __name__ == "__main__":
-    if "--pages" not in sys.argv:
-        copy(sys.argv[1])
-    write(sys.argv[1])
+    first, *rest = sys.argv[1:]
+    if first == "--spread":
+        copy_seeds(rest)
+    elif first == "--ablation":
+        copy_ablation(rest[0], Path(rest[1]))
+    else:
+        if "--pages" not in rest:
+            copy(first)
+        write(first)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.ablate import phases_report, positions_report, positions_result
+from bench.ablate import results as phases_results
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 STUDIES = sorted(path.parent.name for path in (ROOT / "results/reference").glob("*/records"))
@@ -56,3 +59,22 @@ def test_the_verdict_is_a_sentence_and_the_table_has_the_rows_of_one_runtime(pub
     assert re.match(r"(NOT WORTH IT|WORTH IT|UNDECIDED): at .*\.$", blocks["verdict coco-person"])
     assert "\n" not in blocks["verdict coco-person"]
     assert blocks["results/reference/coco-person"].count("**") == 2, "the name of one runtime"
+
+
+def test_the_page_about_seeds_is_generated_from_their_records(publish):
+    folder = ROOT / "results/reference/seeds"
+    assert (folder / "README.md").read_text() == publish.seeds_page(folder)
+    assert len([one for one in folder.iterdir() if one.is_dir()]) >= 3
+
+
+def test_tables_of_ablations_are_generated_from_their_results():
+    phases, positions = (ROOT / "results/reference" / name for name in ("phases", "positions"))
+    assert (phases / "phases.md").read_text() == phases_report.markdown(phases_results.load(phases))
+    assert (positions / "positions.md").read_text() == positions_report.markdown(positions_result.load(positions))
+
+
+def test_every_planted_failure_of_the_replayed_rounds_was_caught():
+    found = phases_results.load(ROOT / "results/reference/phases")
+    assert found.as_expected
+    assert {run.assignment for run in found.runs if run.outcome == "caught"} == {"random", "iou"}
+    assert [run.recipe for run in found.runs if run.recipe == "sound" and run.outcome == "passes"]

@@ -46,7 +46,7 @@ def positions_command(
     epochs: Annotated[int, typer.Option(help="Of the heads, on the frozen trunk.")] = 8,
     width: Annotated[int, typer.Option(help="Channels of every head.")] = 128,
 ) -> None:
-    """Train a head after every trunk block for a few epochs: where does an exit pay, and would a smaller input pay more?
+    """Train a head after every trunk block for a few epochs: where does an exit pay, would a smaller input pay more?
 
     Everything is measured on the run's val split.
 

@@ -18,6 +18,7 @@ from bench.runtimes import base as runtimes
 from models.detector import merged, to_input, to_probabilities
 from models.errors import UserError
 from models.exits import add_exits
+from models.resolution import resolution_chain
 from models.ssdlite import ssdlite
 from strategies.base import Candidate
 
@@ -55,6 +56,34 @@ def test_every_runtime_agrees_with_the_detector_itself(deployed, staged, exit):
             assert answer.exit == exit
             assert len(answer.detections) == len(expected) > 0
             assert torch.allclose(answer.detections.scores, expected.scores, atol=1e-3)
+
+
+DESIGNS = {
+    "late": lambda plain: add_exits(plain, (12, 14), (16, 16)),
+    "light": lambda plain: add_exits(plain, (8,), (16,), head="light"),
+    "cbam": lambda plain: add_exits(plain, (6, 8), (16, 16), attend="cbam"),
+    "boxes": lambda plain: add_exits(plain, (12,), (16,), localise=True),
+    "resolution": lambda plain: resolution_chain(plain, (64,)),
+}
+
+
+@pytest.mark.parametrize("runtime", HERE)
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_design_of_exits_answers_on_every_runtime_as_in_pytorch(design, runtime, tmp_path):
+    torch.manual_seed(1)
+    plain = ssdlite(("a", "b"), 96)
+    for module in plain.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    detector = DESIGNS[design](plain).eval()
+    one = deploy(Candidate("design", design, detector), runtime, threads=1, folder=tmp_path / "x")
+    check_parity(parity(one, PICTURES[:2]), one)
+    for exit in range(detector.exits):
+        answer = one.detect(PICTURES[0], static(exit, detector.exits))
+        with torch.inference_mode():
+            raw = detector(to_input(PICTURES[0], 96))[exit]
+            expected = detector.detections(to_probabilities(raw)[0], raw[1][0], exit).scaled(120, 90)
+        assert torch.allclose(answer.detections.boxes[:5], expected.boxes[:5], atol=0.5)
 
 
 @pytest.mark.parametrize("runtime", HERE)
