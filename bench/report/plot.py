@@ -41,6 +41,8 @@ MARKERS = ("s", "o", "D", "^", "v", "p", "X", "<", ">", "h", "P")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#E8E8E8"
 DECISIONS = {"WORTH IT": "#00704F", "NOT WORTH IT": "#B03A00", "UNDECIDED": "#8A6100", None: INK}
 DASHES = (0, (5, 4))
+MOST_NAMES = 28  # in a panel; more cover each other
+NEARLY = 0.95
 Cost = Callable[[Record], float]
 
 
@@ -119,7 +121,8 @@ def _legend(figure: Figure, every: Sequence[Axes], styles: Mapping[str, tuple[st
 def _styles(records: Sequence[Record]) -> dict[str, tuple[str, str]]:
     """Strategy -> colour and marker; the baseline's are always the same."""
     strategies = dict.fromkeys(["baseline", *(r.strategy for r in records)])
-    return {s: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, s in enumerate(strategies)}
+    marks = len(MARKERS)  # as many as colours: from there on the pairs are others
+    return {s: (COLOURS[i % len(COLOURS)], MARKERS[(i + i // marks) % marks]) for i, s in enumerate(strategies)}
 
 
 def _title(figure: Figure, records: Sequence[Record]) -> None:
@@ -172,14 +175,18 @@ def _points(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, 
 
 
 def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, str]], cost: Cost) -> None:
-    """Name each point where the name covers the least: beside it if that is free, else further off, with a leader."""
+    """Name the telling points where the name covers the least: beside it if that is free, else further off, with a
+    leader."""
     places = axes.transData.transform([(cost(r), r.map) for r in records])
     lines = [line.get_transform().transform(line.get_xydata()) for line in axes.lines]
     lines += [axes.transData.transform([(cost(r), end) for end in r.map_interval]) for r in records]
     markers = np.repeat(_around(places, 9), 3, axis=0)
     taken = np.concatenate([markers, *(_around(_along(line), 2) for line in lines)])
     names = np.empty((0, 4))
+    named = telling(records, cost)
     for record, place in zip(records, places, strict=True):
+        if record.name not in named:
+            continue
         text = axes.annotate(
             short_name(record).removeprefix(f"{record.strategy}-"),
             place,
@@ -199,6 +206,24 @@ def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, s
         text.set_position(centre)
         taken = np.concatenate([taken, _around(_along(np.array([place, centre])), 4)])
         names = np.concatenate([names, box[None]])
+
+
+def telling(records: Sequence[Record], cost: Cost) -> set[str]:
+    """Names of the points of a panel worth reading: all of them up to MOST_NAMES, else those on the frontier, the
+    baseline, those that the verdict names, and of every strategy the cheapest point that keeps NEARLY all of the
+    baseline's mAP, or its most accurate one."""
+    if len(records) <= MOST_NAMES:
+        return {record.name for record in records}
+    found = {records[k].name for k in frontier([(cost(r), r.map) for r in records])}
+    judged = verdict(records)
+    found |= {judged.early or "", *(judged.against or "").split(" and ")}
+    baseline = baseline_of(records, records[0].runtime)
+    floor = NEARLY * (baseline.map if baseline else max(r.map for r in records))
+    for strategy in {r.strategy for r in records}:
+        own = [r for r in records if r.strategy == strategy]
+        kept = [r for r in own if r.map >= floor]
+        found.add((min(kept, key=cost) if kept else max(own, key=lambda r: r.map)).name)
+    return found | ({baseline.name} if baseline else set())
 
 
 def _around(places: np.ndarray, reach: float) -> np.ndarray:
