@@ -1,6 +1,6 @@
 """Copy a run's records, splits, spec and plots to results/reference/, with its whole table as a page of its own, what
 its exit tables say of routing as another, and a third class by class where there are several.
-Fill the README's blocks about the study: the rows of the fastest runtime between
+Fill the README's blocks about the study: its rows that tell most between
 
     <!-- begin results/reference/NAME --> and <!-- end results/reference/NAME -->
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.records import Record, load_run
 from bench.report.classes import classes_markdown
-from bench.report.export import markdown
+from bench.report.export import markdown, short_markdown
 from bench.report.spread import export_spread
 from bench.report.sweep import export_sweeps
 from bench.report.sweep_figure import sweep_figure
@@ -37,7 +37,7 @@ def blocks(name: str) -> dict[str, str]:
     """What the README may say of a reference study: the name in a block's markers -> what stands between them."""
     records = load_run(REFERENCE / name)
     return {
-        f"results/reference/{name}": f"\n{markdown(records, fastest_only=True)}",
+        f"results/reference/{name}": f"\n{short_markdown(records)}",
         f"verdict {name}": verdict(records).sentence,
     }
 

@@ -12,6 +12,7 @@ from bench.report.csv_text import csv_text
 from bench.report.notes import alarms, behind, notes
 from bench.report.runtimes import by_runtime, over_eager
 from bench.report.table import caption, columns
+from bench.report.telling import telling
 from bench.verdict import verdict
 from models.errors import unknown
 
@@ -50,19 +51,28 @@ def _scalars(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def markdown(records: Sequence[Record], fastest_only: bool = False) -> str:
-    """The table, what to know about it, and the verdict. fastest_only: rows and notes of the fastest runtime alone;
-    the verdict is that of all records."""
+def markdown(records: Sequence[Record]) -> str:
+    """The table, what to know about it, and the verdict."""
     cells, sections = columns(records, wide=True), by_runtime(records)
     rows = [list(cells), ["---"] * len(cells)]
-    for runtime, here in list(sections.items())[: 1 if fastest_only else None]:
+    for runtime, here in sections.items():
         if len(sections) > 1:
             rows.append(["", f"**{runtime}**", *[""] * (len(cells) - 2)])
         rows += [[cell(r) for cell in cells.values()] for r in here]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
     found = verdict(records)
-    only = f"{next(iter(sections))}: " if fastest_only and len(sections) > 1 else ""
-    about = [line for line in notes(records) if line.startswith(only)]
-    below = [f"- {line}" for line in (*caption(records), *alarms(records), *about)]
+    below = [f"- {line}" for line in (*caption(records), *alarms(records), *notes(records))]
     end = [found.sentence, found.at_equal_map, behind(found, records)]
-    return "\n".join([*lines, "", *below, "", *filter(None, end)]) + "\n"
+    return "\n".join([*_piped(rows), "", *below, "", *filter(None, end)]) + "\n"
+
+
+def short_markdown(records: Sequence[Record]) -> str:
+    """The rows of the fastest runtime that are worth reading (`bench.report.telling`), and what the columns mean."""
+    cells, here = columns(records, wide=True), next(iter(by_runtime(records).values()))
+    named = telling(here, lambda r: r.latency_ms.mean)
+    rows = [[cell(r) for cell in cells.values()] for r in here if r.name in named]
+    lines = _piped([list(cells), ["---"] * len(cells), *rows])
+    return "\n".join([*lines, "", *(f"- {line}" for line in caption(records))]) + "\n"
+
+
+def _piped(rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in rows]

@@ -5,7 +5,7 @@ more."""
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from bench.frontier import frontier
 from bench.records import Record, baseline_of, same_split
 from bench.report.runtimes import by_runtime, short_name
 from bench.report.table import flops_format
+from bench.report.telling import Cost, telling
 from bench.verdict import verdict
 
 COLOURS = (
@@ -41,9 +42,6 @@ MARKERS = ("s", "o", "D", "^", "v", "p", "X", "<", ">", "h", "P")
 INK, GREY, PALE = "#222222", "#6E6E6E", "#E8E8E8"
 DECISIONS = {"WORTH IT": "#00704F", "NOT WORTH IT": "#B03A00", "UNDECIDED": "#8A6100", None: INK}
 DASHES = (0, (5, 4))
-MOST_NAMES = 28  # in a panel; more cover each other
-NEARLY = 0.95
-Cost = Callable[[Record], float]
 
 
 @dataclass(frozen=True)
@@ -206,24 +204,6 @@ def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, s
         text.set_position(centre)
         taken = np.concatenate([taken, _around(_along(np.array([place, centre])), 4)])
         names = np.concatenate([names, box[None]])
-
-
-def telling(records: Sequence[Record], cost: Cost) -> set[str]:
-    """Names of the points of a panel worth reading: all of them up to MOST_NAMES, else those on the frontier, the
-    baseline, those that the verdict names, and of every strategy the cheapest point that keeps NEARLY all of the
-    baseline's mAP, or its most accurate one."""
-    if len(records) <= MOST_NAMES:
-        return {record.name for record in records}
-    found = {records[k].name for k in frontier([(cost(r), r.map) for r in records])}
-    judged = verdict(records)
-    found |= {judged.early or "", *(judged.against or "").split(" and ")}
-    baseline = baseline_of(records, records[0].runtime)
-    floor = NEARLY * (baseline.map if baseline else max(r.map for r in records))
-    for strategy in {r.strategy for r in records}:
-        own = [r for r in records if r.strategy == strategy]
-        kept = [r for r in own if r.map >= floor]
-        found.add((min(kept, key=cost) if kept else max(own, key=lambda r: r.map)).name)
-    return found | ({baseline.name} if baseline else set())
 
 
 def _around(places: np.ndarray, reach: float) -> np.ndarray:

@@ -64,15 +64,18 @@ class Artifact(Protocol):
 
 
 class Program(nn.Module):
-    """One stage, flat in and out: *state -> (*next state, probabilities, box code). The first takes pixels, uint8
-    [N, size, size, 3]."""
+    """One stage, flat in and out: *state -> (*next state, probabilities, box code). With `pixels` it takes images as
+    uint8 [N, size, size, 3]; a stage that hands its images on hands on these, a quarter of the bytes."""
 
-    def __init__(self, stage: nn.Module, first: bool):
+    def __init__(self, stage: nn.Module, pixels: bool):
         super().__init__()
-        self.stage, self.first = stage, first
+        self.stage, self.pixels = stage, pixels
 
     def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
-        following, raw = self.stage(*([normalise(*state)] if self.first else state))
+        given = [normalise(*state)] if self.pixels else state
+        following, raw = self.stage(*given)
+        if self.pixels:
+            following = tuple(state[0] if part is given[0] else part for part in following)
         return (*following, to_probabilities(raw), raw[1])
 
 
@@ -81,8 +84,8 @@ def programs(detector: Detector, batch: int = 1) -> list[tuple[Program, State]]:
     state: State = (torch.zeros(batch, detector.size, detector.size, 3, dtype=torch.uint8),)
     found = []
     with torch.inference_mode():
-        for number, stage in enumerate(detector.stages):
-            program = Program(stage, number == 0).eval()
+        for stage in detector.stages:
+            program = Program(stage, pixels=state[0].dtype == torch.uint8).eval()
             found.append((program, state))
             state = program(*state)[:-2]
     return found
