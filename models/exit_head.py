@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation
 from torchvision.ops.misc import Conv2dNormActivation
@@ -49,6 +50,13 @@ def separable(channels: int, out: int, stride: int = 1) -> nn.Sequential:
         ),
         Conv2dNormActivation(channels, out, 1, norm_layer=norm, activation_layer=nn.Hardswish),
     )
+
+
+class Halve(nn.Module):
+    """The larger of neighbours, two by two; a map of one place stays as it is, which not every runtime can pool."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.shape[-1] == 1 else F.max_pool2d(x, 2, ceil_mode=True)
 
 
 def answer(channels: int, outputs: int) -> nn.Conv2d:
@@ -120,7 +128,7 @@ def pyramid(
 def light(channels: int, width: int, outputs: int, levels: int = LEVELS, stride: int = 1) -> ExitHead:
     """A head of pointwise convolutions alone, with pooling from level to level. See `pyramid`."""
     enter = Conv2dNormActivation(channels, width, 1, stride, norm_layer=norm, activation_layer=nn.Hardswish)
-    shrink = [nn.MaxPool2d(2, ceil_mode=True) for _ in range(levels - 1)]
+    shrink = [Halve() for _ in range(levels - 1)]
     return ExitHead(enter, shrink, [answer(width, outputs) for _ in range(levels)], outputs)
 
 

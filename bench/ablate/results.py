@@ -19,7 +19,7 @@ class _Typed(BaseModel):
 class Settings(_Typed):
     seed: int = Field(0, description="of the data, the weights and the order of the images")
     images: tuple[int, int, int] = Field((800, 150, 200), description="train, val and test images")
-    pixels: int = Field(128, ge=64, description="side of the images and of the input")
+    pixels: int = Field(96, ge=64, description="side of the images and of the input")
     batch: int = Field(16, ge=1, description="images a step")
     baseline_epochs: int = Field(24, ge=1, description="of the detector without exits")
     epochs: int = Field(4, ge=1, description="of every recipe, from there")

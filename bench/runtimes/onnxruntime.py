@@ -37,6 +37,9 @@ PRECISION_OF = dict.fromkeys(FLOAT_LAYERS, "f32") | dict.fromkeys(INT8_LAYERS, "
 ort.disable_telemetry_events()  # some builds report their use over the network
 
 
+DTYPES = {"tensor(float)": torch.float32, "tensor(uint8)": torch.uint8}
+
+
 class OnnxArtifact:
     host_threads = 1  # torch's own threads would compete with ONNX Runtime's
 
@@ -59,7 +62,7 @@ class OnnxChain:
         self._programs, self._outputs = [], []
         inputs = [self._pixels]
         for session in sessions:
-            outputs = [torch.zeros(output.shape) for output in session.get_outputs()]
+            outputs = [torch.zeros(output.shape, dtype=DTYPES[output.type]) for output in session.get_outputs()]
             self._programs.append((session, bind(session, inputs, outputs)))
             self._outputs.append(outputs)
             inputs = outputs[:-2]
