@@ -77,3 +77,10 @@ def test_links_of_the_readme_lead_somewhere():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert links
     assert not [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
+
+
+def test_every_planted_failure_of_the_replayed_rounds_was_caught():
+    found = phases_results.load(ROOT / "results/reference/phases")
+    assert found.as_expected
+    assert {run.assignment for run in found.runs if run.outcome == "caught"} == {"random", "iou"}
+    assert [run.recipe for run in found.runs if run.recipe == "sound" and run.outcome == "passes"]

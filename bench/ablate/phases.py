@@ -3,6 +3,7 @@ matched by IoU, measured as everything else is, and asked whether the alarms wou
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def replay_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> 
     found = replay(folder, settings, names)
     save(found, folder)
     write_report(found, folder)
-    print_report(found, Console())
+    print_report(found, Console(width=None if sys.stdout.isatty() else 140))
     return found.as_expected
 
 
