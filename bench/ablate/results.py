@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.ablate.recipes import Assignment
 from bench.files import replacing
 from bench.records import Environment, Share
+from models.errors import UserError
+
+FILE = "phases.json"
 
 
 class _Typed(BaseModel):
@@ -64,5 +67,14 @@ class Phases(_Typed):
 
 def save(found: Phases, folder: Path) -> None:
     """Write FOLDER/phases.json, whole or not at all."""
-    with replacing(folder / "phases.json") as partial:
+    with replacing(folder / FILE) as partial:
         partial.write_text(found.model_dump_json(indent=1) + "\n")
+
+
+def load(folder: Path) -> Phases:
+    """Read FOLDER/phases.json. Raises UserError when it is missing or breaks the schema."""
+    path = folder / FILE
+    try:
+        return Phases.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError("no readable result", where=str(path), fix="replay the rounds again") from error
