@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.ablate import phases_report, positions_report, positions_result
-from bench.ablate import results as phases_results
+from bench.ablate import phases_report, positions_report
+from bench.ablate.positions_result import Positions
+from bench.ablate.results import Phases
+from bench.ablate.stored import load
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -62,8 +64,8 @@ def test_the_verdict_is_a_sentence_and_the_table_has_its_rows_once(publish):
 
 
 ABLATIONS = {
-    "phases": lambda folder: phases_report.markdown(phases_results.load(folder)),
-    "positions": lambda folder: positions_report.markdown(positions_result.load(folder)),
+    "phases": lambda folder: phases_report.markdown(load(Phases, folder / "phases.json")),
+    "positions": lambda folder: positions_report.markdown(load(Positions, folder / "positions.json")),
 }
 
 
@@ -80,7 +82,7 @@ def test_links_of_the_readme_lead_somewhere():
 
 
 def test_every_planted_failure_of_the_replayed_rounds_was_caught():
-    found = phases_results.load(ROOT / "results/reference/phases")
+    found = load(Phases, ROOT / "results/reference/phases/phases.json")
     assert found.as_expected
     assert {run.assignment for run in found.runs if run.outcome == "caught"} == {"random", "iou"}
     assert [run.recipe for run in found.runs if run.recipe == "sound" and run.outcome == "passes"]

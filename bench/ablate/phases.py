@@ -17,8 +17,9 @@ from rich.console import Console
 from bench.ablate.phases_report import print_report, write_report
 from bench.ablate.random_assignment import round_robin
 from bench.ablate.recipes import RECIPES, Assignment, Recipe
-from bench.ablate.results import Phases, Run, Settings, save
+from bench.ablate.results import FILE, Phases, Run, Settings
 from bench.ablate.router import Router, confidence
+from bench.ablate.stored import save
 from bench.batches import Batches
 from bench.data.shapes import shapes
 from bench.data.split import Dataset, Split, tunable
@@ -54,7 +55,7 @@ def replay_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> 
     torch.set_num_threads(settings.threads)
     numba.set_num_threads(min(settings.threads, numba.config.NUMBA_NUM_THREADS))
     found = replay(folder, settings, names)
-    save(found, folder)
+    save(found, folder / FILE)
     write_report(found, folder)
     print_report(found, Console(width=None if sys.stdout.isatty() else 140))
     return found.as_expected

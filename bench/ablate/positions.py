@@ -12,7 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.ablate.positions_report import print_report, write_report
-from bench.ablate.positions_result import Place, Positions, save
+from bench.ablate.positions_result import FILE, Place, Positions
+from bench.ablate.stored import save
 from bench.batches import Batches
 from bench.data.split import Split
 from bench.fit import Trainer
@@ -61,7 +62,7 @@ def scan_into(run: Path, settings: Settings) -> None:
     except (OSError, ValidationError) as error:
         raise UserError("no run with a readable spec.json", where=str(run), fix="start one with bench run") from error
     found = scan(spec, run, settings)
-    save(found, run)
+    save(found, run / FILE)
     write_report(found, run)
     print_report(found)
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from bench.files import replacing
 from bench.records import FLOP, Environment, Positive, Share
-from models.errors import UserError
 
 FILE = "positions.json"
 
@@ -37,18 +34,3 @@ class Positions(_Typed):
     seed: int
     places: tuple[Place, ...]
     environment: Environment
-
-
-def save(found: Positions, folder: Path) -> None:
-    """Write FOLDER/positions.json, whole or not at all."""
-    with replacing(folder / FILE) as partial:
-        partial.write_text(found.model_dump_json(indent=1) + "\n")
-
-
-def load(folder: Path) -> Positions:
-    """Read FOLDER/positions.json. Raises UserError when it is missing or breaks the schema."""
-    path = folder / FILE
-    try:
-        return Positions.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
-        raise UserError("no readable result", where=str(path), fix="scan the positions again") from error

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.ablate.recipes import Assignment
-from bench.files import replacing
 from bench.records import Environment, Share
-from models.errors import UserError
 
 FILE = "phases.json"
 
@@ -63,18 +60,3 @@ class Phases(_Typed):
     @property
     def as_expected(self) -> bool:
         return all(run.as_expected for run in self.runs)
-
-
-def save(found: Phases, folder: Path) -> None:
-    """Write FOLDER/phases.json, whole or not at all."""
-    with replacing(folder / FILE) as partial:
-        partial.write_text(found.model_dump_json(indent=1) + "\n")
-
-
-def load(folder: Path) -> Phases:
-    """Read FOLDER/phases.json. Raises UserError when it is missing or breaks the schema."""
-    path = folder / FILE
-    try:
-        return Phases.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
-        raise UserError("no readable result", where=str(path), fix="replay the rounds again") from error

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from bench.ablate import positions, positions_report
-from bench.ablate.positions_result import Place, load
+from bench.ablate.positions_result import FILE, Place, Positions
+from bench.ablate.stored import load
 from bench.spec import read
 from models.errors import UserError
 
@@ -30,7 +31,7 @@ def test_a_folder_without_a_run_is_one_clear_line(tmp_path):
     with pytest.raises(UserError, match="no run with a readable spec"):
         positions.scan_into(tmp_path, SETTINGS)
     with pytest.raises(UserError, match="no readable result"):
-        load(tmp_path)
+        load(Positions, tmp_path / FILE)
 
 
 @pytest.mark.slow
@@ -42,7 +43,7 @@ def test_a_scan_at_toy_size(tmp_path, monkeypatch):
     spec = read("smoke", None, changes | measure | {"strategy.baseline.epochs": 1})
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
     positions.scan_into(tmp_path, SETTINGS)
-    found = load(tmp_path)
+    found = load(Positions, tmp_path / FILE)
     assert [one.name for one in found.places] == ["whole", "block 8", "block 14", "64 px"]
     whole, first, second, small = found.places
     assert first.flops < second.flops < whole.flops

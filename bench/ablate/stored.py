@@ -1,0 +1,27 @@
+"""Results of ablations as JSON files: written whole or not at all, and read back as what they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from bench.files import replacing
+from models.errors import UserError
+
+Result = TypeVar("Result", bound=BaseModel)
+
+
+def save(found: BaseModel, path: Path) -> None:
+    """Write a result to `path`."""
+    with replacing(path) as partial:
+        partial.write_text(found.model_dump_json(indent=1) + "\n")
+
+
+def load(kind: type[Result], path: Path) -> Result:
+    """The result in `path`. Raises UserError when it is missing or breaks the schema."""
+    try:
+        return kind.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError("no readable result", where=str(path), fix="repeat the ablation") from error
