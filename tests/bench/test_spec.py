@@ -105,3 +105,14 @@ def test_broken_files(tmp_path, text, message):
 def test_a_missing_file():
     with pytest.raises(UserError, match="cannot be read"):
         read("default", Path("nothing.toml"), {})
+
+
+def test_a_file_has_its_bases_settings_where_it_says_nothing_else(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "smoke"\nname = "mine"\n[strategy.early_exit]\nepochs = 7\n')
+    mine, base = read("default", file, {}), read("smoke", None, {})
+    assert (mine.name, mine.data, mine.measure) == ("mine", base.data, base.measure)
+    assert mine.strategy["early_exit"] == base.strategy["early_exit"] | {"epochs": 7}
+    file.write_text('base = "smok"\nname = "mine"\n')
+    with pytest.raises(UserError, match="did you mean 'smoke'"):
+        read("default", file, {})

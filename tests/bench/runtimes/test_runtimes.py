@@ -171,7 +171,9 @@ def test_detections_are_read_when_asked_for_and_never_twice(deployed, monkeypatc
     exits = [step.data_ptr() for step, _ in one.walk(PICTURES[0])]
     found, read = [], one.read
     monkeypatch.setattr(
-        one, "read", lambda p, code, image: found.append(exits.index(p.data_ptr())) or read(p, code, image)
+        one,
+        "read",
+        lambda exit, p, code, image: found.append(exits.index(p.data_ptr())) or read(exit, p, code, image),
     )
     one.detect(PICTURES[0], policy)
     assert found == reads
