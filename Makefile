@@ -48,7 +48,7 @@ reference-phases: .venv/installed
 	$(BIN)/python results/publish.py --ablation phases results/runs/phases
 
 reference-positions: .venv/installed
-	$(BIN)/bench ablate positions results/runs/coco-person
+	$(BIN)/bench ablate positions results/runs/coco-person --epochs 6
 	$(BIN)/python results/publish.py --ablation positions results/runs/coco-person
 
 .venv/installed: pyproject.toml constraints.txt
