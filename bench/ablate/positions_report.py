@@ -88,10 +88,11 @@ def _draw(found: Positions) -> Figure:
     axes.tick_params(colors=GREY, labelsize=12, length=0)
     (whole,) = [place for place in found.places if place.name == "whole"]
     groups = {
-        "network ends after a trunk block, light head": [p for p in found.places if p.name.startswith("block")],
+        "network ends after a trunk block, with an exit head": [p for p in found.places if p.name.startswith("block")],
         "whole network, smaller input": [*(p for p in found.places if p.name.endswith("px")), whole],
     }
-    for (label, places), colour, marker, down in zip(groups.items(), COLOURS[1:], "oD", (-14, 10), strict=False):
+    looks = zip(COLOURS[1:], "oD", ((8, -14), (-44, 12)), strict=False)
+    for (label, places), (colour, marker, off) in zip(groups.items(), looks, strict=False):
         x, y = [place.time for place in places], [place.map for place in places]
         errors = [[v - p.interval[0] for v, p in zip(y, places, strict=True)]]
         errors += [[p.interval[1] - v for v, p in zip(y, places, strict=True)]]
@@ -99,7 +100,7 @@ def _draw(found: Positions) -> Figure:
         axes.plot(x, y, marker=marker, markersize=8, linewidth=1.5, color=colour, label=label)
         for place in places:
             name = place.name.removeprefix("block ")
-            axes.annotate(name, (place.time, place.map), (8, down), textcoords="offset points", color=colour)
+            axes.annotate(name, (place.time, place.map), off, textcoords="offset points", color=colour)
     axes.set_xlabel(f"share of the whole network's time ({found.runtime}, batch 1)", fontsize=13, color=GREY)
     axes.set_ylabel(f"mAP on {found.val_images} val images", fontsize=13, color=GREY)
     axes.legend(frameon=False, fontsize=12, loc="lower right")
