@@ -21,7 +21,6 @@ smoke: .venv/installed
 # How fast the exact mAP of ten thousand policies is, against pycocotools.
 benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.routing
-	$(BIN)/python -m benchmarks.training
 
 # The studies on photographs (docs/reference.md): BENCH_SHARED names the folder with data and weights.
 reference: reference-person reference-chair reference-fifteen reference-seeds reference-phases reference-positions
