@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from bench.batches import Batches
 from bench.files import replacing
-from bench.memory import kept_memory
 from bench.prepared import Prepared
 from bench.progress import bar
 from models.detector import Detector
@@ -89,8 +88,7 @@ class Trainer:
             for module in inherited:
                 module.requires_grad_(inherited_rate > 0)
             groups = parameter_groups(detector, inherited, rate, inherited_rate)
-            with kept_memory():
-                self._train(detector, objective, epochs, groups, inherited, done.with_suffix(".part"), prepare, views)
+            self._train(detector, objective, epochs, groups, inherited, done.with_suffix(".part"), prepare, views)
         with replacing(done) as partial:
             save_file({key: value.contiguous() for key, value in detector.state_dict().items()}, partial)
         done.with_suffix(".part").unlink(missing_ok=True)
