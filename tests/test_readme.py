@@ -86,3 +86,9 @@ def test_every_planted_failure_of_the_replayed_rounds_was_caught():
     assert found.as_expected
     assert {run.assignment for run in found.runs if run.outcome == "caught"} == {"random", "iou"}
     assert [run.recipe for run in found.runs if run.recipe == "sound" and run.outcome == "passes"]
+
+
+def test_the_page_about_seeds_is_generated_from_their_records(publish):
+    folder = ROOT / "results/reference/seeds"
+    assert (folder / "README.md").read_text() == publish.seeds_page(folder)
+    assert len([one for one in folder.iterdir() if one.is_dir()]) >= 3

@@ -1,0 +1,193 @@
+"""MOT17 (Milan et al. 2016, arXiv:1603.00831): videos of pedestrians, `gt/gt.txt` per sequence with the columns frame,
+id, left, top, width, height, considered (0 or 1), class, visibility; frames and pixels count from 1.
+
+The object is class 1, the pedestrian. What looks like a person but is not scored by the benchmark (its `considered` is
+0; persons on vehicles, static persons, distractors, reflections) becomes an ignore region. As objects they would count
+as missed by a detector that tells them from pedestrians; as background, a detector would be blamed for finding a person
+where one can be seen. Pedestrians hardly visible become ignore regions as well: most of such a box is a guess of the
+annotators, and no detector can place it. Vehicles and occluders are dropped."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.convert.converted import Box, Converted, Labelled, inside
+from bench.data.convert.reading import entries, finite, image_size, lines, whole
+from bench.data.split import ROLES, Role
+from bench.progress import bar
+from models.errors import UserError
+
+SEQUENCES: Mapping[Role, tuple[int, ...]] = {"train": (2, 4, 5, 9, 10), "val": (11,), "test": (13,)}
+PERSON = "person"  # the COCO category, so that stock weights know it
+PEDESTRIAN = 1
+IGNORED = {2: "person on vehicle", 7: "static person", 8: "distractor", 12: "reflection", 13: "crowd"}
+DROPPED = {
+    3: "car",
+    4: "bicycle",
+    5: "motorbike",
+    6: "other vehicle",
+    9: "occluder",
+    10: "occluder on the ground",
+    11: "full occluder",
+}
+COLUMNS = "frame, id, left, top, width, height, considered, class, visibility"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of gt.txt that may stay: corners in pixels from 0, what it is, whether it counts as an object."""
+
+    corners: tuple[float, float, float, float]
+    kind: int
+    considered: bool
+    visibility: float
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video: its folder, that of its images, their suffix, how many there are and their sides in pixels."""
+
+    number: int
+    folder: Path
+    images: Path
+    suffix: str
+    length: int
+    width: int
+    height: int
+
+
+def read_mot17(
+    source: Path,
+    *,
+    sequences: Mapping[Role, Sequence[int]] = SEQUENCES,
+    visibility: float = 0.25,
+    every: int = 10,
+) -> Converted:
+    """Read `source`, which holds MOT17-02-FRCNN/ and so on, or holds them under train/. Of a sequence that is there
+    once per detector one is taken: images and ground truth are the same.
+
+    sequences: numbers per split. Whole sequences, because the frames of one video show the same people in front of
+    the same walls: on both sides of a split they would let a detector be tested on what it was trained on.
+    visibility: in 0..1; pedestrians less visible than this become ignore regions. every: of so many frames one is
+    taken, beginning with the first; neighbours are nearly the same image, and intervals computed over them would be
+    too narrow. Raises UserError for what is missing or malformed.
+    """
+    if not 0 <= visibility <= 1:
+        raise UserError(f"{visibility} is not in 0..1", where="--visibility", fix="0.25 is a quarter visible")
+    if every < 1:
+        raise UserError(f"{every} is less than 1", where="--every", fix="1 takes every frame")
+    chosen = [(role, number) for role in ROLES for number in sequences[role]]
+    twice = [number for number, times in Counter(number for _, number in chosen).items() if times > 1]
+    if twice:
+        raise UserError(f"sequence {twice[0]:02d} is named twice", where=str(source), fix="name it in one split only")
+    folders = _folders(source)
+    videos = [(role, _sequence(source, folders, number)) for role, number in chosen]
+    splits: dict[Role, list[Labelled]] = {role: [] for role in ROLES}
+    notes = Counter({"sequences left out: in no split": len(set(folders) - {number for _, number in chosen})})
+    with bar("reading MOT17", sum(len(range(0, video.length, every)) for _, video in videos)) as advance:
+        for role, video in videos:
+            rows, files = _rows(video), set(entries(video.images, "the frames of the sequence belong here"))
+            for frame in range(1, video.length + 1, every):
+                splits[role].append(_labelled(video, frame, files, rows[frame], visibility, notes))
+                advance()
+    return Converted((PERSON,), splits, notes)
+
+
+def _folders(source: Path) -> dict[int, Path]:
+    """The folder of each sequence, the first by name where there are several."""
+    what = "give the folder that holds MOT17-02-FRCNN and its like, or holds train/ with them"
+    place = source / "train" if (source / "train").is_dir() else source
+    found: dict[int, Path] = {}
+    for name in entries(place, what):
+        match = re.fullmatch(r"MOT17-(\d\d)(-\w+)?", name)
+        if match:
+            found.setdefault(int(match[1]), place / name)
+    if not found:
+        raise UserError("there is no folder MOT17-... in it", where=str(place), fix=what)
+    return found
+
+
+def _sequence(source: Path, folders: Mapping[int, Path], number: int) -> Video:
+    if number not in folders:
+        there = ", ".join(f"{key:02d}" for key in sorted(folders))
+        raise UserError(f"sequence {number:02d} is not there", where=str(source), fix=f"choose of {there}")
+    folder = folders[number]
+    path, parser = folder / "seqinfo.ini", configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+        table = parser["Sequence"]
+        sizes = [int(table[key]) for key in ("seqLength", "imWidth", "imHeight")]
+        return Video(number, folder, folder / table.get("imDir", "img1"), table.get("imExt", ".jpg"), *sizes)
+    except (OSError, configparser.Error, KeyError, ValueError) as error:
+        raise UserError(
+            f"cannot read the sequence: {error}",
+            where=str(path),
+            fix="it needs [Sequence] with seqLength, imWidth and imHeight",
+        ) from error
+
+
+def _rows(video: Video) -> Mapping[int, list[Row]]:
+    """The rows of gt.txt by frame, all of them checked."""
+    path = video.folder / "gt" / "gt.txt"
+    if not path.is_file():
+        raise UserError("there is no ground truth", where=str(path), fix="MOT17 has it for 02 04 05 09 10 11 13 only")
+    found: dict[int, list[Row]] = defaultdict(list)
+    for where, text in lines(path):
+        parts = text.split(",")
+        if len(parts) != 9:
+            raise UserError(f"{len(parts)} columns instead of 9", where=where, fix=f"MOT17 has {COLUMNS}")
+        frame, _, left, top, width, height, considered, kind, visibility = finite(parts, where)
+        frame, kind = whole(frame, "frame", where), whole(kind, "class", where)
+        if not 1 <= frame <= video.length:
+            raise UserError(f"frame {frame} is not in 1..{video.length}", where=where, fix="compare with seqinfo.ini")
+        if kind != PEDESTRIAN and kind not in IGNORED and kind not in DROPPED:
+            raise UserError(f"class {kind} is unknown", where=where, fix="MOT17 has classes 1 to 13")
+        corners = (left - 1, top - 1, left - 1 + width, top - 1 + height)
+        found[frame].append(Row(corners, kind, considered != 0, visibility))
+    return found
+
+
+def _labelled(
+    video: Video, frame: int, files: set[str], rows: Sequence[Row], visibility: float, notes: Counter[str]
+) -> Labelled:
+    name = f"{frame:06d}{video.suffix}"
+    path = video.images / name
+    if name not in files:
+        raise UserError("this frame is missing", where=str(path), fix="restore it; seqinfo.ini says it is there")
+    width, height = image_size(path)
+    if (width, height) != (video.width, video.height):
+        raise UserError(
+            f"the image is {width} x {height} px, seqinfo.ini says {video.width} x {video.height}",
+            where=str(path),
+            fix="restore the frames as they were annotated",
+        )
+    boxes = [_box(row, video, visibility, notes) for row in rows]
+    kept = tuple(box for box in boxes if box)
+    return Labelled(path, f"MOT17-{video.number:02d}/{name}", video.width, video.height, kept)
+
+
+def _box(row: Row, video: Video, visibility: float, notes: Counter[str]) -> Box | None:
+    if row.kind in DROPPED:
+        notes[f"boxes left out: {DROPPED[row.kind]}"] += 1
+        return None
+    bbox = inside(row.corners, video.width, video.height, notes)
+    if bbox is None:
+        return None
+    reason = _ignored(row, visibility)
+    if reason:
+        notes[f"boxes made ignore regions: {reason}"] += 1
+    return Box(PERSON, bbox, ignore=bool(reason))
+
+
+def _ignored(row: Row, visibility: float) -> str:
+    """Why a box is to count neither way; empty for an object."""
+    if row.kind in IGNORED:
+        return IGNORED[row.kind]
+    if not row.considered:
+        return "not considered by the benchmark"
+    return f"less than {100 * visibility:g} % visible" if row.visibility < visibility else ""

@@ -1,0 +1,104 @@
+"""What the converters share in reading a source: lines with their numbers, image sizes, folder listings, and splits
+made by hash where the source has none. Every mistake is a UserError that names its file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from bench.data.split import ROLES, Role
+from models.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+ORIENTATION = 0x0112  # EXIF
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(FILE:NUMBER, text) of every line that is not blank. Raises UserError when the file cannot be read."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read it: {error}", where=str(path), fix="restore it as UTF-8 text") from error
+    for number, line in enumerate(content.splitlines(), 1):
+        if line.strip():
+            yield f"{path}:{number}", line.strip()
+
+
+def finite(texts: Sequence[str], where: str) -> list[float]:
+    """Numbers of their texts. Raises UserError unless all are finite."""
+    try:
+        values = [float(text) for text in texts]
+    except ValueError as error:
+        raise UserError(str(error), where=where, fix="correct or remove this line") from None
+    if not all(map(math.isfinite, values)):
+        raise UserError(f"not every number is finite: {' '.join(texts)}", where=where, fix="correct or remove it")
+    return values
+
+
+def whole(value: float, what: str, where: str) -> int:
+    """A number that has to be a whole one. Raises UserError."""
+    if value != int(value):
+        raise UserError(f"the {what} is {value}, not a whole number", where=where, fix="correct or remove this line")
+    return int(value)
+
+
+def entries(folder: Path, what: str) -> list[str]:
+    """The sorted names in a folder, hidden ones left out. Raises UserError when it is not there; `what` says what it
+    should hold."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot list this folder: {error.strerror}", where=str(folder), fix=what) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels as stored, from the header; EXIF rotation is ignored, as everywhere here. Raises
+    UserError when it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"cannot read the size of this image: {error}",
+            where=str(path),
+            fix="replace it, or remove it and its labels",
+        ) from error
+
+
+def orientation(path: Path) -> int:
+    """The EXIF orientation of a JPEG that `image_size` could read, 1 where it says nothing."""
+    with Image.open(path) as image:
+        return image.getexif().get(ORIENTATION, 1) if image.format == "JPEG" else 1
+
+
+def shares(text: str) -> tuple[float, float, float]:
+    """ "0.8,0.1,0.1" as shares of train, val and test. Raises UserError unless they are positive and sum to 1."""
+    fix = "give the shares of train, val and test, such as 0.8,0.1,0.1"
+    try:
+        train, val, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError("these are not three numbers", where=f"--split {text}", fix=fix) from None
+    if not min(train, val, test) > 0 or not math.isclose(train + val + test, 1, abs_tol=1e-6):
+        raise UserError("the shares are not positive or do not sum to 1", where=f"--split {text}", fix=fix)
+    return train, val, test
+
+
+def role_of(name: str, parts: tuple[float, float, float]) -> Role:
+    """The split of an image by the hash of its name: the same on every machine, whatever other images there are."""
+    position = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:6], "big") / 2**48
+    if position < parts[0]:
+        return "train"
+    return "val" if position < parts[0] + parts[1] else "test"
+
+
+def dealt(names: Sequence[str], parts: tuple[float, float, float]) -> dict[Role, list[str]]:
+    """The names of each split by `role_of`, in their order."""
+    found: dict[Role, list[str]] = {role: [] for role in ROLES}
+    for name in names:
+        found[role_of(name, parts)].append(name)
+    return found

@@ -1,0 +1,110 @@
+"""A `Converted` on disk: OUT/images and OUT/instances_{train,val,test}.json in COCO format (Lin et al. 2014,
+arXiv:1405.0312). The annotation files come last, so what was interrupted is not taken for whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+from bench.data.convert.converted import Converted, Labelled
+from bench.data.split import ROLES
+from bench.files import replacing
+from bench.progress import bar
+from models.errors import UserError
+
+
+def check_free(out: Path, force: bool) -> None:
+    """Raises UserError when `out` is no folder, or holds anything and may not be written into."""
+    if out.exists() and not out.is_dir():
+        raise UserError("this is not a folder", where=str(out), fix="choose another one for the result")
+    if not force and out.is_dir() and any(out.iterdir()):
+        raise UserError(
+            "the folder is not empty", where=str(out), fix="choose another one, or --force to write over what is there"
+        )
+
+
+def write(found: Converted, out: Path, copy: bool = False) -> None:
+    """Put images and annotations into `out`. Images are hard links to their source, or copies where the file system
+    cannot link or `copy` asks for them. Ids count from 1 through train, val and test, so no two splits share one.
+
+    Other files in `out` stay. Raises UserError, before anything is written, for a split without images, an image
+    that is in two splits or twice in one, and training images without any object.
+    """
+    _check(found, out)
+    for role in ROLES:
+        (out / f"instances_{role}.json").unlink(missing_ok=True)
+    everything = [image for role in ROLES for image in found.splits[role]]
+    with bar("copying images" if copy else "linking images", len(everything)) as advance:
+        for image in everything:
+            _place(image.path, out / "images" / image.name, copy)
+            advance()
+    image_ids, box_ids = count(1), count(1)
+    for role in ROLES:
+        content = _coco(found.splits[role], found.classes, image_ids, box_ids)
+        with replacing(out / f"instances_{role}.json") as partial:
+            partial.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _check(found: Converted, out: Path) -> None:
+    seen: dict[str, str] = {}
+    for role in ROLES:
+        if not found.splits[role]:
+            raise UserError(f"there would be no images in {role}", where=str(out), fix="every split needs at least one")
+        for image in found.splits[role]:
+            if image.name in seen:
+                raise UserError(
+                    f"this image is in {seen[image.name]} and in {role}",
+                    where=str(image.path),
+                    fix="name each image once, in one split",
+                )
+            seen[image.name] = role
+    if not any(not box.ignore for image in found.splits["train"] for box in image.boxes):
+        raise UserError("there is no object in any training image", where=str(out), fix="check the labels of train")
+
+
+def _place(source: Path, target: Path, copy: bool) -> None:
+    if not copy and target.exists() and target.samefile(source):
+        return  # renaming one link over another to the same file would leave both
+    with replacing(target) as partial:
+        partial.unlink(missing_ok=True)  # what a killed process left may be a link, and writing into it would hurt
+        if copy or not _linked(source.resolve(), partial):
+            shutil.copyfile(source, partial)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Whether `target` is a hard link to `source` now; not so across file systems and on those without links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+def _coco(
+    images: Sequence[Labelled], classes: Sequence[str], image_ids: Iterator[int], box_ids: Iterator[int]
+) -> dict[str, object]:
+    categories = {name: number for number, name in enumerate(classes, 1)}
+    pairs = [(next(image_ids), image) for image in images]
+    return {
+        "info": {},
+        "images": [
+            {"id": key, "file_name": image.name, "width": image.width, "height": image.height} for key, image in pairs
+        ],
+        "annotations": [
+            {
+                "id": next(box_ids),
+                "image_id": key,
+                "category_id": categories[box.name],
+                "bbox": list(box.bbox),
+                "area": round(box.bbox[2] * box.bbox[3], 3),
+                "iscrowd": int(box.ignore),
+            }
+            for key, image in pairs
+            for box in image.boxes
+        ],
+        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+    }
