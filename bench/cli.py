@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.ablate.commands import app as ablate
+from bench.data.convert.commands import app as data
 from models.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="Are early exits worth it in object detection, on your images and your machine? Start with: bench run",
 )
 app.add_typer(ablate, name="ablate")
+app.add_typer(data, name="data")
 RUNS = Path("results/runs")
 
 
@@ -41,7 +43,8 @@ def run_command(
     data: Annotated[str | None, typer.Option(help="shapes, coco:DIR or a TOML file (docs/data.md).")] = None,
     classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
     cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
-    weights: Annotated[str | None, typer.Option(help='Stock COCO weights: a .pth file or "torchvision".')] = None,
+    model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
+    weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, inductor, eager.")
     ] = None,
@@ -64,6 +67,8 @@ def run_command(
 
       bench run --data coco:DIR --classes person --weights FILE.pth
 
+      bench run --model yolos --strategies multi_exit_yolos,prune,quant
+
       bench run --strategies early_exit,prune,prune+quant --runtime openvino,onnxruntime --name mine
     """
     from bench.spec import read
@@ -73,13 +78,14 @@ def run_command(
         "data.source": data,
         "data.classes": names(classes),
         "data.cap": cap,
+        "model.name": model,
         "model.weights": weights,
         "runtimes": names(runtime),
         "threads": threads,
         "seed": seed,
         "name": name,
     }
-    preset = preset or ("default" if data in (None, "shapes") else "photographs")
+    preset = preset or default_preset(model, data)
     plan = read(preset, spec, overrides)
     folder = claim(out / plan.name, plan, resume)
     from bench.run import run
@@ -91,6 +97,15 @@ def run_command(
         print(f"bench: interrupted; what is trained is kept, go on with: bench {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     show(folder, "table")
+
+
+def default_preset(model: str | None, data: str | None) -> str:
+    """The preset for a model and data on which nothing else is said."""
+    from bench.spec import presets
+
+    if model in presets():
+        return model
+    return "default" if data in (None, "shapes") else "photographs"
 
 
 @app.command()

@@ -28,9 +28,9 @@ from bench.routing.table import evaluate, exit_table
 from bench.runtimes import Deployed, deploy, runs_on
 from bench.spec import RunSpec
 from bench.study import baseline_point, key, last_exit_map, study, time_batches, time_points
+from models import families
 from models.detector import merged
 from models.errors import UserError
-from models.ssdlite import ssdlite
 from strategies import registry
 from strategies.base import Candidate, Score
 
@@ -118,7 +118,9 @@ def open_data(spec: RunSpec, folder: Path) -> Dataset:
 def start(spec: RunSpec, data: Dataset) -> Candidate:
     """The detector that the baseline is made from: stock weights, or random ones that depend on the seed alone."""
     torch.manual_seed(spec.seed)
-    return Candidate("baseline", "start", ssdlite(data.classes, spec.model.size, spec.model.weights))
+    return Candidate(
+        "baseline", "start", families.build(spec.model.name, data.classes, spec.model.size, spec.model.weights)
+    )
 
 
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:

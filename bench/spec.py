@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.routing import budget, criteria
 from bench.routing.prices import Unit
 from bench.runtimes import base as runtimes
+from models import families
 from models.errors import UserError, unknown
 from strategies import registry
 
@@ -40,8 +41,9 @@ class Data(_Typed):
 
 
 class Model(_Typed):
+    name: str = Field("ssdlite", description="ssdlite, yolos (small, to be trained), or yolos-tiny, -small, -base")
     size: Annotated[int, Field(ge=64, le=1024)] = Field(320, description="side of the square input, px")
-    weights: str | None = Field(None, description='stock COCO state dict, "torchvision", or none: from scratch')
+    weights: str | None = Field(None, description='a file, folder or name that the model knows; none: from scratch')
 
 
 class Measure(_Typed):
@@ -54,6 +56,7 @@ class Measure(_Typed):
     budgets: tuple[str, ...] = Field((), description='mean cost an exit policy may have: "3ms", "250MFLOPs"')
     risks: tuple[Risk, ...] = Field((0.02,), description="mean F1 that an exit policy may lose, with a promise")
     delta: Risk = Field(0.1, description="probability that the promise does not hold")
+    agents: tuple[Literal["reinforced", "ucb"], ...] = Field((), description="agents that learn by reinforcement")
     cost: Unit = Field("latency", description='what policies are cheap in; with "flops" one seed gives one choice')
     gate_images: Count = Field(1000, description="training images that a learned gate is trained on, at most")
 
@@ -158,5 +161,4 @@ def check(spec: RunSpec) -> None:
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
     needs_int8 = any(part.name == "quant" for part in parts)
     runtimes.check(spec.runtimes, {"fp32", "int8"} if needs_int8 else {"fp32"})
-    if spec.model.weights and spec.model.weights != "torchvision" and not Path(spec.model.weights).is_file():
-        raise UserError("no such weights file", where=spec.model.weights, fix='give a .pth file or "torchvision"')
+    families.check(spec.model.name, spec.model.size, spec.model.weights)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -56,18 +57,28 @@ class Targets:
 
 
 Decode = Callable[..., Tensor]
+Objective = Callable[..., dict[str, Tensor]]
+
+
+class Loss(Protocol):
+    def __call__(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]: ...
+    def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]: ...
 
 
 class Detector(nn.Module):
     """A chain of stages with one postprocess.
 
     stages: modules called as `stage(*state) -> (next_state, raw)`.
-    decode: module, (box code [..., K, 4], which anchors [K] or None for all) -> boxes [..., K, 4] in the unit square,
-    with its `anchors` [A, 4]; one for all exits, or one for each.
+    decode: module, (box code [..., K, 4], which anchors [K] or None for all) -> boxes [..., K, 4] in the unit square;
+    with `owners`, (raw, Targets) -> whose each anchor is, int64 [N, A] as `models.matching` says it. One for all exits,
+    or one for each. Where there are no anchors but queries, these stand in their place.
     select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
     DETR-style). Only what it picks is ever decoded.
-    loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit.
+    loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw, its
+    teacher's) -> the same for one exit.
     classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
+    family: of networks, by name (`models.families`). objective: (detector, images, targets) -> named scalar losses, for
+    families that learn from more than their exits' answers; none: `loss` of these.
     """
 
     def __init__(
@@ -75,9 +86,11 @@ class Detector(nn.Module):
         stages: list[nn.Module],
         decode: nn.Module | Sequence[nn.Module],
         select: Callable[[Tensor, Tensor, Decode], Detections],
-        loss: Callable[[list[Raw], Targets], list[dict[str, Tensor]]],
+        loss: Loss,
         classes: tuple[str, ...],
         size: int,
+        family: str = "ssdlite",
+        objective: Objective | None = None,
     ):
         super().__init__()
         self.stages = nn.ModuleList(stages)
@@ -86,6 +99,8 @@ class Detector(nn.Module):
         self.loss = loss
         self.classes = classes
         self.size = size
+        self.family = family
+        self.objective = objective
 
     @property
     def exits(self) -> int:
@@ -128,7 +143,7 @@ class _Merged(nn.Module):
 
 def merged(detector: Detector) -> Detector:
     """The same computation as one stage with one exit: the single graph that a chain of stages is compared with."""
-    parts = (detector.decoders[-1], detector.select, detector.loss, detector.classes, detector.size)
+    parts = (detector.decoders[-1], detector.select, detector.loss, detector.classes, detector.size, detector.family)
     return Detector([_Merged(detector.stages)], *parts)
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.detector import Raw, Targets
-from models.matching import IGNORED, match
+from models.matching import IGNORED, boxes_of, labels_of, match
 
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # torchvision's BoxCoder for SSD
 
@@ -40,14 +40,14 @@ class SSDLoss(nn.Module):
     def forward(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
         """One {"class": ..., "box": ...} per exit, each a scalar normalised by the number of positive anchors."""
         owner = self.assign(self.anchors, targets)
-        positive, index = owner >= 0, owner.clamp(min=0)
-        if targets.labels.shape[1] == 0:
-            labels, boxes = torch.zeros_like(owner), owner.new_zeros((0, 4), dtype=torch.float32)
-        else:
-            labels = targets.labels.gather(1, index) * positive
-            boxes = targets.boxes.gather(1, index[..., None].expand(-1, -1, 4))[positive]
+        positive, labels = owner >= 0, labels_of(owner, targets)
+        boxes = boxes_of(owner, targets)
         code = encode(boxes, self.anchors.expand(len(owner), -1, -1)[positive])
         return [self._one(raw, labels, positive, owner == IGNORED, code) for raw in raws]
+
+    def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]:
+        """How far an exit is from a teacher's with the same anchors (`distillation`)."""
+        return distillation(student, teacher)
 
     def _one(self, raw: Raw, labels: Tensor, positive: Tensor, ignored: Tensor, code: Tensor) -> dict[str, Tensor]:
         logits, deltas = raw

@@ -41,3 +41,17 @@ def match(anchors: Tensor, targets: Targets, threshold: float = 0.5) -> Tensor:
     column = torch.arange(most, device=anchors.device).where(real, BACKGROUND)
     keeper = torch.full_like(owner, BACKGROUND).scatter_reduce(1, iou.argmax(dim=2), column, "amax")
     return owner.where(keeper == BACKGROUND, keeper)
+
+
+def labels_of(owner: Tensor, targets: Targets) -> Tensor:
+    """The label of everything that has an object, 0 of all else: int64 [N, A]."""
+    if targets.labels.shape[1] == 0:
+        return torch.zeros_like(owner)
+    return targets.labels.gather(1, owner.clamp(min=0)) * (owner >= 0)
+
+
+def boxes_of(owner: Tensor, targets: Targets) -> Tensor:
+    """The boxes of all that have an object, in the order of owner[owner >= 0]: [m, 4], x1 y1 x2 y2."""
+    if targets.labels.shape[1] == 0:
+        return targets.boxes.new_zeros((0, 4))
+    return targets.boxes.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 4))[owner >= 0]

@@ -96,3 +96,33 @@ def suppress(boxes: np.ndarray, nms_iou: float) -> np.ndarray:
             if both > limit * (area[i] + area[j] - both):
                 kept[j] = False
     return kept
+
+
+@njit(cache=True)
+def best_of_each(
+    probabilities: np.ndarray, boxes: np.ndarray, floor: float, nms_iou: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every query's best class above `floor`, without what overlaps a better one of its class by more than `nms_iou`.
+
+    probabilities: float32 [1 + C, Q]. boxes: float32 [Q, 4], centre and size in the unit square. Returns as
+    `postprocess` does.
+    """
+    classes, queries = probabilities.shape[0] - 1, probabilities.shape[1]
+    scores, labels = np.zeros(queries, np.float32), np.zeros(queries, np.int64)
+    for query in range(queries):
+        for label in range(1, classes + 1):
+            if probabilities[label, query] > scores[query]:
+                scores[query], labels[query] = probabilities[label, query], label
+    at = best(scores, floor, queries)
+    corners = np.empty((len(at), 4), np.float32)
+    one, zero, half = np.float32(1), np.float32(0), np.float32(0.5)
+    for k in range(len(at)):
+        for axis in range(2):
+            middle, reach = boxes[at[k], axis], boxes[at[k], 2 + axis] * half
+            corners[k, axis] = min(max(middle - reach, zero), one)
+            corners[k, 2 + axis] = min(max(middle + reach, zero), one)
+    kept = np.ones(len(at), np.bool_)
+    for label in range(1, classes + 1):
+        mine = np.flatnonzero(labels[at] == label)
+        kept[mine] = suppress(corners[mine], nms_iou)
+    return corners[kept], scores[at][kept], labels[at][kept]

@@ -7,8 +7,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detector import Detector, Raw, State, Targets
-from models.ssdlite import resized
+from models.detector import Detector, Loss, Raw, State, Targets
+from models.families import resized
 
 
 class SmallStage(nn.Module):
@@ -33,6 +33,20 @@ class SmallStage(nn.Module):
         return self.stage.answer_layers()
 
 
+class EachLoss(nn.Module):
+    """Every exit's own loss, since their anchors differ. losses: one per exit, all of one kind."""
+
+    def __init__(self, losses: list[Loss]):
+        super().__init__()
+        self.losses = nn.ModuleList(losses)
+
+    def forward(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
+        return [one([raw], targets)[0] for one, raw in zip(self.losses, raws, strict=True)]
+
+    def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]:
+        return self.losses[-1].distil(student, teacher)
+
+
 def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
     """A copy of a one-exit detector that first looks at the image at `sizes`, increasing and below its own, in px. Its
     last exit answers as before. Weights are copied, so that each stage can be trained or pruned for its resolution;
@@ -42,9 +56,5 @@ def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
     looks = [*(resized(detector, size) for size in sizes), detector.clone()]
     stages = [SmallStage(look.stages[0], look.size) for look in looks[:-1]] + [looks[-1].stages[0]]
     decoders = [look.decoders[0] for look in looks]
-    losses = [look.loss for look in looks]
-
-    def loss(raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
-        return [one([raw], targets)[0] for one, raw in zip(losses, raws, strict=True)]
-
+    loss = EachLoss([look.loss for look in looks])
     return Detector(stages, decoders, detector.select, loss, detector.classes, detector.size)

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 
-from models.detector import Detections, Detector, Raw, State
+from models.detector import Detections, Detector, Raw, State, Targets
 from models.errors import UserError, unknown
 from models.losses import BOX_WEIGHTS, SSDLoss
+from models.matching import match
 from models.nms import postprocess
 
 COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.meta["categories"])
@@ -42,6 +43,10 @@ class AnchorBoxes(nn.Module):
         centre = code[..., :2] * extent + centre
         half = code[..., 2:].clamp(max=math.log(1000.0 / 16)).exp() * extent / 2
         return torch.cat([centre - half, centre + half], dim=-1).clamp(0, 1)
+
+    def owners(self, raw: Raw, targets: Targets) -> Tensor:
+        """Whose each anchor is, by IoU (`models.matching.match`)."""
+        return match(self.anchors, targets)
 
 
 def select(

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from models.detector import Detector, Targets, to_input
-from models.matching import IGNORED, match
+from models.matching import IGNORED, labels_of
 
 CLAMP = (0.25, 4.0)  # as far below 1 as above; sound detectors that had few steps want 0.33 to 0.43
 
@@ -47,19 +47,11 @@ def fit_temperatures(detector: Detector, val: Labelled, images: int = 100) -> li
     for index in range(min(images, len(val))):
         targets = val.targets([index])
         answers = detector(to_input(val.image(index), detector.size))
-        for (logits, _), decode, (kept_logits, kept_labels) in zip(answers, detector.decoders, seen, strict=True):
-            owner, labels = truth(decode.anchors, targets)
-            kept_logits.append(logits[owner != IGNORED])
-            kept_labels.append(labels[owner != IGNORED])
+        for raw, decode, (kept_logits, kept_labels) in zip(answers, detector.decoders, seen, strict=True):
+            owner = decode.owners(raw, targets)
+            kept_logits.append(raw[0][owner != IGNORED])
+            kept_labels.append(labels_of(owner, targets)[owner != IGNORED])
     temperatures = [best_temperature(torch.cat(logits), torch.cat(labels)) for logits, labels in seen]
     for stage, temperature in zip(detector.stages, temperatures, strict=True):
         stage.temperature.fill_(temperature)
     return temperatures
-
-
-def truth(anchors: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-    """Whose each anchor is (`models.matching.match`), and its label, 0 for background; int64 [N, A] each."""
-    owner = match(anchors, targets)
-    if targets.labels.shape[1] == 0:
-        return owner, owner * 0
-    return owner, targets.labels.gather(1, owner.clamp(min=0)) * (owner >= 0)

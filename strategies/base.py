@@ -99,4 +99,6 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
 
 def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
     """The detector's own losses and nothing else."""
+    if detector.objective is not None:
+        return detector.objective(detector, images, targets)
     return plain_losses(detector, detector(images), targets)

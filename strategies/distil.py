@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from models.detector import Detector, Raw, Targets
-from models.losses import distillation
 from strategies.base import Fit, plain_losses
 
 
@@ -21,7 +20,7 @@ def taught(
     losses = {}
     if distil:
         for number, (mine, theirs) in enumerate(zip(raws, goals, strict=True), start=1):
-            parts = distillation(mine, theirs)
+            parts = student.loss.distil(mine, theirs)
             losses |= {f"exit{number}/distil-{part}": distil * value for part, value in parts.items()}
     if labels:
         losses |= {key: labels * loss for key, loss in plain_losses(student, raws, targets).items()}

@@ -14,6 +14,7 @@ from models.detector import Detector, Raw, Targets
 from models.errors import UserError
 from models.exit_head import Attention
 from models.exits import ClassStage, HeadKind, Told, add_exits, inherited
+from models.families import require
 from models.temperature import fit_temperatures
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import taught
@@ -52,6 +53,7 @@ class EarlyExit:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        require(start.detector, "ssdlite", where="strategy early_exit")
         detector = self.build(start.detector)
         teacher = start.detector.eval()
         brought = inherited(detector)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from models.detector import Detector, Raw, to_input, to_probabilities
 from models.errors import UserError
+from models.families import family
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 from strategies.distil import finetune
 
@@ -105,6 +106,8 @@ def prune_channels(detector: Detector, ratio: float, importance: Importance, sco
     """Remove `ratio` of the channels of every prunable layer, or of all together, in place, the weakest first."""
     detector.eval().requires_grad_(True)
     kept = [layer for stage in detector.stages for layer in stage.answer_layers()]
+    of_family = family(detector)
+    heads = of_family.heads(detector)
     pruner = _Pruner(
         _Chain(detector),
         example_inputs=torch.zeros(1, 3, detector.size, detector.size),
@@ -114,8 +117,13 @@ def prune_channels(detector: Detector, ratio: float, importance: Importance, sco
         max_pruning_ratio=0.8,  # a global ranking would close small layers altogether
         ignored_layers=kept,
         round_to=multiple,
+        num_heads=heads,
+        prune_num_heads=True,
+        prune_head_dims=False,
+        head_pruning_ratio=ratio,
     )
     pruner.step()
+    of_family.recount(detector)
     detector.zero_grad(set_to_none=True)
 
 
@@ -131,8 +139,8 @@ def leave_gradients(detector: Detector, train: Images) -> None:
 def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor]) -> None:
     """UserError when pruning damaged what must stay: the anchors and, at every exit, the shape of its answer, numbers
     at all, and detections on any of `images` if the original has some. images: float32 [1, 3, size, size] each."""
-    pairs = zip(pruned.decoders, original.decoders, strict=True)
-    broken = [] if all(torch.equal(mine.anchors, theirs.anchors) for mine, theirs in pairs) else ["its anchors differ"]
+    pairs = zip(pruned.decoders.buffers(), original.decoders.buffers(), strict=True)
+    broken = [] if all(torch.equal(mine, theirs) for mine, theirs in pairs) else ["its anchors differ"]
     answers = [zip(pruned.eval()(image), original.eval()(image), strict=True) for image in images]
     for number, pairs in enumerate(zip(*answers, strict=True), start=1):
         ours, theirs = zip(*pairs, strict=True)

@@ -17,6 +17,7 @@ from strategies.base import Candidate, Fit, Images, Score, Strategy
 from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
 from strategies.longer import Longer
+from strategies.multi_exit_yolos import MultiExitYolos
 from strategies.prune import Prune
 from strategies.quant import Quant
 from strategies.resize import Resize
@@ -27,6 +28,7 @@ OURS: dict[str, type] = {
     "baseline": Baseline,
     "longer": Longer,
     "early_exit": EarlyExit,
+    "multi_exit_yolos": MultiExitYolos,
     "prune": Prune,
     "quant": Quant,
     "resize": Resize,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from models.ssdlite import resized
+from models.families import resized
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 

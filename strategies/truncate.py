@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.exits import inherited, truncated
+from models.families import require
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import finetune
 
@@ -27,6 +28,7 @@ class Truncate:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        require(start.detector, "ssdlite", where="strategy truncate")
         made = []
         for block, width in zip(self.after, self.widths, strict=True):
             detector = truncated(start.detector, block, width)

@@ -1,0 +1,83 @@
+"""The detectors that can be asked for by name, and what can be done to a detector whatever its family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from models import ssdlite, yolos, yolos_weights
+from models.detector import Detector
+from models.errors import UserError, unknown
+from models.looks import BLOCKS, LAYERS, Sight
+
+Build = Callable[[tuple[str, ...], int, str | None], Detector]
+
+
+def build_yolos(classes: tuple[str, ...], size: int, weights: str | None, *, kind: str) -> Detector:
+    """A plain YOLOS: untrained, around a trunk (a safetensors file), or transformers' own (a name or a folder)."""
+    if weights is None:
+        return yolos.scratch(classes, size, kind)
+    if Path(weights).suffix == ".safetensors":
+        return yolos_weights.trunk(classes, size, kind, Path(weights))
+    return yolos_weights.stock(classes, size, weights)
+
+
+MODELS: dict[str, Build] = {
+    "ssdlite": ssdlite.ssdlite,
+    "yolos": partial(build_yolos, kind="nano"),
+    **{f"yolos-{kind}": partial(build_yolos, kind=kind) for kind in ("tiny", "small", "base")},
+}
+
+
+def check(name: str, size: int, weights: str | None) -> None:
+    """UserError for what can be known to fail before anything is built: the name, a side, a weights file."""
+    if name not in MODELS:
+        raise unknown("model", name, MODELS, where="--model")
+    if name != "ssdlite":
+        yolos.check_size(size)
+    if weights and Path(weights).suffix in (".pth", ".safetensors") and not Path(weights).is_file():
+        raise UserError("no such weights file", where=weights, fix="give a file that is there")
+
+
+def build(name: str, classes: tuple[str, ...], size: int, weights: str | None) -> Detector:
+    """A plain one-exit detector for `classes` at `size` px, untrained or from weights."""
+    check(name, size, weights)
+    return MODELS[name](classes, size, weights)
+
+
+@dataclass(frozen=True)
+class Family:
+    """resized: (detector, size) -> a copy for inputs of another size, with the same weights. sight: how its trunk is
+    looked into. heads: the projections to queries, keys and values of all attention, with their numbers of heads.
+    recount: sets these numbers anew when heads have been pruned away."""
+
+    resized: Callable[[Detector, int], Detector]
+    sight: Sight
+    heads: Callable[[Detector], dict[nn.Linear, int]] = lambda detector: {}
+    recount: Callable[[Detector], None] = lambda detector: None
+
+
+FAMILIES = {
+    "ssdlite": Family(ssdlite.resized, BLOCKS),
+    "yolos": Family(yolos.resized, LAYERS, yolos.attention_heads, yolos.recount_heads),
+}
+
+
+def family(detector: Detector) -> Family:
+    return FAMILIES[detector.family]
+
+
+def require(detector: Detector, name: str, *, where: str) -> None:
+    """UserError unless the detector is of a family: what cuts one network cannot cut another."""
+    if detector.family != name:
+        fix = f"use --model {name}, or leave the strategy out"
+        raise UserError(f"it is for {name}, and the detector is a {detector.family}", where=where, fix=fix)
+
+
+def resized(detector: Detector, size: int) -> Detector:
+    """A copy with the same weights for square inputs of another size."""
+    return family(detector).resized(detector, size)

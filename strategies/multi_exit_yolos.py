@@ -1,0 +1,115 @@
+"""YOLOS with exits after inner layers. Every exit starts with a copy of the last one's head; the heads learn on the
+frozen trunk, whose tokens are computed once, from the last exit, query by query, and from the ground truth; then, if
+wanted, everything learns together, lower layers less. Temperatures are fitted on val."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.detector import Detector, Raw, Targets
+from models.errors import UserError
+from models.families import require
+from models.temperature import fit_temperatures
+from models.yolos import multi_exit
+from strategies.base import Candidate, Fit, Images, Score, plain_objective
+from strategies.distil import taught
+
+
+@dataclass(frozen=True)
+class MultiExitYolos:
+    """after: layers followed by an exit. keep: share of the patches that each of these hands on, those least sure to be
+    background; none: all of them. epochs, rate, views: of the heads on the frozen trunk, over so many
+    augmentations of each image. joint_epochs, joint_rate, inherited_rate: of everything together, where what the
+    baseline brought learns at a fraction of the rate. distil, labels: weights of the last exit's answers and of the
+    ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all when none is named."""
+
+    after: tuple[int, ...] = (3, 6, 9)
+    keep: tuple[float, ...] = ()
+    epochs: int = 10
+    rate: float = 1e-3
+    views: int = 4
+    joint_epochs: int = 0
+    joint_rate: float = 5e-4
+    inherited_rate: float = 0.3
+    distil: float = 1.0
+    labels: float = 1.0
+    temperatures: bool = True
+    criteria: tuple[str, ...] = ()
+
+    def apply(
+        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+    ) -> list[Candidate]:
+        require(start.detector, "yolos", where="strategy multi_exit_yolos")
+        try:
+            detector = multi_exit(start.detector, self.after, self.keep)
+        except ValueError as error:
+            raise UserError(str(error), where="strategy multi_exit_yolos", fix="see docs/strategies.md") from error
+        options = f"distil {self.distil} labels {self.labels}"
+        if self.epochs:
+            fit(
+                detector,
+                name="multi_exit_yolos-heads",
+                objective=self.heads_objective,
+                options=options,
+                epochs=self.epochs,
+                rate=self.rate,
+                inherited=brought(detector),
+                inherited_rate=0.0,
+                prepare=queries_of_exits,
+                views=self.views,
+            )
+        if self.joint_epochs:
+            fit(
+                detector,
+                name="multi_exit_yolos",
+                objective=self.joint_objective,
+                options=options,
+                epochs=self.joint_epochs,
+                rate=self.joint_rate,
+                inherited=brought(detector),
+                inherited_rate=self.inherited_rate,
+            )
+        if self.temperatures:
+            fit_temperatures(detector, val)
+        note = f"exits after layers {self.after}, heads trained {self.epochs} epochs, all {self.joint_epochs}"
+        variant = "l" + "-".join(map(str, self.after))
+        if self.keep:
+            note += f"; of the patches {', '.join(f'{share:.0%}' for share in self.keep)} go on"
+            variant += "-keep" + "-".join(f"{100 * share:.0f}" for share in self.keep)
+        return [Candidate("multi_exit_yolos", variant, detector, criteria=self.criteria, note=note)]
+
+    def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
+        raws = [stage.answer(queries) for stage, queries in zip(detector.stages, kept, strict=True)]
+        with torch.no_grad():
+            goal = tuple(part.detach() for part in raws[-1])
+        return self._taught(detector, raws[:-1], goal, targets)
+
+    def joint_objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        losses = plain_objective(detector, images, targets)
+        raws = detector(images)
+        return losses | self._taught(detector, raws[:-1], raws[-1], targets)
+
+    def _taught(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
+        """Every exit weighs alike, and together they weigh as much as one."""
+        share = 1 / len(raws)
+        goals = [goal] * len(raws)
+        return taught(detector, raws, goals, targets, distil=share * self.distil, labels=share * self.labels)
+
+
+def queries_of_exits(detector: Detector, images: Tensor) -> tuple[Tensor, ...]:
+    """What each exit's head is given on a frozen trunk: query tokens [N, Q, hidden], one tensor an exit."""
+    kept, x = [], images
+    for stage in detector.stages:
+        *_, tokens = stage.depths(x)
+        kept.append(tokens[:, -stage.queries :])
+        x, _ = stage.handed_on(tokens)
+    return tuple(kept)
+
+
+def brought(detector: Detector) -> tuple[nn.Module, ...]:
+    """The modules that the baseline brought: all but the inner exits' heads."""
+    new = {module for stage in detector.stages[:-1] for module in stage.head.modules()}
+    return tuple(module for module in detector.modules() if new.isdisjoint(module.modules()))

@@ -1,0 +1,95 @@
+"""Multi-exit YOLOS: what it builds and trains, and that pruning and its rivals understand the family."""
+
+import pytest
+import torch
+
+from models.errors import UserError
+from models.families import build
+from strategies.base import Candidate
+from strategies.early_exit import EarlyExit
+from strategies.multi_exit_yolos import MultiExitYolos, brought, queries_of_exits
+from strategies.prune import Prune, prune_channels
+from strategies.resize import Resize
+from strategies.resolution_exit import ResolutionExit
+from tests.strategies.toys import OneStep, Scenes
+
+
+def start(model: str = "yolos") -> Candidate:
+    torch.manual_seed(0)
+    return Candidate("baseline", "trained", build(model, ("a",), 96, None).eval())
+
+
+def apply(strategy, from_: Candidate, fit=None) -> list[Candidate]:
+    fit = fit or OneStep()
+    return strategy.apply(from_, fit=fit, score=lambda one: 0.5, train=Scenes(), val=Scenes(3), seed=0)
+
+
+def test_exits_are_built_and_both_trainings_asked_for():
+    fit, from_ = OneStep(), start()
+    (made,) = apply(MultiExitYolos(epochs=2, joint_epochs=1), from_, fit)
+    assert made.variant == "l3-6-9"
+    assert made.detector.exits == 4
+    assert [call["name"] for call in fit.calls] == ["multi_exit_yolos-heads", "multi_exit_yolos"]
+
+
+def test_heads_are_asked_what_they_would_be_asked_in_the_chain():
+    (made,) = apply(MultiExitYolos(after=(3, 6), epochs=0), start())
+    images = torch.rand(2, 3, 96, 96)
+    with torch.no_grad():
+        kept = queries_of_exits(made.detector, images)
+        expected = made.detector(images)
+        found = [stage.answer(queries) for stage, queries in zip(made.detector.stages, kept, strict=True)]
+    assert all(
+        torch.equal(a, b)
+        for mine, theirs in zip(found, expected, strict=True)
+        for a, b in zip(mine, theirs, strict=True)
+    )
+
+
+def test_only_inner_heads_are_new():
+    (made,) = apply(MultiExitYolos(after=(6,), epochs=0, temperatures=False), start())
+    old = {id(part) for module in brought(made.detector) for part in module.parameters(recurse=False)}
+    new = {name for name, part in made.detector.named_parameters() if id(part) not in old}
+    assert new == {f"stages.0.head.{name}" for name, _ in made.detector.stages[0].head.named_parameters()}
+
+
+@pytest.mark.parametrize("after", [(0,), (12,), (6, 3)])
+def test_impossible_exits_are_a_clear_error(after):
+    with pytest.raises(UserError, match="exits must follow"):
+        apply(MultiExitYolos(after=after), start())
+
+
+def test_a_cut_for_one_family_is_refused_by_the_other():
+    with pytest.raises(UserError, match="it is for ssdlite"):
+        apply(EarlyExit(), start())
+    with pytest.raises(UserError, match="it is for yolos"):
+        apply(MultiExitYolos(), start("ssdlite"))
+
+
+def test_smaller_inputs_are_for_every_family():
+    (made,) = apply(Resize(scales=(0.7,)), start())
+    assert made.detector.size == 64
+    (chain,) = apply(ResolutionExit(scales=(0.7,)), start())
+    assert chain.detector.exits == 2
+
+
+def test_pruning_takes_whole_heads_and_the_width_of_feed_forward_parts():
+    detector = start().detector.clone()
+    prune_channels(detector, 0.5, "magnitude", "layer", 8)
+    (stage,) = detector.stages
+    attention = stage.layers[0].layer.attention.attention
+    assert attention.num_attention_heads == 2
+    assert attention.query.out_features == attention.value.out_features == 64
+    assert stage.layers[0].layer.intermediate.dense.out_features == 128
+    assert stage.head.classes.layers[-1].out_features == 2
+    ((logits, boxes),) = detector(torch.rand(1, 3, 96, 96))
+    assert logits.shape == (1, 49, 2)
+    assert boxes.isfinite().all()
+
+
+def test_a_pruned_yolos_is_fine_tuned_and_checked():
+    fit = OneStep()
+    (made,) = apply(Prune(ratios=(0.25,), importance="magnitude", epochs=1), start(), fit)
+    assert fit.calls[0]["name"] == "prune-0.25"
+    before, after = (sum(part.numel() for part in one.detector.parameters()) for one in (start(), made))
+    assert after < before
