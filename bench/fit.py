@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Trainer:
         rate: float,
         inherited: Sequence[nn.Module] = (),
         inherited_rate: float = 1.0,
+        rates: Mapping[str, float] | None = None,
         options: str = "",
         prepare: Prepare | None = None,
         views: int = 1,
@@ -79,6 +80,7 @@ class Trainer:
             "inherited": len(inherited),
         }
         recipe |= {"views": views} if prepare else {}
+        recipe |= {"rates": dict(rates)} if rates else {}
         fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         done = self.folder / f"{name}-{fingerprint[:12]}.safetensors"
         if done.exists():
@@ -87,7 +89,7 @@ class Trainer:
         if epochs > 0:
             for module in inherited:
                 module.requires_grad_(inherited_rate > 0)
-            groups = parameter_groups(detector, inherited, rate, inherited_rate)
+            groups = parameter_groups(detector, inherited, rate, inherited_rate, rates or {})
             self._train(detector, objective, epochs, groups, inherited, done.with_suffix(".part"), prepare, views)
         with replacing(done) as partial:
             save_file({key: value.contiguous() for key, value in detector.state_dict().items()}, partial)
@@ -192,21 +194,29 @@ def parameter_groups(
     inherited: Sequence[nn.Module],
     rate: float,
     inherited_rate: float,
+    rates: Mapping[str, float],
     decay: float = 0.02,
 ) -> list[dict[str, Any]]:
-    """AdamW groups of what is trained: inherited or new; weight decay only on weights of more than one dimension."""
+    """AdamW groups of what is trained, by learning rate (see `strategies.base.Fit`); weight decay only on weights of
+    more than one dimension. What `rates` sets to 0 is frozen here."""
     old = {id(parameter) for module in inherited for parameter in module.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in filter(lambda p: p.requires_grad, detector.parameters()):
-        groups.setdefault((id(parameter) in old, parameter.ndim > 1), []).append(parameter)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in detector.named_parameters():
+        if parameter.requires_grad:
+            factor = (inherited_rate if id(parameter) in old else 1.0) * factor_of(name, rates)
+            parameter.requires_grad_(factor > 0)
+            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
     return [
-        {
-            "params": members,
-            "lr": rate * (inherited_rate if is_old else 1.0),
-            "weight_decay": decay if matrix else 0.0,
-        }
-        for (is_old, matrix), members in groups.items()
+        {"params": members, "lr": rate * factor, "weight_decay": decay if matrix else 0.0}
+        for (factor, matrix), members in groups.items()
+        if factor > 0
     ]
+
+
+def factor_of(name: str, rates: Mapping[str, float]) -> float:
+    """The factor under the longest key that a parameter's name begins with; 1 without one."""
+    fitting = [start for start in rates if name == start or name.startswith(f"{start}.")]
+    return rates[max(fitting, key=len)] if fitting else 1.0
 
 
 def check_finite(total: Tensor, losses: dict[str, Tensor], name: str) -> None:

@@ -80,8 +80,11 @@ def after_blocks(detector: Detector, after: Sequence[int], images: Tensor) -> li
 
 
 def energy(map: Tensor) -> Tensor:
-    """Activation-based attention (Zagoruyko and Komodakis 2017): squares summed over channels, as shares [N, h, w]."""
-    return F.normalize(map.square().sum(1).flatten(1), p=1, dim=1).view_as(map[:, 0])
+    """Activation-based attention (Zagoruyko and Komodakis 2017): squares summed over channels, as shares [N, h, w];
+    even where a map is all zeros."""
+    largest = map.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-30)  # or squares of small maps would be none
+    squares = (map / largest).square().sum(1) + 1e-12
+    return squares / squares.sum((1, 2), keepdim=True)
 
 
 LAYERS = Sight("layer", lambda detector: range(1, len(layers_of(detector)) + 1), (3, 6, 9, 12), after_layers)

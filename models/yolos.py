@@ -324,3 +324,12 @@ def recount_heads(detector: Detector) -> None:
 def attentions(detector: Detector) -> list[nn.Module]:
     """The attention of every layer, in order."""
     return [layer.layer.attention.attention for stage in detector.stages for layer in stage.layers]
+
+
+def layer_rates(detector: Detector, decay: float, share: float = 1.0) -> dict[str, float]:
+    """Factors of a learning rate by the beginning of parameter names: 1 for the last layer, `decay` times as much for
+    each one before it and for the embedding; 0 for all but the highest `share` of the layers."""
+    names = [f"stages.{s}.layers.{k}" for s, stage in enumerate(detector.stages) for k in range(len(stage.layers))]
+    names = ["stages.0.embed", *names]
+    learning = round(share * len(names))
+    return {name: decay**above if above < learning else 0.0 for above, name in enumerate(reversed(names))}

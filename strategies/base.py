@@ -3,7 +3,7 @@ train and val splits. It is never handed the test split, so nothing it chooses c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,13 +41,15 @@ class Fit(Protocol):
         rate: float,
         inherited: Sequence[nn.Module] = (),
         inherited_rate: float = 1.0,
+        rates: Mapping[str, float] | None = None,
         options: str = "",
         prepare: Prepare | None = None,
         views: int = 1,
     ) -> Detector:
         """objective: named losses to sum. options: whatever decides it beside `name`, in words. rate: peak AdamW
         learning rate. inherited: modules that came trained: their batch norm keeps its statistics and they learn at
-        `inherited_rate` times the rate; at 0 they are frozen.
+        `inherited_rate` times the rate; at 0 they are frozen. rates: further factors, by how a parameter's name begins
+        (the longest beginning that fits); at 0 it is frozen.
 
         prepare: what never changes while training (a frozen trunk's maps, a teacher's answers): made once of each
         image under `views` augmentations, kept in memory as fp16, and handed to `objective` in place of images."""

@@ -13,7 +13,7 @@ from models.detector import Detector, Raw, Targets
 from models.errors import UserError
 from models.families import require
 from models.temperature import fit_temperatures
-from models.yolos import multi_exit
+from models.yolos import layer_rates, multi_exit
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 from strategies.distil import taught
 
@@ -21,10 +21,14 @@ from strategies.distil import taught
 @dataclass(frozen=True)
 class MultiExitYolos:
     """after: layers followed by an exit. keep: share of the patches that each of these hands on, those least sure to be
-    background; none: all of them. epochs, rate, views: of the heads on the frozen trunk, over so many
-    augmentations of each image. joint_epochs, joint_rate, inherited_rate: of everything together, where what the
-    baseline brought learns at a fraction of the rate. distil, labels: weights of the last exit's answers and of the
-    ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all when none is named."""
+    background; none: all of them.
+
+    epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
+    joint_rate: of everything together, where what the baseline brought learns at `inherited_rate` times the rate, and
+    every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which leave
+    lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last exit's
+    answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all when
+    none is named."""
 
     after: tuple[int, ...] = (3, 6, 9)
     keep: tuple[float, ...] = ()
@@ -34,6 +38,8 @@ class MultiExitYolos:
     joint_epochs: int = 0
     joint_rate: float = 5e-4
     inherited_rate: float = 0.3
+    decay: float = 1.0
+    steps: int = 1
     distil: float = 1.0
     labels: float = 1.0
     temperatures: bool = True
@@ -61,16 +67,17 @@ class MultiExitYolos:
                 prepare=queries_of_exits,
                 views=self.views,
             )
-        if self.joint_epochs:
+        for step in range(1, self.steps + 1 if self.joint_epochs else 1):
             fit(
                 detector,
-                name="multi_exit_yolos",
+                name="multi_exit_yolos" + (f"-step{step}" if self.steps > 1 else ""),
                 objective=self.joint_objective,
                 options=options,
-                epochs=self.joint_epochs,
+                epochs=-(-self.joint_epochs // self.steps),
                 rate=self.joint_rate,
                 inherited=brought(detector),
                 inherited_rate=self.inherited_rate,
+                rates=layer_rates(detector, self.decay, step / self.steps),
             )
         if self.temperatures:
             fit_temperatures(detector, val)

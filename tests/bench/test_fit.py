@@ -86,11 +86,23 @@ def test_inherited_batch_norms_keep_their_statistics_and_others_do_not(batches, 
 
 def test_rates_of_inherited_and_new_parameters():
     detector = fresh()
-    groups = parameter_groups(detector, (detector.stages[0].blocks,), 1.0, 0.1)
+    groups = parameter_groups(detector, (detector.stages[0].blocks,), 1.0, 0.1, {})
     rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
     assert len(rates) == len(list(detector.parameters()))
     assert {rates[id(p)] for p in detector.stages[0].blocks.parameters()} == {0.1}
     assert {rates[id(p)] for p in detector.stages[0].head.parameters()} == {1.0}
+
+
+def test_rates_by_name_multiply_the_others_and_the_longest_beginning_counts():
+    detector = fresh()
+    given = {"stages.0.head": 0.5, "stages.0.head.head": 0.0, "stages.0.he": 7.0, "stages.0.blocks": 0.5}
+    groups = parameter_groups(detector, (detector.stages[0].blocks,), 1.0, 0.1, given)
+    rates = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    frozen = {name for name, parameter in detector.named_parameters() if id(parameter) not in rates}
+    assert frozen == {name for name, _ in detector.named_parameters() if name.startswith("stages.0.head.head.")}
+    assert not any(part.requires_grad for name, part in detector.named_parameters() if name in frozen)
+    assert {rates[id(p)] for p in detector.stages[0].head.tail.parameters()} == {0.5}
+    assert {rates[id(p)] for p in detector.stages[0].blocks.parameters()} == {0.1 * 0.5}
 
 
 def test_a_loss_that_is_no_number_stops_at_once(batches, tmp_path):

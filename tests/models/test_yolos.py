@@ -8,7 +8,7 @@ from transformers import YolosConfig, YolosForObjectDetection
 from bench.measure.cost import flops_per_exit
 from models.detector import Targets
 from models.errors import UserError
-from models.yolos import config, multi_exit, objective, resized, scratch
+from models.yolos import config, layer_rates, multi_exit, objective, resized, scratch
 from models.yolos_weights import MEAN, STD, stock, trunk
 
 CLASSES = ("cat", "dog")
@@ -177,6 +177,18 @@ def test_what_goes_on_learns_from_its_own_boxes(plain, images):
 def test_impossible_shares_are_refused(plain, keep):
     with pytest.raises(ValueError, match="shares of all"):
         multi_exit(plain, (3, 6), keep)
+
+
+def test_lower_layers_learn_less_and_later(plain):
+    chain = multi_exit(plain, (3, 6))
+    rates = layer_rates(chain, 0.5)
+    assert rates["stages.2.layers.5"] == 1
+    assert rates["stages.2.layers.0"] == 0.5**5
+    assert rates["stages.0.embed"] == 0.5**12
+    names = [name for name, _ in chain.named_parameters()]
+    assert all(any(name.startswith(f"{start}.") for name in names) for start in rates)
+    half = layer_rates(chain, 1.0, share=0.5)
+    assert [name for name, rate in half.items() if rate] == [f"stages.2.layers.{k}" for k in range(5, -1, -1)]
 
 
 def test_flops_of_small_at_512_px(tmp_path):

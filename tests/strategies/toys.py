@@ -43,6 +43,7 @@ class OneStep:
         rate,
         inherited=(),
         inherited_rate=1.0,
+        rates=None,
         options="",
         prepare=None,
         views=1,
