@@ -43,7 +43,7 @@ class Data(_Typed):
 class Model(_Typed):
     name: str = Field("ssdlite", description="ssdlite, yolos (small, to be trained), or yolos-tiny, -small, -base")
     size: Annotated[int, Field(ge=64, le=1024)] = Field(320, description="side of the square input, px")
-    weights: str | None = Field(None, description='a file, folder or name that the model knows; none: from scratch')
+    weights: str | None = Field(None, description="a file, folder or name that the model knows; none: from scratch")
 
 
 class Measure(_Typed):

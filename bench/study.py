@@ -27,7 +27,6 @@ from bench.records import Auroc, Drawn, Leavers
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import random_exits
-from bench.routing.learned import with_gate
 from bench.routing.leavers import leavers
 from bench.routing.oracle import oracle
 from bench.routing.policy import Policy, static
@@ -113,7 +112,7 @@ def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Data
         return Study(candidate, costs, table, per_exit(matches), calibration, points, agreement, single)
     with few_threads(deployed):
         chosen = choose(deployed, data, [cost.flops for cost in costs], spec.measure, spec.seed)
-    table = with_gate(exit_table(deployed, data.test), chosen.gate)
+    table = chosen.scored(exit_table(deployed, data.test))
     for one in (chosen.val, table):
         save_table(one, folder)
     save_prices(chosen.prices, folder)

@@ -15,12 +15,12 @@ LEVELS = (0.1, 0.3, 0.5)  # foreground probabilities from which anchors are coun
 
 
 def features(probabilities: Tensor) -> np.ndarray:
-    """float64 [F] from class probabilities [1 + C, A], row 0 background, A >= TOP.
+    """float64 [F] from class probabilities [1 + C, A], row 0 background.
 
-    The TOP highest class scores; the lead of the best class over background there; the mean foreground probability;
-    where along the anchors' order, which goes from fine to coarse maps in SSD and so from small to large objects, the
-    best ones lie; and the logarithms of one plus the foreground's sum and of one plus the number of anchors above each
-    of LEVELS.
+    The TOP highest class scores, 0 where there are fewer anchors; the lead of the best class over background there; the
+    mean foreground probability; where along the anchors' order, which goes from fine to coarse maps in SSD and so from
+    small to large objects, the best ones lie; and the logarithms of one plus the foreground's sum and of one plus the
+    number of anchors above each of LEVELS.
     """
     return _pooled(probabilities.numpy())
 
@@ -34,12 +34,12 @@ def _pooled(probabilities: np.ndarray) -> np.ndarray:
         total += foreground
         for k in range(len(LEVELS)):
             counts[k] += foreground > LEVELS[k]
-    found = np.empty(TOP + 4 + len(LEVELS))
+    found = np.zeros(TOP + 4 + len(LEVELS))
     lead = 0.0
-    for k in range(TOP):
+    for k in range(len(best)):
         found[k] = scores[best[k]]
         lead += scores[best[k]] - background[best[k]]
-    found[TOP] = lead / TOP
+    found[TOP] = lead / len(best)
     found[TOP + 1] = total / len(scores)
     found[TOP + 2] = best.mean() / len(scores)
     found[TOP + 3] = math.log1p(total)

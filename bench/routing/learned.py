@@ -19,6 +19,7 @@ from bench.routing.view import View
 from models.errors import UserError
 
 PENALTY = 1e-2  # on the squared weights of standardised features, per image
+CONSTANT = (-10.0, 10.0)  # of a constant: certainty, and still a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +56,19 @@ def learn(table: ExitTable, matches: Sequence[Matches]) -> LearnedGate:
         )
     quality = [f1(one) for one in matches]
     return LearnedGate(
-        tuple(_fit(_seen(table, exit), (quality[exit] >= quality[-1]).astype(float)) for exit in range(table.exits - 1))
+        tuple(_fit(seen(table, exit), (quality[exit] >= quality[-1]).astype(float)) for exit in range(table.exits - 1))
     )
 
 
-def with_gate(table: ExitTable, gate: LearnedGate) -> ExitTable:
+def with_gate(table: ExitTable, gate: LearnedGate, name: str = LEARNED) -> ExitTable:
     """The table with the gate's score among those of the other criteria; the last exit, which nobody asks, has 0."""
     scores = np.zeros(table.features.shape[:2])
     for exit in range(table.exits - 1):
-        scores[:, exit] = [gate.score(exit, row) for row in _seen(table, exit)]
-    return replace(table, scores=table.scores | {LEARNED: scores})
+        scores[:, exit] = [gate.score(exit, row) for row in seen(table, exit)]
+    return replace(table, scores=table.scores | {name: scores})
 
 
-def _seen(table: ExitTable, exit: int) -> np.ndarray:
+def seen(table: ExitTable, exit: int) -> np.ndarray:
     """What the exits up to this one have shown: float64 [N, (exit + 1) F]."""
     return np.ascontiguousarray(table.features[:, : exit + 1].reshape(len(table.features), -1))
 
@@ -75,9 +76,7 @@ def _seen(table: ExitTable, exit: int) -> np.ndarray:
 def _fit(seen: np.ndarray, good: np.ndarray) -> np.ndarray:
     """Weights [1 + F] of a ridge logistic regression of good [N] in {0, 1} on seen [N, F], the constant first. The
     constant is not penalised, so where all images are alike it alone answers (and is kept finite)."""
-    middle, spread = seen.mean(axis=0), seen.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, 1.0)
-    inputs = np.column_stack([np.ones(len(seen)), (seen - middle) / spread])
+    inputs, middle, spread = standardised(seen)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         logits = inputs @ weights
@@ -86,8 +85,21 @@ def _fit(seen: np.ndarray, good: np.ndarray) -> np.ndarray:
         slope[1:] += PENALTY * weights[1:]
         return value, slope
 
-    bounds = [(-10.0, 10.0)] + [(None, None)] * seen.shape[1]
+    bounds = [CONSTANT] + [(None, None)] * seen.shape[1]
     weights = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x
-    weights[1:] /= spread
-    weights[0] -= weights[1:] @ middle
-    return weights
+    return for_raw(weights, middle, spread)
+
+
+def standardised(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What was seen [N, F] as inputs [N, 1 + F], a column of ones and every feature with mean 0 and standard deviation
+    1 (0 where it is constant); and the means and deviations [F] that it had."""
+    middle, spread = seen.mean(axis=0), seen.std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)
+    return np.column_stack([np.ones(len(seen)), (seen - middle) / spread]), middle, spread
+
+
+def for_raw(weights: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Weights [1 + F] of standardised features as weights of the features themselves."""
+    raw = np.r_[weights[0], weights[1:] / spread]
+    raw[0] -= raw[1:] @ middle
+    return raw

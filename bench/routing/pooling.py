@@ -1,6 +1,7 @@
 """Numbers pooled over an exit's anchors, compiled: between two stages of a network every look is on the timed path, and
 a handful of tensor operations takes as long there as a twentieth of the network. All take class probabilities as
-float32 [1 + C, A], row 0 background, A >= TOP, and sum in double precision."""
+float32 [1 + C, A], row 0 background, and sum in double precision. An anchor is whatever an exit scores: a box of a
+grid, or a query of a detector that predicts a set."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ def best_scores(probabilities: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def surest(scores: np.ndarray) -> np.ndarray:
-    """The TOP anchors with the highest scores [A], the highest first, of equal ones the earlier: int64 [TOP]."""
+    """The TOP anchors, or all if there are fewer, with the highest scores [A], the highest first, of equal ones the
+    earlier: int64 [min(TOP, A)]."""
     best, held = np.zeros(TOP, np.int64), 0
     for anchor in range(len(scores)):
         if held == TOP and scores[anchor] <= scores[best[TOP - 1]]:
@@ -44,7 +46,7 @@ def surest(scores: np.ndarray) -> np.ndarray:
             best[place] = best[place - 1]
             place -= 1
         best[place] = anchor
-    return best
+    return best[:held]
 
 
 @njit(cache=True)
@@ -57,8 +59,8 @@ def mean_top(probabilities: np.ndarray) -> float:
 @njit(cache=True)
 def mean_margin(probabilities: np.ndarray) -> float:
     """Mean lead of the likeliest class over the next, background included, at the surest anchors."""
-    total = 0.0
-    for anchor in surest(best_scores(probabilities)):
+    total, best = 0.0, surest(best_scores(probabilities))
+    for anchor in best:
         first, second = 0.0, 0.0
         for row in range(len(probabilities)):
             value = probabilities[row, anchor]
@@ -67,7 +69,7 @@ def mean_margin(probabilities: np.ndarray) -> float:
             elif value > second:
                 second = value
         total += first - second
-    return total / TOP
+    return total / len(best)
 
 
 @njit(cache=True)

@@ -41,6 +41,13 @@ class Prices:
             return float(share @ self.flops)
         return float(share @ (self.in_company(share) + self.looked(policy)))
 
+    def relative(self, policy: Policy, unit: Unit) -> np.ndarray:
+        """What an image costs that exit k answers, [E], the policy's looks included and company aside, as a share of
+        what one costs that the last exit answers without a look."""
+        if unit == "flops":
+            return np.array(self.flops) / self.flops[-1]
+        return (np.array(self.ms) + self.looked(policy)) / self.ms[-1]
+
     def in_company(self, share: np.ndarray) -> np.ndarray:
         """ms of an image that exit k answers, [E], when exit k answers share [E] of the images, looks aside. A call
         pays `mixing` as far as the one before it left elsewhere: all of it where the shares are equal."""

@@ -13,7 +13,7 @@ import numpy as np
 from bench.measure.matching import Matches
 from bench.measure.pool import pooled
 from bench.routing.budget import Budget
-from bench.routing.criteria import LEARNED, Criterion
+from bench.routing.criteria import CRITERIA, Criterion
 from bench.routing.policy import Policy, static
 from bench.routing.prices import UNITS, Prices, Unit
 from bench.routing.table import ExitTable
@@ -111,10 +111,10 @@ def grid(scores: np.ndarray, count: int = POLICIES) -> list[tuple[float, ...]]:
 def policies(
     table: ExitTable, criteria: Sequence[str], gate: Criterion | None = None, count: int = POLICIES
 ) -> list[Policy]:
-    """About `count` policies of each criterion, their thresholds from the table's scores. gate: the learned criterion,
-    if it is among them."""
+    """About `count` policies of each criterion, their thresholds from the table's scores. gate: the one criterion
+    that was learned, if it is among them."""
     return [
-        Policy(name, cuts, gate if name == LEARNED else None)
+        Policy(name, cuts, None if name in CRITERIA else gate)
         for name in criteria
         for cuts in grid(table.scores[name], count)
     ]
@@ -122,7 +122,8 @@ def policies(
 
 def routings(tried: Sequence[Policy], table: ExitTable) -> np.ndarray:
     """Which exit answers each image under each policy: int8 [P, N]."""
-    return np.array([policy.route(table.scores[policy.criterion]) for policy in tried], np.int8)
+    unread = np.zeros((len(table.image_ids), table.exits))  # by a static policy
+    return np.array([policy.route(table.scores.get(policy.criterion, unread)) for policy in tried], np.int8)
 
 
 def exit_shares(exits: np.ndarray, count: int) -> np.ndarray:
@@ -144,13 +145,17 @@ def search(
     count: int = POLICIES,
 ) -> Tried:
     """Try about `count` policies of each criterion on a table. Raises UserError for one made on the test split."""
+    return attempt(policies(table, criteria, gate, count), table, matches, prices)
+
+
+def attempt(tried: Sequence[Policy], table: ExitTable, matches: Sequence[Matches], prices: Prices) -> Tried:
+    """Try these policies on a table. Raises UserError for one made on the test split."""
     if table.role == "test":
         raise UserError(
             "thresholds may not be chosen on the test split",
             where="policy search",
             fix="make the table on val or train",
         )
-    tried = policies(table, criteria, gate, count)
     exits = routings(tried, table)
     pool = pooled(tuple(matches))
     full = np.nan_to_num(pool.map(np.full(exits.shape[1], table.exits - 1)))

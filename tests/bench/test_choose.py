@@ -1,15 +1,22 @@
 """Every policy of a real detector is chosen on val and has a criterion; with FLOPs as cost a seed gives one choice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench import choose as module
-from bench.choose import choose
+from bench.choose import choose, for_tolerances
 from bench.measure.accuracy import accuracy
+from bench.measure.truth import execute
 from bench.routing.criteria import CRITERIA, LEARNED
+from bench.routing.policy import Policy, static
 from bench.routing.prices import Look, Prices
-from bench.routing.table import evaluate
-from bench.spec import Measure
+from bench.routing.reinforced import REINFORCED
+from bench.routing.search import Tried
+from bench.routing.table import evaluate, exit_table
+from bench.spec import Measure, read
+from models.errors import UserError
 from tests.bench import small
 
 FLOPS = (100, 300, 400)
@@ -86,6 +93,46 @@ def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, mon
         )
 
 
+@pytest.fixture(scope="module")
+def with_agents(deployed):
+    asked = MEASURE.model_copy(update={"agents": ("reinforced", "ucb")})
+    return choose(deployed, DATA, FLOPS, asked, seed=0)
+
+
+def test_agents_add_a_policy_for_every_tolerance_and_change_no_other(chosen, with_agents):
+    policies = {one.name: one.policy for one in with_agents.choices}
+    names = list(policies)[len(chosen.choices) :]
+    assert names[:2] == ["reinforced-tol0", "reinforced-tol50"]
+    assert set(names[2:]) <= {"ucb-tol0", "ucb-tol50"}
+    for one in chosen.choices:
+        assert policies[one.name].criterion == one.policy.criterion
+        assert policies[one.name].thresholds == one.policy.thresholds
+    assert all(policies[name].criterion == REINFORCED for name in names[:2])
+    assert all(policies[name].criterion in {*CRITERIA, LEARNED} for name in names[2:])
+    assert set(with_agents.val.scores) == set(with_agents.prices.looks) == {*CRITERIA, LEARNED, REINFORCED}
+
+
+def test_what_agents_decide_is_what_the_detector_does(deployed, with_agents):
+    """At thresholds of their own making too: val's images are few, and may all leave alike."""
+    table = with_agents.scored(exit_table(deployed, DATA.val))
+    np.testing.assert_array_equal(table.scores[REINFORCED], with_agents.val.scores[REINFORCED])
+    own = tuple(float(np.median(column)) for column in table.scores[REINFORCED].T[:-1])
+    for policy in (*(one.policy for one in with_agents.choices), Policy(REINFORCED, own, with_agents.agent)):
+        exits = policy.route(table.scores[policy.criterion])
+        executed = execute(deployed, policy, DATA.val, table, exits)
+        assert (executed.exits_differ, executed.detections_differ) == (0, 0)
+    assert len(set(exits)) > 1
+
+
+def test_a_static_exit_is_no_choice_of_an_agent():
+    """Two exits of which the first does as well: the cheapest within any tolerance looks at nothing."""
+    costs = {"flops": np.array([1.0, 2.0]), "latency": np.ones(2)}
+    tried = Tried("val", [static(0, 2), Policy("margin", (0.5,))], np.ones(2), costs, 1.0)
+    assert for_tolerances("ucb", tried, MEASURE) == []
+    dearer = replace(tried, costs={**costs, "flops": np.array([3.0, 2.0])})
+    assert [one.name for one in for_tolerances("ucb", dearer, MEASURE)] == ["ucb-tol0", "ucb-tol50"]
+
+
 def test_a_candidate_that_names_its_criteria_is_asked_no_others(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module,
@@ -109,3 +156,8 @@ def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
         assert choose(deployed, DATA, FLOPS, MEASURE, seed=0).choices
     finally:
         object.__setattr__(DATA, "test", kept)
+
+
+def test_an_agent_that_is_none_is_named():
+    with pytest.raises(UserError, match=r"measure\.agents.*'reinforced' or 'ucb'"):
+        read("smoke", None, {"measure.agents": ["bandit"]})

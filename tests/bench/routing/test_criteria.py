@@ -7,12 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from bench.routing.agreement import agreed
+from bench.routing.agreement import SAME, agreed, pairs
 from bench.routing.criteria import CRITERIA, NEVER
 from bench.routing.pooling import TOP
 from bench.routing.view import View
 from models.detector import Detections
+from models.matching import pairwise_iou
 
 BOX = [0.0, 0.0, 10.0, 10.0]
 ELSEWHERE = [50.0, 50.0, 60.0, 60.0]
@@ -114,6 +117,37 @@ def test_what_two_exits_agree_on(one, other, share):
 def test_each_takes_the_free_box_that_it_overlaps_most():
     near, less = [0.0, 0.0, 10.0, 9.0], [0.0, 0.0, 10.0, 4.0]  # less has an IoU of 0.8 with HALF, 0.44 with near
     assert agreed(detections((BOX, 0.9, 1), (less, 0.8, 1)), detections((HALF, 0.9, 1), (near, 0.8, 1))) == 1
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 10_000))
+def test_boxes_are_paired_one_to_one(count, others, seed):
+    """Never more pairs than the largest one-to-one matching holds, and as each takes the best that is free, at least
+    half as many: a box that stays alone has seen its partners taken."""
+    rng = np.random.default_rng(seed)
+
+    def some(count: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.tile(BOX, (count, 1)) + rng.uniform(-3, 3, (count, 4)), rng.integers(1, 3, count)
+
+    (mine, labels), (theirs, their_labels) = some(count), some(others)
+    overlaps = pairwise_iou(torch.from_numpy(mine)[None], torch.from_numpy(theirs))[0][0].numpy().reshape(count, others)
+    same = (overlaps >= SAME) & (labels[:, None] == their_labels)
+    most = (maximum_bipartite_matching(csr_matrix(same)) >= 0).sum() if same.size else 0
+    assert most / 2 <= pairs(mine, labels, theirs, their_labels, SAME) <= most
+
+
+@pytest.mark.parametrize("queries", [1, 9, 36, 100])
+def test_an_exit_that_predicts_a_set_of_any_size_has_a_score_of_every_criterion(queries):
+    logits = torch.randn(4, queries, generator=torch.Generator().manual_seed(queries)) * 3
+    probabilities = logits.softmax(0)
+    seen = View(probabilities, torch.rand(queries, 4), lambda: detections((BOX, 0.75, 1), (ELSEWHERE, 0.5, 2)))
+    said = {name: criterion(seen) for name, criterion in CRITERIA.items() if name != "agreement"}
+    assert all(0 <= score < math.inf for score in said.values())
+    scores = probabilities[1:].amax(0)
+    assert said["max_score"] == pytest.approx(float(scores.max()))
+    assert said["mean_top_scores"] == pytest.approx(float(scores.sort(descending=True).values[:TOP].mean()))
+    assert said["mean_foreground"] == pytest.approx(float(1 - probabilities[0].mean()), abs=1e-6)
+    assert said["expected_objects"] == 1.25
+    assert np.isfinite(seen.features).all()
 
 
 def test_detections_are_computed_when_asked_for_and_once():

@@ -1,0 +1,106 @@
+"""The bandit: which of a set of policies pays best, learned by playing one at a time and seeing no more than what that
+one is paid, as a detector in use would: the F1 of its answer less a price times its cost. UCB1 (Auer, Cesa-Bianchi and
+Fischer, Finite-time Analysis of the Multiarmed Bandit Problem, 2002). It looks at no image: what it settles on is one
+policy for all of them, so it can be no better than the best it is offered, and its regret is the price of not knowing
+which that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from bench.measure.matching import Matches
+from bench.measure.per_image import f1
+from bench.routing.policy import Policy, static
+from bench.routing.prices import Prices, Unit
+from bench.routing.search import routings
+from bench.routing.table import ExitTable
+from models.errors import UserError
+
+UCB = "ucb"
+WEIGHTS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)  # F1 that the cost of the last exit has to bring
+PLAYS = 200_000
+GATES = 8  # among the arms: what differs by a hundredth in pay takes UCB1 ten thousands of plays to tell apart
+
+
+@dataclass(frozen=True)
+class Settled:
+    """policy: the one played most. share: of all plays. regret: mean reward of a play that the best policy in hindsight
+    would have earned more."""
+
+    policy: Policy
+    share: float
+    regret: float
+
+    @property
+    def note(self) -> str:
+        return f"the bandit's choice in {100 * self.share:.0f} % of its plays on train, regret {self.regret:.4f} a play"
+
+
+def arms_of(gates: Sequence[Policy], exits: int) -> list[Policy]:
+    """What to play with: every static exit, and at most GATES of the gates, evenly from the first to the last."""
+    kept = np.unique(np.linspace(0, len(gates) - 1, GATES).round().astype(int)) if gates else []
+    return [static(exit, exits) for exit in range(exits)] + [gates[index] for index in kept]
+
+
+def settle(
+    arms: Sequence[Policy],
+    table: ExitTable,
+    matches: Sequence[Matches],
+    prices: Prices,
+    unit: Unit,
+    seed: int,
+    plays: int = PLAYS,
+) -> list[Settled]:
+    """What UCB1 settles on at each price of WEIGHTS. matches: one per exit. The images come in random order, again and
+    again. Raises UserError for a table made on val or test."""
+    if table.role != "train":
+        what = f"a bandit may not play on the {table.role} split"
+        raise UserError(what, where="bandit", fix="make the table on train")
+    quality = np.stack([f1(one) for one in matches], axis=1)
+    exits = routings(arms, table).astype(np.intp)
+    good = np.take_along_axis(quality, exits.T, axis=1)
+    cost = np.stack([prices.relative(arm, unit)[own] for arm, own in zip(arms, exits, strict=True)], axis=1)
+    rng, images = np.random.default_rng(seed), len(quality)
+    order = np.concatenate([rng.permutation(images) for _ in range(math.ceil(plays / images))])[:plays]
+    found = []
+    for weight in WEIGHTS:
+        least = -weight * cost.max()
+        paid = (good - weight * cost - least) / (1 - least)  # in [0, 1], as UCB1 has it
+        taken = ucb1(paid, order)
+        counts = np.bincount(taken, minlength=len(arms))
+        lost = regret(paid, order, taken)[-1] * (1 - least) / plays
+        found.append(Settled(arms[counts.argmax()], float(counts.max() / plays), float(lost)))
+    return found
+
+
+@njit(cache=True)
+def ucb1(paid: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Which arm is played on the images of order, int64 [T], when arm k is paid paid[image, k], float64 [N, K] in
+    [0, 1]: each once, then the one whose mean so far plus the square root of 2 ln t / plays is highest, of equal ones
+    the first. Only what is played is read."""
+    arms = paid.shape[1]
+    counts, sums, taken = np.zeros(arms), np.zeros(arms), np.empty(len(order), np.int64)
+    for t in range(len(order)):
+        best, most = t, 0.0
+        if t >= arms:
+            best, most = 0, -1.0
+            for arm in range(arms):
+                bound = sums[arm] / counts[arm] + math.sqrt(2 * math.log(t) / counts[arm])
+                if bound > most:
+                    best, most = arm, bound
+        counts[best] += 1
+        sums[best] += paid[order[t], best]
+        taken[t] = best
+    return taken
+
+
+def regret(paid: np.ndarray, order: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """How much less than the best single arm in hindsight was earned up to each play, float64 [T]; arguments as of
+    `ucb1`, and what it returned."""
+    best = paid[order].sum(axis=0).argmax()
+    return np.cumsum(paid[order, best] - paid[order, taken])
