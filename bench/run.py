@@ -126,7 +126,7 @@ def start(spec: RunSpec, data: Dataset) -> Candidate:
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
     """The candidates of one strategy. It sees train and val; the test split does not come near it."""
     options = dict(spec.strategy)
-    options["baseline"] = options.get("baseline", {}) | {"pretrained": spec.model.weights is not None}
+    options["baseline"] = options.get("baseline", {}) | {"pretrained": families.detects(spec.model.weights)}
     torch.manual_seed(spec.seed)
     strategy = registry.build(name, options)
     return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)

@@ -49,6 +49,11 @@ def build(name: str, classes: tuple[str, ...], size: int, weights: str | None) -
     return MODELS[name](classes, size, weights)
 
 
+def detects(weights: str | None) -> bool:
+    """Whether a detector that starts from these weights can detect already: not from none, nor from a trunk alone."""
+    return weights is not None and Path(weights).suffix != ".safetensors"
+
+
 @dataclass(frozen=True)
 class Family:
     """resized: (detector, size) -> a copy for inputs of another size, with the same weights. sight: how its trunk is

@@ -25,10 +25,10 @@ class MultiExitYolos:
 
     epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
     joint_rate: of everything together, where what the baseline brought learns at `inherited_rate` times the rate, and
-    every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which leave
-    lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last exit's
-    answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all when
-    none is named."""
+    every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which
+    leave lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last
+    exit's answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look
+    at; all when none is named."""
 
     after: tuple[int, ...] = (3, 6, 9)
     keep: tuple[float, ...] = ()
