@@ -320,7 +320,9 @@ def hush() -> None:
     """Silence what other libraries say on every start and nobody can act on."""
     warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
     warnings.filterwarnings("ignore", message=".*NumPy array is not writable")
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
+    for chatty in ("torch.utils.cpp_extension", "torch.utils._pytree"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
 def main() -> None:

@@ -8,17 +8,19 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import YolosConfig, YolosForObjectDetection
-from transformers.models.yolos.modeling_yolos import YolosLayer
 
 from models.detector import Detector, Raw, State, Targets
 from models.errors import UserError
 from models.patches import PatchBoxes, PatchHead, PatchLoss, centres
 from models.set_loss import SetLoss, UnitBoxes, select
+
+if TYPE_CHECKING:
+    from transformers import YolosForObjectDetection
 
 PATCH = 16  # px
 SUPERVISED = 3  # in training a head is read after every so many layers, as DETR's auxiliary losses do
@@ -66,7 +68,7 @@ class Embed(nn.Module):
 class Layer(nn.Module):
     """One of transformers' layers, and the positions that some sizes add after it."""
 
-    def __init__(self, layer: YolosLayer, positions: Tensor | None = None):
+    def __init__(self, layer: nn.Module, positions: Tensor | None = None):
         super().__init__()
         self.layer = layer
         self.positions = None if positions is None else nn.Parameter(positions)
@@ -177,20 +179,24 @@ def objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str,
     return losses
 
 
-def config(kind: str, outputs: int, queries: int, side: int) -> YolosConfig:
-    """transformers' configuration of a size in SIZES, for `side` px."""
+def untrained(kind: str, outputs: int, queries: int, side: int) -> YolosForObjectDetection:
+    """transformers' own, of a size in SIZES, for `side` px, with fresh weights."""
+    from transformers import YolosConfig, YolosForObjectDetection  # takes seconds, which SSDLite need not wait
+
     size = SIZES[kind]
-    return YolosConfig(
-        hidden_size=size.hidden,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        intermediate_size=size.inner,
-        num_detection_tokens=queries,
-        image_size=[side, side],
-        patch_size=PATCH,
-        num_labels=outputs - 1,
-        use_mid_position_embeddings=False,
-        layer_norm_eps=1e-6,
+    return YolosForObjectDetection(
+        YolosConfig(
+            hidden_size=size.hidden,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.heads,
+            intermediate_size=size.inner,
+            num_detection_tokens=queries,
+            image_size=[side, side],
+            patch_size=PATCH,
+            num_labels=outputs - 1,
+            use_mid_position_embeddings=False,
+            layer_norm_eps=1e-6,
+        )
     )
 
 
@@ -199,7 +205,7 @@ def scratch(classes: tuple[str, ...], size: int, kind: str = "nano", queries: in
     Help Transformers See Better"), sine positions, and queries on a square grid, each of which starts from what the
     patches around it show and answers relative to its place."""
     check_size(size)
-    made = YolosForObjectDetection(config(kind, 1 + len(classes), queries, size))
+    made = untrained(kind, 1 + len(classes), queries, size)
     hidden, spots = made.config.hidden_size, centres(math.isqrt(queries))
     positions = torch.cat([torch.zeros(1, hidden), sines(centres(size // PATCH), hidden), sines(spots, hidden)])
     embed = Embed(

@@ -4,15 +4,18 @@ transformer's trunk as a safetensors file under the same names, to which fresh q
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import YolosForObjectDetection
 
 from models.detector import Detector
 from models.errors import UserError, unknown
-from models.yolos import Embed, Layer, QueryHead, assemble, check_size, config, interpolated, references
+from models.yolos import Embed, Layer, QueryHead, assemble, check_size, interpolated, references, untrained
+
+if TYPE_CHECKING:
+    from transformers import YolosForObjectDetection
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, with which stock patches were learned
 
@@ -46,6 +49,8 @@ def stock(classes: tuple[str, ...], size: int, source: str) -> Detector:
 
 def from_pretrained(source: str) -> YolosForObjectDetection:
     """UserError when there is no such model, here or on the hub."""
+    from transformers import YolosForObjectDetection  # takes seconds, which SSDLite need not wait
+
     try:
         return YolosForObjectDetection.from_pretrained(source, attn_implementation="sdpa")
     except (OSError, ValueError, RuntimeError) as error:
@@ -86,7 +91,7 @@ def trunk(classes: tuple[str, ...], size: int, kind: str, source: Path, queries:
     `pos_cls` [1, 1, hidden] and `pos_patches` [1, P, hidden] of a square grid. Queries stand on a square grid, starting
     from the patches and positions there; heads are new. UserError when the file does not fit."""
     check_size(size)
-    made = YolosForObjectDetection(config(kind, 1 + len(classes), queries, size))
+    made = untrained(kind, 1 + len(classes), queries, size)
     try:
         state = {name: part.float() for name, part in load_file(source).items()}
         cls, patches = state.pop("pos_cls"), state.pop("pos_patches")

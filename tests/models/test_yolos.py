@@ -8,7 +8,7 @@ from transformers import YolosConfig, YolosForObjectDetection
 from bench.measure.cost import flops_per_exit
 from models.detector import Targets
 from models.errors import UserError
-from models.yolos import config, layer_rates, multi_exit, objective, resized, scratch
+from models.yolos import layer_rates, multi_exit, objective, resized, scratch, untrained
 from models.yolos_weights import MEAN, STD, stock, trunk
 
 CLASSES = ("cat", "dog")
@@ -195,7 +195,7 @@ def test_flops_of_small_at_512_px(tmp_path):
     """This project started from 17.6, 35.0, 52.4 and 69.8 GFLOPs at exits 3, 6, 9 and 12, two per multiply-add: 17.4
     for three layers and 0.2 for all else. Layers are within 3 % of that here, and so is the plain network; the exits
     lie above by what is counted besides: 0.6 for the patches and 0.1 for every head on the way."""
-    made = YolosForObjectDetection(config("small", 92, 100, 512))
+    made = untrained("small", 92, 100, 512)
     made.config.id2label = {number: f"class {number}" for number in range(91)}
     made.save_pretrained(tmp_path)
     plain = stock(tuple(made.config.id2label.values()), 512, str(tmp_path))
@@ -213,7 +213,7 @@ def test_flops_of_small_at_512_px(tmp_path):
 def vit(tmp_path):
     """A trunk as a safetensors file, and the model that it was taken from."""
     torch.manual_seed(1)
-    model = YolosForObjectDetection(config("tiny", 3, 9, 64)).vit.eval()
+    model = untrained("tiny", 3, 9, 64).vit.eval()
     state = {
         name: part for name, part in model.state_dict().items() if "detection" not in name and "position" not in name
     }
