@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: bench test smoke benchmark clean reference reference-person reference-chair reference-fifteen \
-	reference-seeds reference-phases reference-positions
+	reference-seeds reference-phases reference-positions reference-yolos reference-probes
 
 bench: .venv/installed
 	$(BIN)/bench run --resume
@@ -23,7 +23,8 @@ benchmark: .venv/installed
 	$(BIN)/python -m benchmarks.routing
 
 # The studies on photographs (docs/reference.md): BENCH_SHARED names the folder with data and weights.
-reference: reference-person reference-chair reference-fifteen reference-seeds reference-phases reference-positions
+reference: reference-person reference-chair reference-fifteen reference-seeds reference-phases reference-positions \
+	reference-yolos reference-probes
 
 STUDY = $(BIN)/bench run --resume --data coco:$(BENCH_SHARED)/data/coco-person \
 	--weights $(BENCH_SHARED)/weights/ssdlite320_mobilenet_v3_large_coco.pth
@@ -49,6 +50,21 @@ reference-phases: .venv/installed
 reference-positions: .venv/installed
 	$(BIN)/bench ablate positions results/runs/coco-person --epochs 6
 	$(BIN)/python results/publish.py --ablation positions results/runs/coco-person
+
+# On generated data; needs no folder.
+reference-yolos: .venv/installed
+	$(BIN)/bench run --resume --model yolos --strategies multi_exit_yolos,prune,quant
+	$(BIN)/python results/publish.py yolos
+
+PROBE = $(BIN)/bench probe --data coco:$(BENCH_SHARED)/data/coco-person --classes person --views 1
+
+reference-probes: .venv/installed reference-yolos
+	$(BIN)/bench probe --trained results/runs/yolos --out results/runs/probe-shapes-yolos
+	$(PROBE) --weights $(BENCH_SHARED)/weights/ssdlite320_mobilenet_v3_large_coco.pth --out results/runs/probe-person-ssdlite
+	$(PROBE) --model yolos-small --weights $(BENCH_SHARED)/weights/vit_small_patch16_dinov2.safetensors \
+		--out results/runs/probe-person-yolos-small
+	for name in shapes-yolos person-ssdlite person-yolos-small; do \
+		$(BIN)/python results/publish.py --probe probe-$$name results/runs/probe-$$name || exit 1; done
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

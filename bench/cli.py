@@ -17,6 +17,7 @@ from rich.table import Table
 
 from bench.ablate.commands import app as ablate
 from bench.data.convert.commands import app as data
+from bench.probe.commands import probe_command
 from models.errors import UserError
 
 app = typer.Typer(
@@ -314,6 +315,9 @@ def show(folder: Path, format: str) -> None:
     print(f"\nplots: {', '.join(map(str, drawn))}   records: {folder / 'records'}")
     if any((folder / "tables").glob("*")):
         print(f"any other policy over these exits: bench sweep {folder}")
+
+
+app.command("probe")(probe_command)
 
 
 def hush() -> None:

@@ -18,7 +18,7 @@ from models.errors import UserError, suggest
 
 SCHEMA_VERSION = 3
 LIBRARIES = ("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy")
-LIBRARIES += ("transformers", "fvcore", "onnxruntime")
+LIBRARIES += ("transformers", "fvcore", "onnxruntime", "scikit-learn")
 FLOP = "one multiply-add counts as one"
 SLACK = 1e-5  # ms; what rounding the samples may move them
 

@@ -149,10 +149,13 @@ def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
 
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
+    families.check(spec.model.name, spec.model.size, spec.model.weights)
     names = (*spec.controls, *spec.strategies)
     parts = [part for name in names for part in registry.parts(name, spec.strategy)]
     for part in parts:
         criteria.check(getattr(part.strategy, "criteria", ()))
+        if wanted := getattr(part.strategy, "family", None):
+            families.require(families.family_of(spec.model.name), wanted, where=f"strategy {part.name}")
         if part.name == "baseline" and part.label:
             fix = "set its options under [strategy.baseline]"
             raise UserError("a run has one baseline, without variants", where=f"baseline.{part.label}", fix=fix)
@@ -161,4 +164,3 @@ def check(spec: RunSpec) -> None:
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
     needs_int8 = any(part.name == "quant" for part in parts)
     runtimes.check(spec.runtimes, {"fp32", "int8"} if needs_int8 else {"fp32"})
-    families.check(spec.model.name, spec.model.size, spec.model.weights)

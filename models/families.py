@@ -33,14 +33,27 @@ MODELS: dict[str, Build] = {
 }
 
 
+WEIGHTS = {
+    "ssdlite": 'give a .pth file or "torchvision"',
+    "yolos": "give a trunk as .safetensors, a folder that transformers saved, or a model's name",
+}
+FITTING = {
+    "ssdlite": "leave it out; SSDLite has early_exit, truncate and resolution_exit",
+    "yolos": "leave it out; YOLOS has multi_exit_yolos and resolution_exit",
+}
+
+
 def check(name: str, size: int, weights: str | None) -> None:
     """UserError for what can be known to fail before anything is built: the name, a side, a weights file."""
     if name not in MODELS:
         raise unknown("model", name, MODELS, where="--model")
-    if name != "ssdlite":
+    if family_of(name) == "yolos":
         yolos.check_size(size)
-    if weights and Path(weights).suffix in (".pth", ".safetensors") and not Path(weights).is_file():
-        raise UserError("no such weights file", where=weights, fix="give a file that is there")
+        a_file = weights and Path(weights).suffix == ".safetensors"
+    else:
+        a_file = weights and weights != "torchvision"
+    if a_file and not Path(weights).is_file():
+        raise UserError("no such weights file", where=weights, fix=WEIGHTS[family_of(name)])
 
 
 def build(name: str, classes: tuple[str, ...], size: int, weights: str | None) -> Detector:
@@ -76,11 +89,15 @@ def family(detector: Detector) -> Family:
     return FAMILIES[detector.family]
 
 
-def require(detector: Detector, name: str, *, where: str) -> None:
-    """UserError unless the detector is of a family: what cuts one network cannot cut another."""
-    if detector.family != name:
-        fix = f"use --model {name}, or leave the strategy out"
-        raise UserError(f"it is for {name}, and the detector is a {detector.family}", where=where, fix=fix)
+def family_of(model: str) -> str:
+    """The family of a model's name."""
+    return model.split("-")[0]
+
+
+def require(found: str, wanted: str, *, where: str) -> None:
+    """UserError unless a family is the one wanted: what cuts one network cannot cut another."""
+    if found != wanted:
+        raise UserError(f"it is for {wanted}, not for {found}", where=where, fix=FITTING[found])
 
 
 def resized(detector: Detector, size: int) -> Detector:

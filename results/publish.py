@@ -10,7 +10,8 @@ Everything is generated from the records. Usage:
     publish.py NAME            a run of results/runs
     publish.py NAME --pages    pages and blocks anew, from the records that are there already
     publish.py --spread NAME NAME ...    runs of several seeds, as results/reference/seeds/
-    publish.py --ablation phases FOLDER, or --ablation positions FOLDER    what `bench ablate` left there"""
+    publish.py --ablation phases FOLDER, or --ablation positions FOLDER    what `bench ablate` left there
+    publish.py --probe NAME FOLDER    what `bench probe` left there, as results/reference/NAME/"""
 
 import os
 import re
@@ -133,12 +134,22 @@ def copy_ablation(name: str, source: Path) -> None:
         shutil.copy2(source / f"{name}.{kind}", target)
 
 
+def copy_probe(name: str, source: Path) -> None:
+    """The files that `bench probe` left in a folder: result, table and pictures."""
+    target = REFERENCE / name
+    target.mkdir(parents=True, exist_ok=True)
+    for file in ("probe.json", "probe.md", "attention.png", "tokens.png", "linear.png"):
+        shutil.copy2(source / file, target)
+
+
 if __name__ == "__main__":
     first, *rest = sys.argv[1:]
     if first == "--spread":
         copy_seeds(rest)
     elif first == "--ablation":
         copy_ablation(rest[0], Path(rest[1]))
+    elif first == "--probe":
+        copy_probe(rest[0], Path(rest[1]))
     else:
         if "--pages" not in rest:
             copy(first)

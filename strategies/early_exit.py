@@ -5,7 +5,7 @@ its temperature is fitted on val. Which exit answers an image is decided later, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class EarlyExit:
     answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all
     of them when none is named."""
 
+    family: ClassVar[str] = "ssdlite"
+
     epochs: int = 0
     rate: float = 2e-3
     views: int = 4
@@ -53,7 +55,7 @@ class EarlyExit:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector, "ssdlite", where="strategy early_exit")
+        require(start.detector.family, self.family, where="strategy early_exit")
         detector = self.build(start.detector)
         teacher = start.detector.eval()
         brought = inherited(detector)

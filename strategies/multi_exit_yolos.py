@@ -5,6 +5,7 @@ wanted, everything learns together, lower layers less. Temperatures are fitted o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ class MultiExitYolos:
     exit's answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look
     at; all when none is named."""
 
+    family: ClassVar[str] = "yolos"
+
     after: tuple[int, ...] = (3, 6, 9)
     keep: tuple[float, ...] = ()
     epochs: int = 10
@@ -48,7 +51,7 @@ class MultiExitYolos:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector, "yolos", where="strategy multi_exit_yolos")
+        require(start.detector.family, self.family, where="strategy multi_exit_yolos")
         try:
             detector = multi_exit(start.detector, self.after, self.keep)
         except ValueError as error:

@@ -4,6 +4,7 @@ the whole detector as teacher. What early exits have to beat, without sharing an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from models.exits import inherited, truncated
 from models.families import require
@@ -17,6 +18,8 @@ class Truncate:
     distil, labels: weights of the whole detector's answers and of the ground truth. inherited_rate: the trunk's
     learning rate relative to the new head's."""
 
+    family: ClassVar[str] = "ssdlite"
+
     epochs: int = 5
     rate: float = 2e-3
     after: tuple[int, ...] = (8, 12)
@@ -28,7 +31,7 @@ class Truncate:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector, "ssdlite", where="strategy truncate")
+        require(start.detector.family, self.family, where="strategy truncate")
         made = []
         for block, width in zip(self.after, self.widths, strict=True):
             detector = truncated(start.detector, block, width)
