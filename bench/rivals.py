@@ -98,7 +98,7 @@ def speed_ratios(early: Seen, edge: Sequence[Seen]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Overtaking:
-    """A rival that is clearly faster than an early-exit point, and hardly less accurate. ratio, low, high: how many
+    """A rival that is faster than an early-exit point, or as fast, and hardly less accurate. ratio, low, high: how many
     times as fast, with its interval. loses: upper end of the interval of the mAP that it lacks."""
 
     rival: Record

@@ -96,7 +96,8 @@ def verdict(records: Sequence[Record]) -> Verdict:
 
     Where no point is faster than the baseline, it takes a better mAP to be worth it. So it does where another strategy
     is clearly faster than the point and hardly less accurate (both by TOLERATED, beyond the intervals): to be level
-    with what lies between that strategy and a slower one is no merit then.
+    with what lies between that strategy and a slower one is no merit then. Nor is it worth it where another strategy is
+    as fast and as accurate to within TOLERATED, beyond the intervals: exits have to gain something.
 
     Where no other strategy is as fast, equal latency has nothing to offer, and the point is set against the
     fastest other. It wins if it is faster and more accurate, but it cannot lose: to be faster than anything
@@ -120,7 +121,8 @@ def verdict(records: Sequence[Record]) -> Verdict:
     found = [at_equal_time(one, edge) for one in faster or points]
     best = max(found, key=lambda c: c.difference)
     most = TOLERATED * (baseline or best.early.record).map
-    passed = overtaken(best.early, edge, bonferroni(LEVEL, len(found) * len(edge)), TOLERATED, most)
+    level = bonferroni(LEVEL, len(found) * len(edge))
+    passed = overtaken(best.early, edge, level, TOLERATED, most) or overtaken(best.early, edge, level, -TOLERATED, most)
     return _judge(best, edge, passed, len(found), bool(faster), warning)
 
 
@@ -192,7 +194,9 @@ def _sentence(best: Comparison, bounds: tuple[float, float], points: int, faster
 
 
 def _overtaken(passed: Overtaking) -> str:
-    accurate = f"at most {_ap(passed.loses)} less accurate" if passed.loses > 0 else "more accurate"
+    accurate = f"at most {_ap(passed.loses)} less accurate"
+    if passed.loses < 0.0005:
+        accurate = "more accurate" if passed.loses < 0 else "no less accurate"
     fast = f"{passed.ratio:.2f} times as fast [{passed.low:.2f}, {passed.high:.2f}]"
     return f"{passed.rival.name} is {fast} and {accurate}."
 
