@@ -53,13 +53,13 @@ reference-positions: .venv/installed
 
 # On generated data; needs no folder.
 reference-yolos: .venv/installed
-	$(BIN)/bench run --resume --model yolos --strategies multi_exit_yolos,prune,quant
-	$(BIN)/python results/publish.py yolos
+	$(BIN)/bench run --resume --spec results/studies/yolos.toml
+	$(BIN)/python results/publish.py shapes-yolos
 
 PROBE = $(BIN)/bench probe --data coco:$(BENCH_SHARED)/data/coco-person --classes person --views 1
 
 reference-probes: .venv/installed reference-yolos
-	$(BIN)/bench probe --trained results/runs/yolos --out results/runs/probe-shapes-yolos
+	$(BIN)/bench probe --trained results/runs/shapes-yolos --out results/runs/probe-shapes-yolos
 	$(PROBE) --weights $(BENCH_SHARED)/weights/ssdlite320_mobilenet_v3_large_coco.pth --out results/runs/probe-person-ssdlite
 	$(PROBE) --model yolos-small --weights $(BENCH_SHARED)/weights/vit_small_patch16_dinov2.safetensors \
 		--out results/runs/probe-person-yolos-small
