@@ -19,6 +19,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from bench.ablate.stored import load
+from bench.probe.result import Probe
 from bench.records import Record, load_run
 from bench.report.classes import classes_markdown
 from bench.report.export import markdown, short_markdown
@@ -135,10 +137,13 @@ def copy_ablation(name: str, source: Path) -> None:
 
 
 def copy_probe(name: str, source: Path) -> None:
-    """The files that `bench probe` left in a folder: result, table and pictures."""
+    """The files that `bench probe` left in a folder: result, table and pictures. Attention is drawn over images, so
+    that picture is published of generated ones only."""
     target = REFERENCE / name
-    target.mkdir(parents=True, exist_ok=True)
-    for file in ("probe.json", "probe.md", "attention.png", "tokens.png", "linear.png"):
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    ours = load(Probe, source / "probe.json").data == "shapes"
+    for file in ("probe.json", "probe.md", "tokens.png", "linear.png", *(["attention.png"] if ours else [])):
         shutil.copy2(source / file, target)
 
 

@@ -10,9 +10,12 @@ from bench.ablate import phases_report, positions_report
 from bench.ablate.positions_result import Positions
 from bench.ablate.results import Phases
 from bench.ablate.stored import load
+from bench.probe.report import markdown as probe_markdown
+from bench.probe.result import Probe
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+PROBES = sorted((ROOT / "results/reference").glob("probe-*"))
 STUDIES = sorted(path.parent.name for path in (ROOT / "results/reference").glob("*/records"))
 
 
@@ -73,6 +76,17 @@ ABLATIONS = {
 def test_tables_of_ablations_are_generated_from_their_results(name):
     folder = ROOT / "results/reference" / name
     assert (folder / f"{name}.md").read_text() == ABLATIONS[name](folder)
+
+
+@pytest.mark.parametrize("folder", PROBES, ids=lambda folder: folder.name)
+def test_tables_of_probes_are_generated_from_their_records(folder):
+    found = load(Probe, folder / "probe.json")
+    assert (folder / "probe.md").read_text() == probe_markdown(found)
+    assert (folder / "attention.png").exists() == (found.data == "shapes"), "no photograph is published"
+
+
+def test_both_families_were_probed():
+    assert {load(Probe, folder / "probe.json").unit for folder in PROBES} == {"layer", "block"}
 
 
 def test_links_of_the_readme_lead_somewhere():
