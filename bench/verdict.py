@@ -13,6 +13,7 @@ import numpy as np
 from bench.frontier import same_resamples
 from bench.records import Record, baseline_of, same_split
 from bench.rivals import Comparison, Overtaking, Seen, at_equal_time, edge_of, overtaken, seen, speed_ratios
+from bench.routing.alarms import COLLAPSED
 from bench.stats import bonferroni, images_to_decide, interval, probability_above
 
 # strategies with early exits, and what each amounts to where every image leaves at one inner exit
@@ -83,11 +84,18 @@ def _has_exits(record: Record) -> bool:
     return not EARLY.keys().isdisjoint(record.strategy.split("+"))
 
 
+def disguised(record: Record) -> bool:
+    """Whether a gate sends nearly all images to one inner exit: it is a shallower network in disguise, and what it
+    reaches is that network's merit."""
+    return max(record.exit_share[:-1], default=0) > COLLAPSED
+
+
 def verdict(records: Sequence[Record]) -> Verdict:
     """Judge early exit against every other strategy on the same runtime. With several runtimes it is judged where the
     fastest point is that keeps the accuracy (TOLERATED): a win on a slower one is no reason to stay there.
 
-    Each early-exit point faster than the baseline (every point, if none is) is compared with the others'
+    Each early-exit point faster than the baseline (every point, if none is) that is not a shallower network in disguise
+    (unless all are) is compared with the others'
     frontier at its own mean latency: between two of them with their linear mixture, beyond the slowest with
     the best of them. The point with the largest difference in mAP speaks for early exit. Its interval is
     the percentile interval of the paired bootstrap, in which the latencies vary too and with them the mixture.
@@ -117,6 +125,7 @@ def verdict(records: Sequence[Record]) -> Verdict:
         return Verdict(None, f"{warning}No verdict: no other strategy ran on the runtime of early exit.")
     points = [one for one in everyone if is_early(one.record)]
     baseline = baseline_of(records, records[0].runtime)
+    points = [one for one in points if not disguised(one.record)] or points
     faster = [one for one in points if baseline is None or one.ms[0] < baseline.latency_ms.mean]
     found = [at_equal_time(one, edge) for one in faster or points]
     best = max(found, key=lambda c: c.difference)

@@ -295,6 +295,16 @@ def test_a_rival_as_fast_and_as_accurate_is_enough(ms):
     assert f". quant is {ms / 2:.2f} times as fast" in found.sentence
 
 
+def test_a_gate_that_has_collapsed_to_an_inner_exit_does_not_speak_for_early_exit():
+    """It is the fastest of all and as good as any: a shallower network, which has a row of its own."""
+    collapsed = record("early_exit-a", 0.50, 1.0, exit_share=[0.99, 0.01])
+    found = verdict([*OTHERS, collapsed, record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])])
+    assert (found.early, found.decision, found.points) == ("early_exit-b", "NOT WORTH IT", 1)
+    late = record("early_exit-a", 0.50, 1.0, exit_share=[0.01, 0.99])
+    assert verdict([*OTHERS, late, record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])]).points == 2
+    assert verdict([*OTHERS, collapsed]).early == "early_exit-a"
+
+
 def test_what_may_be_less_accurate_is_not_enough():
     noisy = [record("baseline", 0.52, 4.0), record("quant", 0.500, 2.0, noise=0.4), record("early_exit-a", 0.501, 2.03)]
     assert verdict(noisy).decision == "UNDECIDED"
