@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,9 @@ def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path):
     slow = TINY.replace("epochs = 1\nrate = 1e-3\n[strategy.prune]", "epochs = 500\nrate = 1e-3\n[strategy.prune]")
     (tmp_path / "spec.toml").write_text(slow)
     command = [sys.executable, "-m", "bench", "run", "--spec", str(tmp_path / "spec.toml"), "--out", str(tmp_path)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which a background job would pass on as ignored
+    running = subprocess.Popen(command, preexec_fn=heard, **pipes)
     checkpoints = tmp_path / "tiny" / "checkpoints"
     deadline = time.monotonic() + 120
     while not list(checkpoints.glob("*.part")) and time.monotonic() < deadline:
