@@ -161,8 +161,9 @@ class YolosStage(nn.Module):
 
 
 def objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """What a YOLOS learns from images [N, 3, size, size]: the set losses of every exit ("exit1/class", ...), with those
-    of the layers on the way ("exit1/layer3/class", ...), and what the patches say there ("exit1/patches/giou", ...)."""
+    """What a YOLOS learns from images [N, 3, size, size]: the set losses of every exit ("exit1/class", ...) and of
+    every third layer before it ("exit1/back1/class", ...), and those of the patches there ("exit1/patches-giou", ...).
+    """
     asked = PatchLoss(PatchBoxes(detector.size // PATCH).to(images.device))
     losses: dict[str, Tensor] = {}
     x, at = images, None
