@@ -310,7 +310,7 @@ def interpolated(positions: Tensor, queries: int, side: int, before: tuple[int, 
 def check_size(size: int) -> None:
     """UserError unless patches fill a square of this side."""
     if size % PATCH:
-        raise UserError(f"{size} px is not a whole number of patches", where="--size", fix=f"use a multiple of {PATCH}")
+        raise UserError(f"{size} px is not a whole number of patches", where="size", fix=f"use a multiple of {PATCH}")
 
 
 def attention_heads(detector: Detector) -> dict[nn.Linear, int]:

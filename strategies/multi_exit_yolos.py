@@ -98,6 +98,8 @@ class MultiExitYolos:
         return self._taught(detector, raws[:-1], goal, targets)
 
     def joint_objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """What the family learns of patches, of layers on the way and of the last exit; the inner exits' own losses
+        under the weights of `_taught`, which go by the same names."""
         losses = plain_objective(detector, images, targets)
         raws = detector(images)
         return losses | self._taught(detector, raws[:-1], raws[-1], targets)
