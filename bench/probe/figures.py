@@ -88,7 +88,7 @@ def linear_figure(found: Probe) -> Figure:
     each where it holds."""
     figure = Figure(figsize=(9, 5.5), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.09, 0.11, 0.88, 0.76))
+    axes = figure.add_axes((0.09, 0.2, 0.88, 0.67))
     axes.grid(color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
@@ -105,7 +105,7 @@ def linear_figure(found: Probe) -> Figure:
     axes.set_xticks(at, [f"{found.unit} {one.after}" for one in found.positions])
     axes.set_ylim(0, max(0.5, 1.1 * max(one.linear.map50_interval[1] for one in found.positions)))
     axes.set_ylabel(f"on {found.val_images} val images, with 95 % intervals", fontsize=12, color=GREY)
-    axes.legend(frameon=False, fontsize=11, loc="upper left", bbox_to_anchor=(0, 1.0))
+    axes.legend(frameon=False, fontsize=11, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
     figure.text(0.09, 0.93, f"{found.model}: what a linear layer detects", fontsize=15, color=INK)
     return figure
 
