@@ -118,9 +118,9 @@ def open_data(spec: RunSpec, folder: Path) -> Dataset:
 def start(spec: RunSpec, data: Dataset) -> Candidate:
     """The detector that the baseline is made from: stock weights, or random ones that depend on the seed alone."""
     torch.manual_seed(spec.seed)
-    return Candidate(
-        "baseline", "start", families.build(spec.model.name, data.classes, spec.model.size, spec.model.weights)
-    )
+    model = spec.model
+    detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
+    return Candidate("baseline", "start", detector)
 
 
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:

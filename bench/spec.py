@@ -44,6 +44,7 @@ class Model(_Typed):
     name: str = Field("ssdlite", description="ssdlite, yolos (small, to be trained), or yolos-tiny, -small, -base")
     size: Annotated[int, Field(ge=64, le=1024)] = Field(320, description="side of the square input, px")
     weights: str | None = Field(None, description="a file, folder or name that the model knows; none: from scratch")
+    queries: Count | None = Field(None, description="of a YOLOS whose weights bring none, a square; none: as usual")
 
 
 class Measure(_Typed):
@@ -149,7 +150,7 @@ def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
 
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
-    families.check(spec.model.name, spec.model.size, spec.model.weights)
+    families.check(spec.model.name, spec.model.size, spec.model.weights, spec.model.queries)
     names = (*spec.controls, *spec.strategies)
     parts = [part for name in names for part in registry.parts(name, spec.strategy)]
     for part in parts:

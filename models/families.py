@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,20 +15,29 @@ from models.detector import Detector
 from models.errors import UserError, unknown
 from models.looks import BLOCKS, LAYERS, Sight
 
-Build = Callable[[tuple[str, ...], int, str | None], Detector]
+Build = Callable[[tuple[str, ...], int, str | None, int | None], Detector]
 
 
-def build_yolos(classes: tuple[str, ...], size: int, weights: str | None, *, kind: str) -> Detector:
-    """A plain YOLOS: untrained, around a trunk (a safetensors file), or transformers' own (a name or a folder)."""
+def build_ssdlite(classes: tuple[str, ...], size: int, weights: str | None, queries: int | None) -> Detector:
+    """A plain SSDLite, untrained or from stock weights; it has anchors, so `queries` is None."""
+    return ssdlite.ssdlite(classes, size, weights)
+
+
+def build_yolos(
+    classes: tuple[str, ...], size: int, weights: str | None, queries: int | None, *, kind: str
+) -> Detector:
+    """A plain YOLOS: untrained, around a trunk (a safetensors file), or transformers' own (a name or a folder), which
+    has the queries it was trained with. None: as many as usual."""
+    chosen = {} if queries is None else {"queries": queries}
     if weights is None:
-        return yolos.scratch(classes, size, kind)
+        return yolos.scratch(classes, size, kind, **chosen)
     if Path(weights).suffix == ".safetensors":
-        return yolos_weights.trunk(classes, size, kind, Path(weights))
+        return yolos_weights.trunk(classes, size, kind, Path(weights), **chosen)
     return yolos_weights.stock(classes, size, weights)
 
 
 MODELS: dict[str, Build] = {
-    "ssdlite": ssdlite.ssdlite,
+    "ssdlite": build_ssdlite,
     "yolos": partial(build_yolos, kind="nano"),
     **{f"yolos-{kind}": partial(build_yolos, kind=kind) for kind in ("tiny", "small", "base")},
 }
@@ -43,8 +53,9 @@ FITTING = {
 }
 
 
-def check(name: str, size: int, weights: str | None) -> None:
-    """UserError for what can be known to fail before anything is built: the name, a side, a weights file."""
+def check(name: str, size: int, weights: str | None, queries: int | None = None) -> None:
+    """UserError for what can be known to fail before anything is built: the name, a side, a weights file, a number of
+    queries."""
     if name not in MODELS:
         raise unknown("model", name, MODELS, where="--model")
     if family_of(name) == "yolos":
@@ -54,12 +65,25 @@ def check(name: str, size: int, weights: str | None) -> None:
         a_file = weights and weights != "torchvision"
     if a_file and not Path(weights).is_file():
         raise UserError("no such weights file", where=weights, fix=WEIGHTS[family_of(name)])
+    if queries is not None:
+        check_queries(name, weights, queries)
 
 
-def build(name: str, classes: tuple[str, ...], size: int, weights: str | None) -> Detector:
-    """A plain one-exit detector for `classes` at `size` px, untrained or from weights."""
-    check(name, size, weights)
-    return MODELS[name](classes, size, weights)
+def check_queries(name: str, weights: str | None, queries: int) -> None:
+    """UserError where the number of queries is not free, or they fill no square grid."""
+    if family_of(name) != "yolos" or detects(weights):
+        holder = f"{name} from these weights" if family_of(name) == "yolos" else name
+        raise UserError(f"{holder} has no queries to choose", where="model.queries", fix="leave it out")
+    if math.isqrt(queries) ** 2 != queries:
+        fix = f"use a square number, such as {math.isqrt(queries) ** 2}"
+        raise UserError(f"{queries} queries fill no square grid", where="model.queries", fix=fix)
+
+
+def build(name: str, classes: tuple[str, ...], size: int, weights: str | None, queries: int | None = None) -> Detector:
+    """A plain one-exit detector for `classes` at `size` px, untrained or from weights. queries: of a YOLOS that brings
+    none, on a square grid."""
+    check(name, size, weights, queries)
+    return MODELS[name](classes, size, weights, queries)
 
 
 def detects(weights: str | None) -> bool:
@@ -71,17 +95,20 @@ def detects(weights: str | None) -> bool:
 class Family:
     """resized: (detector, size) -> a copy for inputs of another size, with the same weights. sight: how its trunk is
     looked into. heads: the projections to queries, keys and values of all attention, with their numbers of heads.
-    recount: sets these numbers anew when heads have been pruned away."""
+    recount: sets these numbers anew when heads have been pruned away. trunk_rates: (detector, rate, decay) -> factors
+    of a learning rate by the beginning of parameter names, decaying from the last layer down; None where a trunk has
+    no equal layers."""
 
     resized: Callable[[Detector, int], Detector]
     sight: Sight
     heads: Callable[[Detector], dict[nn.Linear, int]] = lambda detector: {}
     recount: Callable[[Detector], None] = lambda detector: None
+    trunk_rates: Callable[[Detector, float, float], dict[str, float]] | None = None
 
 
 FAMILIES = {
     "ssdlite": Family(ssdlite.resized, BLOCKS),
-    "yolos": Family(yolos.resized, LAYERS, yolos.attention_heads, yolos.recount_heads),
+    "yolos": Family(yolos.resized, LAYERS, yolos.attention_heads, yolos.recount_heads, yolos.trunk_rates),
 }
 
 
@@ -103,3 +130,12 @@ def require(found: str, wanted: str, *, where: str) -> None:
 def resized(detector: Detector, size: int) -> Detector:
     """A copy with the same weights for square inputs of another size."""
     return family(detector).resized(detector, size)
+
+
+def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
+    """Factors of a learning rate for a trunk that was trained before (`Family`). UserError where there are none."""
+    found = family(detector).trunk_rates
+    if found is None:
+        fix = "leave out trunk_rate and decay"
+        raise UserError(f"{detector.family} has no rates layer by layer", where="strategy baseline", fix=fix)
+    return found(detector, rate, decay)

@@ -341,3 +341,10 @@ def layer_rates(detector: Detector, decay: float, share: float = 1.0) -> dict[st
     names = ["stages.0.embed", *names]
     learning = round(share * len(names))
     return {name: decay**above if above < learning else 0.0 for above, name in enumerate(reversed(names))}
+
+
+def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
+    """`layer_rates` times `rate`, for a trunk that was trained before; queries, which are new to it, learn at 1."""
+    return {name: rate * factor for name, factor in layer_rates(detector, decay).items()} | {
+        "stages.0.embed.queries": 1.0
+    }

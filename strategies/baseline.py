@@ -5,19 +5,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models import families
 from models.errors import UserError
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """epochs and rate of its training; 0 epochs keep the detector as it is.
+    """epochs and rate of its training; 0 epochs keep the detector as it is. trunk_rate: what the trunk learns at, times
+    the rate, and decay: every layer at so many times the rate of the next one (layer-wise decay, Clark et al. 2020),
+    for trunks that were trained before, while queries and heads are new. 1 and 1: everything alike.
 
     pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is returned too.
     """
 
     epochs: int = 10
     rate: float = 2e-3
+    trunk_rate: float = 1.0
+    decay: float = 1.0
     pretrained: bool = False
 
     def apply(
@@ -36,6 +41,7 @@ class Baseline:
             return loaded
         detector = start.detector.clone()
         inherited = tuple(detector.modules()) if self.pretrained else ()
+        alike = self.trunk_rate == self.decay == 1
         fit(
             detector,
             name="baseline",
@@ -43,6 +49,7 @@ class Baseline:
             epochs=self.epochs,
             rate=self.rate,
             inherited=inherited,
+            rates={} if alike else families.trunk_rates(detector, self.trunk_rate, self.decay),
         )
         note = f"trained {self.epochs} epochs" + (" from stock weights" if self.pretrained else " from scratch")
         return [
