@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
-from models import ssdlite, yolos, yolos_weights
-from models.detector import Detector
+from models import lessons, ssdlite, yolos, yolos_weights
+from models.detector import Detector, Objective
 from models.errors import UserError, unknown
 from models.looks import BLOCKS, LAYERS, Sight
 
@@ -97,18 +98,22 @@ class Family:
     looked into. heads: the projections to queries, keys and values of all attention, with their numbers of heads.
     recount: sets these numbers anew when heads have been pruned away. trunk_rates: (detector, rate, decay) -> factors
     of a learning rate by the beginning of parameter names, decaying from the last layer down; None where a trunk has
-    no equal layers."""
+    no equal layers. lessons: (detector, options) -> what the detector is asked in training; None where it is asked for
+    nothing but its losses."""
 
     resized: Callable[[Detector, int], Detector]
     sight: Sight
     heads: Callable[[Detector], dict[nn.Linear, int]] = lambda detector: {}
     recount: Callable[[Detector], None] = lambda detector: None
     trunk_rates: Callable[[Detector, float, float], dict[str, float]] | None = None
+    lessons: Callable[[Detector, Mapping[str, Any]], Objective] | None = None
 
 
 FAMILIES = {
     "ssdlite": Family(ssdlite.resized, BLOCKS),
-    "yolos": Family(yolos.resized, LAYERS, yolos.attention_heads, yolos.recount_heads, yolos.trunk_rates),
+    "yolos": Family(
+        yolos.resized, LAYERS, yolos.attention_heads, yolos.recount_heads, yolos.trunk_rates, lessons.chosen
+    ),
 }
 
 
@@ -139,3 +144,11 @@ def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, floa
         fix = "leave out trunk_rate and decay"
         raise UserError(f"{detector.family} has no rates layer by layer", where="strategy baseline", fix=fix)
     return found(detector, rate, decay)
+
+
+def lessons_of(detector: Detector, options: Mapping[str, Any]) -> Objective:
+    """What a detector is asked in training, with these options of its family. UserError where there are none."""
+    found = family(detector).lessons
+    if found is None:
+        raise UserError(f"{detector.family} has no lessons to choose", where="strategy baseline", fix="leave them out")
+    return found(detector, options)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from models.detector import Detector
 from models.exits import EARLY, LATE
-from models.yolos import PATCH, Layer
+from models.patches import PATCH
+from models.yolos import Layer
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torchvision.ops import generalized_box_iou_loss
 from models.detector import Raw, Targets
 from models.matching import BACKGROUND, IGNORED, boxes_of, labels_of
 
+PATCH = 16  # px: side of a patch
 RADIUS = 1.5  # patches: how far from an object's centre it is still given to a patch
 FOCUS = 2.0  # of the focal loss (Lin et al. 2017): easy patches, most of the background, count for little
 

@@ -14,16 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detector import Detector, Raw, State, Targets
+from models.detector import Detector, Objective, Raw, State
 from models.errors import UserError
-from models.patches import PatchBoxes, PatchHead, PatchLoss, centres
+from models.lessons import START, Lessons
+from models.patches import PATCH, PatchHead, centres
 from models.set_loss import SetLoss, UnitBoxes, select
 
 if TYPE_CHECKING:
     from transformers import YolosForObjectDetection
-
-PATCH = 16  # px
-SUPERVISED = 3  # in training a head is read after every so many layers, as DETR's auxiliary losses do
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,10 @@ class Embed(nn.Module):
         self.whole, self.queries, self.positions = (nn.Parameter(part) for part in (whole, queries, positions))
 
     def forward(self, images: Tensor) -> Tensor:
-        grid = self.stem(images)
+        return self.tokens(self.stem(images))
+
+    def tokens(self, grid: Tensor) -> Tensor:
+        """The tokens of what the patches show, [N, hidden, S / 16, S / 16]."""
         count = grid.shape[0]  # which tracing keeps open, as it does not with len()
         queries = self.queries.expand(count, -1, -1)
         if self.seeded:
@@ -80,16 +81,18 @@ class Layer(nn.Module):
 
 class QueryHead(nn.Module):
     """Query tokens [N, Q, hidden] -> class logits [N, Q, 1 + C], background first, and boxes as centre and size in the
-    unit square. reference: what the boxes start from, as logits [Q, 4]; zeros in the stock model."""
+    unit square. reference: what the boxes start from, as logits [Q, 4]; zeros in the stock model. Queries that are
+    there for training alone bring their own."""
 
     def __init__(self, norm: nn.Module, classes: nn.Module, boxes: nn.Module, reference: Tensor):
         super().__init__()
         self.norm, self.classes, self.boxes = norm, classes, boxes
         self.register_buffer("reference", reference)
 
-    def forward(self, queries: Tensor) -> Raw:
+    def forward(self, queries: Tensor, reference: Tensor | None = None) -> Raw:
         queries = self.norm(queries)
-        return self.classes(queries), (self.boxes(queries) + self.reference).sigmoid()
+        reference = self.reference if reference is None else reference
+        return self.classes(queries), (self.boxes(queries) + reference).sigmoid()
 
 
 class YolosStage(nn.Module):
@@ -151,34 +154,6 @@ class YolosStage(nn.Module):
             kept += [part for part in self.embed.stem.modules() if isinstance(part, nn.Conv2d)]
         return kept
 
-    def lessons(self, x: Tensor) -> tuple[Tensor, list[tuple[Raw, Raw]]]:
-        """(tokens, what head and patches say after every third layer and the last one)."""
-        said = []
-        for number, tokens in enumerate(self.depths(x), start=1):
-            if number % SUPERVISED == 0 or number == len(self.layers):
-                said.append((self.read(tokens), self.patches(self.head.norm(tokens[:, 1 : -self.queries]))))
-        return tokens, said
-
-
-def objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """What a YOLOS learns from images [N, 3, size, size]: the set losses of every exit ("exit1/class", ...) and of
-    every third layer before it ("exit1/back1/class", ...), and those of the patches there ("exit1/patches-giou", ...).
-    """
-    asked = PatchLoss(PatchBoxes(detector.size // PATCH).to(images.device))
-    losses: dict[str, Tensor] = {}
-    x, at = images, None
-    for number, stage in enumerate(detector.stages, start=1):
-        tokens, said = stage.lessons(x)
-        for back, (raw, patches) in enumerate(reversed(said)):
-            name = f"exit{number}" + (f"/back{back}" if back else "")
-            (set_losses,) = detector.loss([raw], targets)
-            losses |= {f"{name}/{part}": value for part, value in set_losses.items()}
-            losses |= {f"{name}/patches-{part}": value for part, value in asked(patches, targets, at).items()}
-        x, kept = stage.handed_on(tokens)
-        if kept is not None:
-            at = kept if at is None else at.gather(1, kept)
-    return losses
-
 
 def untrained(kind: str, outputs: int, queries: int, side: int) -> YolosForObjectDetection:
     """transformers' own, of a size in SIZES, for `side` px, with fresh weights."""
@@ -218,17 +193,17 @@ def scratch(classes: tuple[str, ...], size: int, kind: str = "nano", queries: in
 
 def references(queries: int) -> Tensor:
     """Boxes on a square grid, a third of the image large, as logits [Q, 4]: what queries answer relative to."""
-    return torch.cat([centres(math.isqrt(queries)), torch.full((queries, 2), 0.3)], dim=1).logit()
+    return torch.cat([centres(math.isqrt(queries)), torch.full((queries, 2), START)], dim=1).logit()
 
 
 def assemble(embed: Embed, layers: list[Layer], head: QueryHead, classes: tuple[str, ...], size: int) -> Detector:
     hidden = embed.positions.shape[-1]
     patches = PatchHead(hidden, 1 + len(classes))
     stage = YolosStage(embed, layers, head, patches, embed.queries.shape[1], last=True)
-    return _chain([stage], classes, size)
+    return _chain([stage], classes, size, Lessons())
 
 
-def _chain(stages: list[nn.Module], classes: tuple[str, ...], size: int) -> Detector:
+def _chain(stages: list[nn.Module], classes: tuple[str, ...], size: int, objective: Objective) -> Detector:
     return Detector(stages, UnitBoxes(), select, SetLoss(), classes, size, family="yolos", objective=objective)
 
 
@@ -271,7 +246,7 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
         stage.temperature.copy_(whole.temperature)
         stages.append(stage)
     stages[-1].embed = None
-    return _chain(stages, detector.classes, detector.size)
+    return _chain(stages, detector.classes, detector.size, detector.objective)
 
 
 def check_keep(keep: tuple[float, ...], after: tuple[int, ...], stage: YolosStage) -> None:

@@ -3,7 +3,9 @@ loaded, fine-tuned as well, so that no strategy wins merely by having seen the t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from models import families
 from models.errors import UserError
@@ -16,13 +18,15 @@ class Baseline:
     the rate, and decay: every layer at so many times the rate of the next one (layer-wise decay, Clark et al. 2020),
     for trunks that were trained before, while queries and heads are new. 1 and 1: everything alike.
 
-    pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is returned too.
+    lessons: what the detector is asked in training, by options of its family (`models.lessons` for YOLOS); none: as
+    usual. pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is returned too.
     """
 
     epochs: int = 10
     rate: float = 2e-3
     trunk_rate: float = 1.0
     decay: float = 1.0
+    lessons: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = False
 
     def apply(
@@ -40,6 +44,8 @@ class Baseline:
                 raise UserError("a baseline without weights has to be trained", where="strategy baseline", fix=fix)
             return loaded
         detector = start.detector.clone()
+        if self.lessons:
+            detector.objective = families.lessons_of(detector, self.lessons)
         inherited = tuple(detector.modules()) if self.pretrained else ()
         alike = self.trunk_rate == self.decay == 1
         fit(
@@ -49,6 +55,7 @@ class Baseline:
             epochs=self.epochs,
             rate=self.rate,
             inherited=inherited,
+            options=" ".join(f"{name} {value}" for name, value in sorted(self.lessons.items())),
             rates={} if alike else families.trunk_rates(detector, self.trunk_rate, self.decay),
         )
         note = f"trained {self.epochs} epochs" + (" from stock weights" if self.pretrained else " from scratch")
