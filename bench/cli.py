@@ -38,7 +38,7 @@ def run_command(
         str | None, typer.Option(help="Comma-separated; a+b applies b to what a returns, a.x is a's variant x.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Settings to start from (bench ls); default, or photographs with --data.")
+        str | None, typer.Option(help="Settings to start from (bench ls); by model and data when left out.")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
     data: Annotated[str | None, typer.Option(help="shapes, coco:DIR or a TOML file (docs/data.md).")] = None,
@@ -103,10 +103,14 @@ def run_command(
 def default_preset(model: str | None, data: str | None) -> str:
     """The preset for a model and data on which nothing else is said."""
     from bench.spec import presets
+    from models.families import family_of
 
     if model in presets():
         return model
-    return "default" if data in (None, "shapes") else "photographs"
+    if data in (None, "shapes"):
+        return "default"
+    own = f"photographs-{family_of(model)}" if model else ""
+    return own if own in presets() else "photographs"
 
 
 @app.command()

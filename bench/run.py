@@ -120,7 +120,7 @@ def start(spec: RunSpec, data: Dataset) -> Candidate:
     torch.manual_seed(spec.seed)
     model = spec.model
     detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
-    return Candidate("baseline", "start", detector)
+    return Candidate("baseline", "start", detector, note=families.origin(model.weights))
 
 
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:

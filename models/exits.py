@@ -245,3 +245,9 @@ def alone(detector: Detector, exit: int) -> Detector:
 def truncated(detector: Detector, after: int, width: int) -> Detector:
     """A one-exit SSDLite that ends after a trunk block: the trunk's weights, and a new exit head. See `add_exits`."""
     return alone(add_exits(detector, (after,), (width,), context="none"), 0)
+
+
+def shallower(detector: Detector, after: int, width: int) -> tuple[Detector, tuple[nn.Module, ...]]:
+    """`truncated`, and the modules that it has from the whole detector."""
+    made = truncated(detector, after, width)
+    return made, inherited(made)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from models import lessons, ssdlite, yolos, yolos_weights
+from models import exits, lessons, ssdlite, yolos, yolos_weights
 from models.detector import Detector, Objective
 from models.errors import UserError, unknown
 from models.looks import BLOCKS, LAYERS, Sight
@@ -49,7 +49,7 @@ WEIGHTS = {
     "yolos": "give a trunk as .safetensors, a folder that transformers saved, or a model's name",
 }
 FITTING = {
-    "ssdlite": "leave it out; SSDLite has early_exit, truncate and resolution_exit",
+    "ssdlite": "leave it out; SSDLite has early_exit and resolution_exit",
     "yolos": "leave it out; YOLOS has multi_exit_yolos and resolution_exit",
 }
 
@@ -92,6 +92,25 @@ def detects(weights: str | None) -> bool:
     return weights is not None and Path(weights).suffix != ".safetensors"
 
 
+def origin(weights: str | None) -> str:
+    """What a detector that starts from these weights starts from, in words."""
+    if weights is None:
+        return "from scratch"
+    return "from stock weights" if detects(weights) else "around a trained trunk"
+
+
+@dataclass(frozen=True)
+class Shallower:
+    """How a network is cut short. make: (detector, after, width?) -> a one-exit detector that ends after a block or
+    layer, and the modules that it has from the whole one; ValueError where it cannot be cut. unit: "block" or "layer".
+    usual: where it is cut when nothing is said. widths: whether its heads are new and need a width."""
+
+    make: Callable[..., tuple[Detector, tuple[nn.Module, ...]]]
+    unit: str
+    usual: tuple[int, ...]
+    widths: bool
+
+
 @dataclass(frozen=True)
 class Family:
     """resized: (detector, size) -> a copy for inputs of another size, with the same weights. sight: how its trunk is
@@ -102,6 +121,7 @@ class Family:
     nothing but its losses."""
 
     resized: Callable[[Detector, int], Detector]
+    shallower: Shallower
     sight: Sight
     heads: Callable[[Detector], dict[nn.Linear, int]] = lambda detector: {}
     recount: Callable[[Detector], None] = lambda detector: None
@@ -110,9 +130,15 @@ class Family:
 
 
 FAMILIES = {
-    "ssdlite": Family(ssdlite.resized, BLOCKS),
+    "ssdlite": Family(ssdlite.resized, Shallower(exits.shallower, "block", (8, 12), widths=True), BLOCKS),
     "yolos": Family(
-        yolos.resized, LAYERS, yolos.attention_heads, yolos.recount_heads, yolos.trunk_rates, lessons.chosen
+        yolos.resized,
+        Shallower(yolos.shallower, "layer", (3, 6), widths=False),
+        LAYERS,
+        yolos.attention_heads,
+        yolos.recount_heads,
+        yolos.trunk_rates,
+        lessons.chosen,
     ),
 }
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detector import Detector, Targets
+from models.detector import Detector, Raw, Targets
 from models.errors import UserError, unknown
 from models.matching import IGNORED
 from models.patches import PATCH, PatchBoxes, PatchLoss, centres
@@ -39,34 +39,41 @@ class Lessons:
     denoise: int = 0
 
     def __call__(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """The losses of images [N, 3, size, size]: of every exit ("exit1/class", "exit1/l1", "exit1/giou"), of layers
-        before it ("exit1/back1/class", ...), and at each of these of patches ("exit1/patches-giou", ...) and queries
-        for training alone ("exit1/groups-class", "exit1/denoise-class", ...)."""
-        asked = PatchLoss(PatchBoxes(detector.size // PATCH).to(images.device))
+        """The losses that `answered` gives."""
+        return self.answered(detector, images, targets)[1]
+
+    def answered(self, detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+        """What every exit says of images [N, 3, size, size], and the losses: of every exit ("exit1/class", "exit1/l1",
+        "exit1/giou"), of layers before it ("exit1/back1/class", ...), and at each of these of patches
+        ("exit1/patches-giou", ...) and queries for training alone ("exit1/groups-class", "exit1/denoise-class", ...).
+        """
+        boxes = PatchLoss(PatchBoxes(detector.size // PATCH).to(images.device))
         embed = detector.stages[0].embed
         grid = embed.stem(images)
         tokens, beside, at = embed.tokens(grid), self.beside(embed, grid, targets), None
+        answers: list[Raw] = []
         losses: dict[str, Tensor] = {}
         for number, stage in enumerate(detector.stages, start=1):
-            said = [
-                passed
-                for depth, passed in enumerate(depths(stage, tokens, beside), start=1)
-                if depth == len(stage.layers) or (self.every and depth % self.every == 0)
-            ]
-            for back, (tokens, beside) in enumerate(reversed(said)):
+            passed = list(depths(stage, tokens, beside))
+            last = len(passed)
+            read = [depth for depth in range(1, last) if self.every and depth % self.every == 0]
+            for back, depth in enumerate((last, *reversed(read))):
                 name = f"exit{number}" + (f"/back{back}" if back else "")
-                losses |= named(f"{name}/", detector.loss([stage.read(tokens)], targets)[0])
+                seen, company = passed[depth - 1]
+                answer = stage.read(seen)
+                answers += [] if back else [answer]
+                losses |= named(f"{name}/", detector.loss([answer], targets)[0])
                 if self.patches:
-                    raw = stage.patches(stage.head.norm(tokens[:, 1 : -stage.queries]))
-                    losses |= named(f"{name}/patches-", asked(raw, targets, at))
-                for one in beside:
+                    raw = stage.patches(stage.head.norm(seen[:, 1 : -stage.queries]))
+                    losses |= named(f"{name}/patches-", boxes(raw, targets, at))
+                for one in company:
                     raw = stage.head(one.tokens, one.reference)
                     losses |= named(f"{name}/{one.name}-", detector.loss.one(raw, one.owners(raw, targets), targets))
-            tokens, beside = said[-1]
+            tokens, beside = passed[-1]
             tokens, kept = stage.handed_on(tokens)
             if kept is not None:
                 at = kept if at is None else at.gather(1, kept)
-        return losses
+        return answers, losses
 
     def beside(self, embed: Embed, grid: Tensor, targets: Targets) -> tuple[Extra, ...]:
         """The queries for training alone, as they enter the first layer."""
@@ -94,7 +101,7 @@ class Extra:
     sets: int
     owner: Tensor | None = None
 
-    def owners(self, raw: tuple[Tensor, Tensor], targets: Targets) -> Tensor:
+    def owners(self, raw: Raw, targets: Targets) -> Tensor:
         if self.owner is not None:
             return self.owner
         parts = zip(*(part.chunk(self.sets, dim=1) for part in raw), strict=True)

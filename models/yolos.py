@@ -249,6 +249,16 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
     return _chain(stages, detector.classes, detector.size, detector.objective)
 
 
+def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module, ...]]:
+    """A one-exit YOLOS that ends after a layer, with a copy of the head, and its modules, all of which it has from the
+    whole one. ValueError for a layer that there is not."""
+    made = multi_exit(detector, (after,))
+    first = made.stages[0]
+    first.last = True
+    made = _chain([first], detector.classes, detector.size, detector.objective)
+    return made, tuple(made.modules())
+
+
 def check_keep(keep: tuple[float, ...], after: tuple[int, ...], stage: YolosStage) -> None:
     """ValueError unless there is a share in (0, 1] for every exit, never increasing, or none at all."""
     if not keep:

@@ -10,7 +10,7 @@ Everything is generated from the records. Usage:
     publish.py NAME            a run of results/runs
     publish.py NAME --pages    pages and blocks anew, from the records that are there already
     publish.py --spread NAME NAME ...    runs of several seeds, as results/reference/seeds/
-    publish.py --ablation phases FOLDER, or --ablation positions FOLDER    what `bench ablate` left there
+    publish.py --ablation NAME FOLDER    what `bench ablate NAME` left there: phases, positions or lessons
     publish.py --probe NAME FOLDER    what `bench probe` left there, as results/reference/NAME/"""
 
 import os

@@ -58,8 +58,5 @@ class Baseline:
             options=" ".join(f"{name} {value}" for name, value in sorted(self.lessons.items())),
             rates={} if alike else families.trunk_rates(detector, self.trunk_rate, self.decay),
         )
-        note = f"trained {self.epochs} epochs" + (" from stock weights" if self.pretrained else " from scratch")
-        return [
-            *loaded,
-            Candidate("baseline", "tuned" if self.pretrained else "trained", detector, note=note),
-        ]
+        variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {start.note}"
+        return [*loaded, Candidate("baseline", variant, detector, note=note)]

@@ -1,28 +1,26 @@
-"""A plain shallower network: the trunk up to one block and the light exit head that reads it, trained for itself with
-the whole detector as teacher. What early exits have to beat, without sharing anything with them."""
+"""A plain shallower network: the trunk up to one block or layer and the head that reads it, trained for itself with the
+whole detector as teacher. What early exits have to beat, without sharing anything with them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from models.exits import inherited, truncated
-from models.families import require
+from models.errors import UserError
+from models.families import family
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import finetune
 
 
 @dataclass(frozen=True)
 class Truncate:
-    """after: trunk blocks to end at, one candidate each. widths: intermediate channels of the head, one per block.
-    distil, labels: weights of the whole detector's answers and of the ground truth. inherited_rate: the trunk's
-    learning rate relative to the new head's."""
-
-    family: ClassVar[str] = "ssdlite"
+    """after: trunk blocks or layers to end at, one candidate each; none: two that the family chooses. widths:
+    intermediate channels of SSDLite's heads, one per block. distil, labels: weights of the whole detector's answers and
+    of the ground truth. inherited_rate: the learning rate of what the whole detector brings, relative to a new head's.
+    """
 
     epochs: int = 5
     rate: float = 2e-3
-    after: tuple[int, ...] = (8, 12)
+    after: tuple[int, ...] = ()
     widths: tuple[int, ...] = (128, 256)
     distil: float = 0.5
     labels: float = 1.0
@@ -31,22 +29,29 @@ class Truncate:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector.family, self.family, where="strategy truncate")
+        cut = family(start.detector).shallower
+        places = self.after or cut.usual
+        if cut.widths and len(places) != len(self.widths):
+            fix = f"give {len(places)} widths"
+            raise UserError("every head needs a width", where="strategy truncate", fix=fix)
         made = []
-        for block, width in zip(self.after, self.widths, strict=True):
-            detector = truncated(start.detector, block, width)
+        for number, place in enumerate(places):
+            try:
+                detector, brought = cut.make(start.detector, place, *([self.widths[number]] if cut.widths else []))
+            except ValueError as error:
+                raise UserError(str(error), where="strategy truncate", fix="see docs/strategies.md") from error
             finetune(
                 detector,
                 teacher=start.detector,
                 fit=fit,
-                name=f"truncate-{block}",
+                name=f"truncate-{place}",
                 epochs=self.epochs,
                 rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
-                inherited=inherited(detector),
+                inherited=brought,
                 inherited_rate=self.inherited_rate,
             )
-            note = f"ends after block {block}, trained {self.epochs} epochs with distillation"
-            made.append(Candidate("truncate", f"b{block}", detector, note=note))
+            note = f"ends after {cut.unit} {place}, trained {self.epochs} epochs with distillation"
+            made.append(Candidate("truncate", f"{cut.unit[0]}{place}", detector, note=note))
         return made

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.ablate import phases_report, positions_report
+from bench.ablate import lessons_report, phases_report, positions_report
+from bench.ablate.lessons_result import Schooling
 from bench.ablate.positions_result import Positions
 from bench.ablate.results import Phases
 from bench.ablate.stored import load
@@ -68,6 +69,7 @@ def test_the_verdict_is_a_sentence_and_the_table_has_its_rows_once(publish):
 
 ABLATIONS = {
     "phases": lambda folder: phases_report.markdown(load(Phases, folder / "phases.json")),
+    "lessons": lambda folder: lessons_report.markdown(load(Schooling, folder / "lessons.json")),
     "positions": lambda folder: positions_report.markdown(load(Positions, folder / "positions.json")),
 }
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bench.ablate import PHASES
+from bench.ablate import LESSONS, PHASES
 
-app = typer.Typer(no_args_is_help=True, help="Experiments about early exits themselves: phases, positions.")
+app = typer.Typer(no_args_is_help=True, help="Experiments about early exits themselves: phases, positions, lessons.")
 
 
 @app.command("phases")
@@ -60,3 +60,33 @@ def positions_command(
 
     scan_into(run, Settings(epochs=epochs, width=width))
     typer.echo(f"results: {run / 'positions.md'}, {run / 'positions.png'}")
+
+
+@app.command("lessons")
+def lessons_command(
+    recipes: Annotated[
+        str | None, typer.Option(help='Comma-separated, such as "usual,and groups"; all if not.')
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Of every training.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="Threads of training and measuring.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for results and checkpoints.")] = LESSONS,
+) -> None:
+    """Train a small YOLOS under different lessons: what makes it learn, and do middle layers detect unasked?
+
+    About four minutes a recipe on two cores.
+
+    Examples:
+
+      bench ablate lessons
+
+      bench ablate lessons --recipes "exits alone,usual" --epochs 2 --out lessons
+    """
+    from bench.ablate.lessons import teach_into
+    from bench.ablate.lessons_result import Settings
+    from bench.spec import default_threads
+
+    settings = Settings(seed=seed, epochs=epochs, threads=threads or default_threads())
+    wanted = [part.strip() for part in recipes.split(",") if part.strip()] if recipes else []
+    teach_into(out, settings, wanted)
+    typer.echo(f"results: {out}")

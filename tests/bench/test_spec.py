@@ -20,6 +20,20 @@ def test_the_command_line_goes_before_the_preset():
     assert spec.data.sizes is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model.queries": 50}, "fill no square grid"),
+        ({"model.queries": 49, "model.weights": "hustvl/yolos-small"}, "no queries to choose"),
+        ({"model.queries": 49, "model.name": "ssdlite", "strategies": ["prune"]}, "ssdlite has no queries"),
+    ],
+)
+def test_queries_are_a_square_number_of_a_yolos_that_brings_none(changes, said):
+    assert read("yolos", None, {"model.queries": 36}).model.queries == 36
+    with pytest.raises(UserError, match=said):
+        read("yolos", None, changes)
+
+
 def test_budgets_of_both_units_and_the_learned_gate_are_accepted():
     changes = {"measure.budgets": ["3ms", "1.5 GFLOPs"], "strategy.early_exit.criteria": ["learned", "margin"]}
     spec = read("smoke", None, changes)

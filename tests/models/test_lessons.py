@@ -125,6 +125,14 @@ def test_lessons_go_on_when_exits_are_added_and_patches_dropped(plain, images, t
     assert torch.stack(list(losses.values())).isfinite().all()
 
 
+def test_the_answers_are_the_detectors_own(plain, images, targets):
+    chain = multi_exit(plain, (3, 6), keep=(0.5, 0.25))
+    with torch.no_grad():
+        answers, _ = Lessons().answered(chain, images, targets)
+        for mine, own in zip(answers, chain(images), strict=True):
+            assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, own, strict=True))
+
+
 def test_images_without_boxes_have_no_denoising_queries(plain, images):
     nothing = Targets(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.long), torch.zeros(2, 0) > 0)
     losses = Lessons(groups=1, denoise=2)(plain, images, nothing)

@@ -5,12 +5,16 @@ import torch
 
 from models.errors import UserError
 from models.families import build
+from models.lessons import Lessons
+from models.yolos import multi_exit
 from strategies.base import Candidate
+from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
 from strategies.multi_exit_yolos import MultiExitYolos, brought, queries_of_exits
 from strategies.prune import Prune, prune_channels
 from strategies.resize import Resize
 from strategies.resolution_exit import ResolutionExit
+from strategies.truncate import Truncate
 from tests.strategies.toys import OneStep, Scenes
 
 
@@ -93,3 +97,47 @@ def test_a_pruned_yolos_is_fine_tuned_and_checked():
     assert fit.calls[0]["name"] == "prune-0.25"
     before, after = (sum(part.numel() for part in one.detector.parameters()) for one in (start(), made))
     assert after < before
+
+
+def test_a_baseline_around_a_trunk_lets_it_learn_less_and_its_queries_all():
+    fit = OneStep()
+    (made,) = apply(Baseline(epochs=1, trunk_rate=0.5, decay=0.5), start(), fit)
+    rates = fit.calls[0]["rates"]
+    assert rates["stages.0.layers.11"] == 0.5
+    assert rates["stages.0.layers.9"] == 0.125
+    assert rates["stages.0.embed"] == 0.5**13
+    names = [name for name, _ in made.detector.named_parameters()]
+    assert rates["stages.0.embed.queries"] == 1
+    assert "stages.0.embed.queries" in names
+    assert not any(name.startswith("stages.0.head") for name in rates)
+
+
+def test_a_baseline_is_asked_what_its_lessons_say():
+    fit = OneStep()
+    (made,) = apply(Baseline(epochs=1, lessons={"every": 0, "patches": False, "denoise": 1}), start(), fit)
+    (call,) = fit.calls
+    parts = ("class", "l1", "giou")
+    assert set(call["losses"]) == {f"exit1/{before}{part}" for part in parts for before in ("", "denoise-")}
+    assert call["options"] == "denoise 1 every 0 patches False"
+    assert made.detector.objective == Lessons(every=0, patches=False, denoise=1)
+
+
+@pytest.mark.parametrize("options", [{"lessons": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
+def test_ssdlite_has_neither_lessons_nor_layers(options):
+    with pytest.raises(UserError, match="ssdlite has no"):
+        apply(Baseline(epochs=1, **options), start("ssdlite"))
+
+
+def test_truncation_ends_after_a_layer_and_learns_from_the_whole():
+    fit, from_ = OneStep(), start()
+    made = apply(Truncate(epochs=1), from_, fit)
+    assert [one.variant for one in made] == ["l3", "l6"]
+    assert [call["name"] for call in fit.calls] == ["truncate-3", "truncate-6"]
+    images = torch.rand(2, 3, 96, 96)
+    with torch.no_grad():
+        for one, expected in zip(made, multi_exit(from_.detector, (3, 6))(images), strict=False):
+            (raw,) = one.detector(images)
+            assert all(torch.equal(a, b) for a, b in zip(raw, expected, strict=True))
+    assert {name.split("/")[1] for name in fit.calls[0]["losses"]} >= {"distil-class", "class", "giou"}
+    with pytest.raises(UserError, match="exits must follow"):
+        apply(Truncate(epochs=1, after=(12,)), start())

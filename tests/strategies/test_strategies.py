@@ -233,6 +233,13 @@ def test_pruning_looks_at_its_result_on_training_images():
     assert set(train.seen) == {0, 1, 2}
 
 
+def test_every_block_to_end_at_needs_a_width():
+    with pytest.raises(UserError, match="needs a width"):
+        apply(Truncate(epochs=1, after=(8,)))
+    with pytest.raises(UserError, match=r"within 6\.\.16"):
+        apply(Truncate(epochs=1, after=(3,), widths=(16,)))
+
+
 def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
     start = candidate()
     made, calls = apply(Truncate(epochs=1, rate=1e-3, widths=(16, 24)), start)

@@ -69,6 +69,7 @@ class OneStep:
                 "epochs": epochs,
                 "losses": losses,
                 "inherited": set(inherited),
+                "rates": dict(rates or {}),
                 "touched": touched,
             }
         )

@@ -49,6 +49,12 @@ def test_the_gate_through_which_most_leave_speaks_for_its_detector(gate, make):
     assert [record.name for record in gates(records)] == ["early_exit-b8-tol5", "early_exit+quant-b8-tol1"]
 
 
+def test_a_gate_that_tells_nobody_apart_speaks_only_where_no_other_does(gate):
+    collapsed, telling = gate("early_exit-b8-tol5", 2.0, (1.0, 0.0)), gate("early_exit-b8-tol1", 2.2, (0.4, 0.6))
+    assert gates([collapsed, telling]) == [telling]
+    assert gates([collapsed]) == [collapsed]
+
+
 def test_a_slower_runtime_speaks_where_nobody_leaves_on_the_fastest(gate):
     slow = gate("early_exit-b8-tol5-eager", 20.0, (0.3, 0.7), runtime="eager")
     assert gates([gate("early_exit-b8-tol5", 2.2, (0.0, 1.0)), slow]) == [slow]

@@ -1,0 +1,48 @@
+"""Lessons at toy size: what is trained is what the recipe says, the last layer reads the same by either head, and the
+report shows every recipe."""
+
+import json
+
+import pytest
+
+from bench.ablate.lessons import RECIPES, USUAL, step_times, teach_into
+from bench.ablate.lessons_report import markdown
+from bench.ablate.lessons_result import FILE, Schooling, Settings
+from bench.ablate.stored import load
+from bench.data.shapes import shapes
+from models.errors import UserError
+
+TOY = Settings(images=(16, 6), pixels=64, batch=8, epochs=1, head_epochs=1, threads=1)
+
+
+def test_an_unknown_recipe_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match="unknown recipe"):
+        teach_into(tmp_path, TOY, ["usuall"])
+
+
+def test_more_queries_take_more_time():
+    """Thirty-two times as many queries take longer than the usual ones, on any machine."""
+    data = shapes(0, 16, 2, 2, size=64)
+    RECIPES["many"] = type(RECIPES[USUAL])(groups=32)
+    try:
+        found = step_times(("many", "exits alone"), data, TOY)
+    finally:
+        del RECIPES["many"]
+    assert found["many"] > 1.5
+    assert found.keys() == {"many", "exits alone"}
+
+
+@pytest.mark.slow
+def test_recipes_at_toy_size(tmp_path):
+    names = ["exits alone", USUAL, "and both"]
+    teach_into(tmp_path, TOY, names)
+    found = load(Schooling, tmp_path / FILE)
+    assert [one.name for one in found.taught] == names
+    for one in found.taught:
+        assert len(one.own) == len(one.shared) == 4
+        assert one.own[-1] == one.shared[-1]
+        assert one.name in markdown(found)
+    assert (tmp_path / "lessons.png").stat().st_size > 10_000
+    first = [json.loads(path.read_text().splitlines()[0]) for path in tmp_path.glob("checkpoints/baseline*.jsonl")]
+    parts = sorted(len(losses) for losses in first)
+    assert parts == [1 + 3, 1 + 4 * 5, 1 + 4 * 11]
