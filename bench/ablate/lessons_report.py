@@ -6,13 +6,12 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from bench.ablate.lessons_result import Schooling, Taught
 from bench.files import replacing
-from bench.report.plot import COLOURS, GREY, INK, PALE
+from bench.report.plot import COLOURS, GREY, INK
+from bench.report.simple import markdown_table, plain, print_table
 
 
 def headers(found: Schooling) -> tuple[str, ...]:
@@ -39,20 +38,11 @@ def notes(found: Schooling) -> list[str]:
 
 
 def markdown(found: Schooling) -> str:
-    rows = [headers(found), ["---"] * (len(found.after) + 2), *map(cells, found.taught)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return table + "\n\n" + "\n".join(f"- {line}" for line in notes(found)) + "\n"
+    return markdown_table(headers(found), [cells(one) for one in found.taught], notes(found))
 
 
 def print_report(found: Schooling, console: Console) -> None:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number, header in enumerate(headers(found)):
-        shown.add_column(header, justify="right" if number else "left")
-    for one in found.taught:
-        shown.add_row(*cells(one))
-    console.print(shown)
-    for line in notes(found):
-        console.print(line, markup=False)
+    print_table(console, headers(found), [cells(one) for one in found.taught], notes(found))
 
 
 def write_report(found: Schooling, folder: Path) -> None:
@@ -67,10 +57,7 @@ def _draw(found: Schooling) -> Figure:
     figure = Figure(figsize=(10, 6), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.08, 0.11, 0.64, 0.76))
-    axes.grid(color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(colors=GREY, labelsize=12, length=0)
+    plain(axes)
     for one, colour in zip(found.taught, COLOURS, strict=False):
         axes.plot(found.after, one.own, marker="o", linewidth=2, color=colour, label=one.name)
         axes.plot(found.after, one.shared, marker="o", linewidth=1, linestyle=":", markersize=4, color=colour)

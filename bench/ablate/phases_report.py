@@ -8,14 +8,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bench.ablate.results import Phases, Run
 from bench.files import replacing
 from bench.report.plot import GREY, INK
+from bench.report.simple import markdown_table, print_table
 
 HEADERS = ("recipe", "anchors", "exit 1", "exit 2", "full", "routed", "exits %", "temperatures", "alarms", "outcome")
 SHADES = ("#56B4E9", "#0072B2", "#C9C9C9")  # of exits 1 and 2 and the full network
@@ -32,21 +30,13 @@ def write_report(found: Phases, folder: Path) -> None:
 
 
 def print_report(found: Phases, console: Console) -> None:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for header in HEADERS:
-        shown.add_column(header, justify="right" if header in HEADERS[2:6] else "left")
-    for run in found.runs:
-        style = "" if run.as_expected else "bold red"
-        shown.add_row(*(Text(cell) for cell in cells(run)), style=style)
-    console.print(shown)
-    for line in notes(found):
-        console.print(Text(line))
+    words = set(HEADERS) - set(HEADERS[2:6])
+    styles = ["" if run.as_expected else "bold red" for run in found.runs]
+    print_table(console, HEADERS, [cells(run) for run in found.runs], notes(found), left=words, styles=styles)
 
 
 def markdown(found: Phases) -> str:
-    rows = [HEADERS, ["---"] * len(HEADERS), *map(cells, found.runs)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return table + "\n\n" + "\n".join(f"- {line}" for line in notes(found)) + "\n"
+    return markdown_table(HEADERS, [cells(run) for run in found.runs], notes(found))
 
 
 def cells(run: Run) -> list[str]:

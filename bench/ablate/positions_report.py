@@ -7,13 +7,12 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich import box
-from rich.table import Table
 
 from bench.ablate.positions_result import Place, Positions
 from bench.files import replacing
 from bench.progress import console
-from bench.report.plot import COLOURS, GREY, INK, PALE
+from bench.report.plot import COLOURS, GREY, INK
+from bench.report.simple import markdown_table, plain, print_table
 
 HEADERS = ("what", "mAP [95 %]", "AP50", "MFLOPs", "ms", "share of the time [95 %]")
 
@@ -54,20 +53,11 @@ def notes(found: Positions) -> list[str]:
 
 
 def markdown(found: Positions) -> str:
-    rows = [HEADERS, ["---"] * len(HEADERS), *map(cells, found.places)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return table + "\n\n" + "\n".join(f"- {line}" for line in notes(found)) + "\n"
+    return markdown_table(HEADERS, [cells(place) for place in found.places], notes(found))
 
 
 def print_report(found: Positions) -> None:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for header in HEADERS:
-        shown.add_column(header, justify="left" if header == HEADERS[0] else "right")
-    for place in found.places:
-        shown.add_row(*cells(place))
-    console.print(shown)
-    for line in notes(found):
-        console.print(line, markup=False)
+    print_table(console, HEADERS, [cells(place) for place in found.places], notes(found))
 
 
 def write_report(found: Positions, folder: Path) -> None:
@@ -82,10 +72,7 @@ def _draw(found: Positions) -> Figure:
     figure = Figure(figsize=(10, 6.5), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.09, 0.11, 0.88, 0.76))
-    axes.grid(color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(colors=GREY, labelsize=12, length=0)
+    plain(axes)
     (whole,) = [place for place in found.places if place.name == "whole"]
     groups = {
         "network ends after a trunk block, with an exit head": [p for p in found.places if p.name.startswith("block")],

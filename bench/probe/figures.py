@@ -18,6 +18,7 @@ from bench.probe.rule import ENOUGH, USELESS
 from bench.probe.seen import BACKGROUND, OBJECT, Seen
 from bench.probe.tokens import cloud
 from bench.report.plot import COLOURS, DASHES, GREY, INK, PALE
+from bench.report.simple import plain
 
 SHOWN = 4  # images
 BRIGHT = 4.0  # times even attention
@@ -89,10 +90,7 @@ def linear_figure(found: Probe) -> Figure:
     figure = Figure(figsize=(9, 5.5), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.09, 0.2, 0.88, 0.67))
-    axes.grid(color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(colors=GREY, labelsize=12, length=0)
+    plain(axes)
     at = np.arange(len(found.positions))
     for number, threshold in enumerate(ENOUGH[: len(at)]):
         axes.plot([number - 0.35, number + 0.35], [threshold] * 2, color=INK, linewidth=2, linestyle=DASHES)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from bench.files import replacing
 from bench.probe.result import Position, Probe
+from bench.report.simple import markdown_table, print_table
 
 HEADERS = (
     "after",
@@ -67,10 +66,7 @@ def notes(found: Probe) -> list[str]:
 
 
 def markdown(found: Probe) -> str:
-    lines = [HEADERS, ["---"] * len(HEADERS), *rows(found)]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in lines)
-    said = [f"- {line}" for line in notes(found)]
-    return "\n".join([*found.sentences, "", table, "", *said]) + "\n"
+    return "\n".join([*found.sentences, "", markdown_table(HEADERS, rows(found), notes(found))])
 
 
 def write_markdown(found: Probe, folder: Path) -> None:
@@ -79,14 +75,7 @@ def write_markdown(found: Probe, folder: Path) -> None:
 
 
 def print_report(found: Probe, console: Console) -> None:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for header in HEADERS:
-        shown.add_column(header, justify="left" if header == HEADERS[0] else "right", no_wrap=True)
-    for row in rows(found):
-        shown.add_row(*map(Text, row))
-    console.print(shown)
-    for line in notes(found):
-        console.print(Text(line))
+    print_table(console, HEADERS, rows(found), notes(found))
     console.print("")
     for line in found.sentences:
         console.print(Text(line, style="bold"))
