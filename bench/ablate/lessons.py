@@ -41,11 +41,9 @@ USUAL = "usual"
 RECIPES = {
     "exits alone": Lessons(every=0, patches=False),
     "exits and patches": Lessons(every=0),
-    "exits and layers": Lessons(patches=False),
     USUAL: Lessons(),
     "and groups": Lessons(groups=1),
     "and denoising": Lessons(denoise=3),
-    "and both": Lessons(groups=1, denoise=3),
 }
 STEPS = 6  # of each recipe in turn, to compare their times
 

@@ -34,7 +34,7 @@ def test_more_queries_take_more_time():
 
 @pytest.mark.slow
 def test_recipes_at_toy_size(tmp_path):
-    names = ["exits alone", USUAL, "and both"]
+    names = ["exits alone", USUAL, "and denoising"]
     teach_into(tmp_path, TOY, names)
     found = load(Schooling, tmp_path / FILE)
     assert [one.name for one in found.taught] == names
@@ -45,4 +45,4 @@ def test_recipes_at_toy_size(tmp_path):
     assert (tmp_path / "lessons.png").stat().st_size > 10_000
     first = [json.loads(path.read_text().splitlines()[0]) for path in tmp_path.glob("checkpoints/baseline*.jsonl")]
     parts = sorted(len(losses) for losses in first)
-    assert parts == [1 + 3, 1 + 4 * 5, 1 + 4 * 11]
+    assert parts == [1 + 3, 1 + 4 * 5, 1 + 4 * 8]
