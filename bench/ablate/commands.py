@@ -74,7 +74,7 @@ def lessons_command(
 ) -> None:
     """Train a small YOLOS under different lessons: what makes it learn, and do middle layers detect unasked?
 
-    About four minutes a recipe on two cores.
+    About five minutes a recipe on two cores.
 
     Examples:
 
