@@ -28,7 +28,8 @@ def notes(found: Schooling) -> list[str]:
     """What the table is made of."""
     ours = found.settings
     return [
-        "AP50 after each layer by a head trained for it on the frozen trunk (by the last layer's head)",
+        "AP50 after each layer by a head trained for it on the frozen trunk (by the last layer's head, which learned "
+        "with the network and has no such training)",
         f"{ours.images[1]} val images of {ours.pixels} px, split {found.split[:12]}, seed {ours.seed}",
         f"every recipe: {ours.epochs} epochs of {ours.images[0]} images from scratch, rate {ours.rate:g}, then "
         f"{ours.head_epochs} of the heads",

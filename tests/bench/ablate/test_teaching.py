@@ -11,6 +11,7 @@ from bench.ablate.lessons_result import FILE, Schooling, Settings
 from bench.ablate.stored import load
 from bench.data.shapes import shapes
 from models.errors import UserError
+from models.lessons import Lessons
 
 TOY = Settings(images=(16, 6), pixels=64, batch=8, epochs=1, head_epochs=1, threads=1)
 
@@ -20,14 +21,11 @@ def test_an_unknown_recipe_is_a_clear_error(tmp_path):
         teach_into(tmp_path, TOY, ["usuall"])
 
 
-def test_more_queries_take_more_time():
+def test_more_queries_take_more_time(monkeypatch):
     """Thirty-two times as many queries take longer than the usual ones, on any machine."""
     data = shapes(0, 16, 2, 2, size=64)
-    RECIPES["many"] = type(RECIPES[USUAL])(groups=32)
-    try:
-        found = step_times(("many", "exits alone"), data, TOY)
-    finally:
-        del RECIPES["many"]
+    monkeypatch.setitem(RECIPES, "many", Lessons(groups=32))
+    found = step_times(("many", "exits alone"), data, TOY)
     assert found["many"] > 1.5
     assert found.keys() == {"many", "exits alone"}
 
