@@ -57,7 +57,7 @@ class Targets:
 
 
 Decode = Callable[..., Tensor]
-Objective = Callable[..., dict[str, Tensor]]
+Lessons = Callable[..., tuple[list[Raw], dict[str, Tensor]]]
 
 
 class Loss(Protocol):
@@ -77,8 +77,8 @@ class Detector(nn.Module):
     loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw, its
     teacher's) -> the same for one exit.
     classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
-    family: of networks, by name (`models.families`). objective: (detector, images, targets) -> named scalar losses, for
-    families that learn from more than their exits' answers; none: `loss` of these.
+    family: of networks, by name (`models.families`). lessons: (detector, images, targets) -> the raw of every exit and
+    named scalar losses, for families that learn from more than their exits' answers; none: `loss` of these.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Detector(nn.Module):
         classes: tuple[str, ...],
         size: int,
         family: str = "ssdlite",
-        objective: Objective | None = None,
+        lessons: Lessons | None = None,
     ):
         super().__init__()
         self.stages = nn.ModuleList(stages)
@@ -100,7 +100,7 @@ class Detector(nn.Module):
         self.classes = classes
         self.size = size
         self.family = family
-        self.objective = objective
+        self.lessons = lessons
 
     @property
     def exits(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from models import exits, lessons, ssdlite, yolos, yolos_weights
-from models.detector import Detector, Objective
+from models.detector import Detector, Lessons
 from models.errors import UserError, unknown
 from models.looks import BLOCKS, LAYERS, Sight
 
@@ -126,7 +126,7 @@ class Family:
     heads: Callable[[Detector], dict[nn.Linear, int]] = lambda detector: {}
     recount: Callable[[Detector], None] = lambda detector: None
     trunk_rates: Callable[[Detector, float, float], dict[str, float]] | None = None
-    lessons: Callable[[Detector, Mapping[str, Any]], Objective] | None = None
+    lessons: Callable[[Detector, Mapping[str, Any]], Lessons] | None = None
 
 
 FAMILIES = {
@@ -164,15 +164,18 @@ def resized(detector: Detector, size: int) -> Detector:
 
 
 def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
-    """Factors of a learning rate for a trunk that was trained before (`Family`). UserError where there are none."""
+    """Factors of a learning rate for a trunk that was trained before (`Family`); none for 1 and 1, where everything
+    learns alike. UserError where there are no layers to tell apart."""
+    if rate == decay == 1:
+        return {}
     found = family(detector).trunk_rates
     if found is None:
-        fix = "leave out trunk_rate and decay"
-        raise UserError(f"{detector.family} has no rates layer by layer", where="strategy baseline", fix=fix)
+        fix = "leave it out"
+        raise UserError(f"{detector.family} has no rates layer by layer", where="trunk_rate, decay", fix=fix)
     return found(detector, rate, decay)
 
 
-def lessons_of(detector: Detector, options: Mapping[str, Any]) -> Objective:
+def lessons_of(detector: Detector, options: Mapping[str, Any]) -> Lessons:
     """What a detector is asked in training, with these options of its family. UserError where there are none."""
     found = family(detector).lessons
     if found is None:

@@ -38,11 +38,7 @@ class Lessons:
     groups: int = 0
     denoise: int = 0
 
-    def __call__(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """The losses that `answered` gives."""
-        return self.answered(detector, images, targets)[1]
-
-    def answered(self, detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+    def __call__(self, detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
         """What every exit says of images [N, 3, size, size], and the losses: of every exit ("exit1/class", "exit1/l1",
         "exit1/giou"), of layers before it ("exit1/back1/class", ...), and at each of these of patches
         ("exit1/patches-giou", ...) and queries for training alone ("exit1/groups-class", "exit1/denoise-class", ...).

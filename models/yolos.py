@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detector import Detector, Objective, Raw, State
+from models.detector import Detector, Raw, State
 from models.errors import UserError
 from models.lessons import START, Lessons
 from models.patches import PATCH, PatchHead, centres
@@ -203,8 +203,8 @@ def assemble(embed: Embed, layers: list[Layer], head: QueryHead, classes: tuple[
     return _chain([stage], classes, size, Lessons())
 
 
-def _chain(stages: list[nn.Module], classes: tuple[str, ...], size: int, objective: Objective) -> Detector:
-    return Detector(stages, UnitBoxes(), select, SetLoss(), classes, size, family="yolos", objective=objective)
+def _chain(stages: list[nn.Module], classes: tuple[str, ...], size: int, lessons: Lessons) -> Detector:
+    return Detector(stages, UnitBoxes(), select, SetLoss(), classes, size, family="yolos", lessons=lessons)
 
 
 def conv_stem(hidden: int) -> nn.Sequential:
@@ -246,7 +246,7 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
         stage.temperature.copy_(whole.temperature)
         stages.append(stage)
     stages[-1].embed = None
-    return _chain(stages, detector.classes, detector.size, detector.objective)
+    return _chain(stages, detector.classes, detector.size, detector.lessons)
 
 
 def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module, ...]]:
@@ -255,7 +255,7 @@ def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module
     made = multi_exit(detector, (after,))
     first = made.stages[0]
     first.last = True
-    made = _chain([first], detector.classes, detector.size, detector.objective)
+    made = _chain([first], detector.classes, detector.size, detector.lessons)
     return made, tuple(made.modules())
 
 

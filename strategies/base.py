@@ -99,8 +99,14 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
     }
 
 
+def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+    """What every exit says, and the losses of all that the detector is asked in training."""
+    if detector.lessons is not None:
+        return detector.lessons(detector, images, targets)
+    raws = detector(images)
+    return raws, plain_losses(detector, raws, targets)
+
+
 def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
     """The detector's own losses and nothing else."""
-    if detector.objective is not None:
-        return detector.objective(detector, images, targets)
-    return plain_losses(detector, detector(images), targets)
+    return asked(detector, images, targets)[1]

@@ -45,9 +45,8 @@ class Baseline:
             return loaded
         detector = start.detector.clone()
         if self.lessons:
-            detector.objective = families.lessons_of(detector, self.lessons)
+            detector.lessons = families.lessons_of(detector, self.lessons)
         inherited = tuple(detector.modules()) if self.pretrained else ()
-        alike = self.trunk_rate == self.decay == 1
         fit(
             detector,
             name="baseline",
@@ -56,7 +55,7 @@ class Baseline:
             rate=self.rate,
             inherited=inherited,
             options=" ".join(f"{name} {value}" for name, value in sorted(self.lessons.items())),
-            rates={} if alike else families.trunk_rates(detector, self.trunk_rate, self.decay),
+            rates=families.trunk_rates(detector, self.trunk_rate, self.decay),
         )
         variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {start.note}"
         return [*loaded, Candidate("baseline", variant, detector, note=note)]

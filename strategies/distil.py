@@ -3,13 +3,13 @@ on the ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.detector import Detector, Raw, Targets
-from strategies.base import Fit, plain_losses
+from strategies.base import Fit, asked, plain_losses
 
 
 def taught(
@@ -39,17 +39,26 @@ def finetune(
     labels: float,
     inherited: Sequence[nn.Module] = (),
     inherited_rate: float = 1.0,
-    forward: Callable[[Detector, Tensor], list[Raw]] = Detector.__call__,
+    rates: Mapping[str, float] | None = None,
+    forward: Callable[[Detector, Tensor], list[Raw]] | None = None,
 ) -> None:
     """Train `detector` in place. teacher: with the same anchors and at least as many exits; each exit learns from one
     of the teacher's last, in order. distil, labels: weights of the teacher's answers and of
-    the ground truth. inherited, inherited_rate: as for `Fit`. forward: how the student answers."""
+    all that the detector is asked of the ground truth in training. inherited, inherited_rate, rates: as for `Fit`.
+    forward: how the student answers, where it is not as usual; then it is asked for its answers alone."""
+
+    def answered(student: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+        if forward is None and labels:
+            return asked(student, images, targets)
+        raws = student(images) if forward is None else forward(student, images)
+        return raws, plain_losses(student, raws, targets) if labels else {}
 
     def objective(student: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        raws = forward(student, images)
+        raws, losses = answered(student, images, targets)
         with torch.no_grad():
             goals = teacher.eval()(images)
-        return taught(student, raws, goals[-len(raws) :], targets, distil=distil, labels=labels)
+        learned = taught(student, raws, goals[-len(raws) :], targets, distil=distil, labels=0)
+        return learned | {name: labels * loss for name, loss in losses.items()}
 
     fit(
         detector,
@@ -60,4 +69,5 @@ def finetune(
         rate=rate,
         inherited=inherited,
         inherited_rate=inherited_rate,
+        rates=rates,
     )

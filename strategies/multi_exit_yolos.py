@@ -15,7 +15,7 @@ from models.errors import UserError
 from models.families import require
 from models.temperature import fit_temperatures
 from models.yolos import layer_rates, multi_exit
-from strategies.base import Candidate, Fit, Images, Score
+from strategies.base import Candidate, Fit, Images, Score, asked
 from strategies.distil import taught
 
 
@@ -100,7 +100,7 @@ class MultiExitYolos:
     def joint_objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         """What the family learns of patches, of layers on the way and of the last exit; the inner exits' own losses
         under the weights of `_taught`, which go by the same names."""
-        raws, losses = detector.objective.answered(detector, images, targets)
+        raws, losses = asked(detector, images, targets)
         return losses | self._taught(detector, raws[:-1], raws[-1], targets)
 
     def _taught(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.detector import Detector, Raw, to_input, to_probabilities
 from models.errors import UserError
-from models.families import family
+from models.families import family, trunk_rates
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 from strategies.distil import finetune
 
@@ -35,10 +35,12 @@ class Prune:
     its weights, its batch-norm scale, or the first-order change of the training loss (Molchanov and others 2019).
     scope: the same ratio in every layer, or one ranking over all. multiple: channel counts that stay are rounded to it.
     steps: prune and fine-tune in so many rounds that share the epochs. distil, labels: weights of the
-    unpruned detector's answers and of the ground truth."""
+    unpruned detector's answers and of the ground truth. trunk_rate, decay: as for the baseline."""
 
     epochs: int = 4
     rate: float = 1e-3
+    trunk_rate: float = 1.0
+    decay: float = 1.0
     ratios: tuple[float, ...] = (0.25, 0.5)
     importance: Importance = "taylor"
     scope: Literal["layer", "global"] = "global"
@@ -68,6 +70,7 @@ class Prune:
                 rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
+                rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )
         looked_at = range(min(CHECKED_IMAGES, len(train)))
         images = [to_input(train.image(index), detector.size) for index in looked_at]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import UserError
-from models.families import family
+from models.families import family, trunk_rates
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import finetune
 
@@ -16,10 +16,12 @@ class Truncate:
     """after: trunk blocks or layers to end at, one candidate each; none: two that the family chooses. widths:
     intermediate channels of SSDLite's heads, one per block. distil, labels: weights of the whole detector's answers and
     of the ground truth. inherited_rate: the learning rate of what the whole detector brings, relative to a new head's.
-    """
+    trunk_rate, decay: as for the baseline."""
 
     epochs: int = 5
     rate: float = 2e-3
+    trunk_rate: float = 1.0
+    decay: float = 1.0
     after: tuple[int, ...] = ()
     widths: tuple[int, ...] = (128, 256)
     distil: float = 0.5
@@ -51,6 +53,7 @@ class Truncate:
                 labels=self.labels,
                 inherited=brought,
                 inherited_rate=self.inherited_rate,
+                rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )
             note = f"ends after {cut.unit} {place}, trained {self.epochs} epochs with distillation"
             made.append(Candidate("truncate", f"{cut.unit[0]}{place}", detector, note=note))

@@ -129,7 +129,7 @@ def step_times(names: Sequence[str], data: Dataset, settings: Settings) -> dict[
     taken: dict[str, list[float]] = {name: [] for name in known}
     for _ in range(STEPS):
         for name, lessons in known.items():
-            detectors[name].objective = lessons
+            detectors[name].lessons = lessons
             begun = time.perf_counter()
             losses = plain_objective(detectors[name], images, targets)
             torch.stack(list(losses.values())).sum().backward()

@@ -46,7 +46,7 @@ def test_a_masked_layer_is_transformers_own(plain, images):
 def test_queries_for_training_alone_change_nothing_for_the_others(plain, images, targets):
     lessons = Lessons(groups=2, denoise=3)
     with torch.no_grad():
-        usual, more = Lessons()(plain, images, targets), lessons(plain, images, targets)
+        (_, usual), (_, more) = Lessons()(plain, images, targets), lessons(plain, images, targets)
     assert {name.split("/")[-1].split("-")[0] for name in more.keys() - usual.keys()} == {"groups", "denoise"}
     for name, value in usual.items():
         assert more[name].item() == pytest.approx(value.item(), rel=1e-4), name
@@ -117,9 +117,9 @@ def test_every_set_is_matched_for_itself(plain, images, targets):
 
 def test_lessons_go_on_when_exits_are_added_and_patches_dropped(plain, images, targets):
     detector = plain.clone()
-    detector.objective = Lessons(every=0, patches=False, denoise=1)
+    detector.lessons = Lessons(every=0, patches=False, denoise=1)
     chain = multi_exit(detector, (3, 6), keep=(0.5, 0.25)).train()
-    losses = chain.objective(chain, images, targets)
+    _, losses = chain.lessons(chain, images, targets)
     parts = ("class", "l1", "giou", "denoise-class", "denoise-l1", "denoise-giou")
     assert list(losses) == [f"exit{number}/{part}" for number in (1, 2, 3) for part in parts]
     assert torch.stack(list(losses.values())).isfinite().all()
@@ -128,14 +128,14 @@ def test_lessons_go_on_when_exits_are_added_and_patches_dropped(plain, images, t
 def test_the_answers_are_the_detectors_own(plain, images, targets):
     chain = multi_exit(plain, (3, 6), keep=(0.5, 0.25))
     with torch.no_grad():
-        answers, _ = Lessons().answered(chain, images, targets)
+        answers, _ = Lessons()(chain, images, targets)
         for mine, own in zip(answers, chain(images), strict=True):
             assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, own, strict=True))
 
 
 def test_images_without_boxes_have_no_denoising_queries(plain, images):
     nothing = Targets(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.long), torch.zeros(2, 0) > 0)
-    losses = Lessons(groups=1, denoise=2)(plain, images, nothing)
+    _, losses = Lessons(groups=1, denoise=2)(plain, images, nothing)
     assert not any("denoise" in name for name in losses)
     assert losses["exit1/groups-l1"] == 0
 
@@ -147,7 +147,7 @@ def test_denoising_queries_learn_to_find_their_box(plain, images, targets):
     seen = []
     for _ in range(12):
         torch.manual_seed(0)
-        losses = Lessons(every=0, patches=False, denoise=2)(detector, images, targets)
+        _, losses = Lessons(every=0, patches=False, denoise=2)(detector, images, targets)
         total = sum(value for name, value in losses.items() if "denoise" in name)
         optimizer.zero_grad()
         total.backward()

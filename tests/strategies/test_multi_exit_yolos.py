@@ -94,7 +94,9 @@ def test_pruning_takes_whole_heads_and_the_width_of_feed_forward_parts():
 def test_a_pruned_yolos_is_fine_tuned_and_checked():
     fit = OneStep()
     (made,) = apply(Prune(ratios=(0.25,), importance="magnitude", epochs=1), start(), fit)
-    assert fit.calls[0]["name"] == "prune-0.25"
+    (call,) = fit.calls
+    assert call["name"] == "prune-0.25"
+    assert {"exit1/distil-class", "exit1/class", "exit1/patches-class", "exit1/back1/l1"} <= set(call["losses"])
     before, after = (sum(part.numel() for part in one.detector.parameters()) for one in (start(), made))
     assert after < before
 
@@ -119,7 +121,17 @@ def test_a_baseline_is_asked_what_its_lessons_say():
     parts = ("class", "l1", "giou")
     assert set(call["losses"]) == {f"exit1/{before}{part}" for part in parts for before in ("", "denoise-")}
     assert call["options"] == "denoise 1 every 0 patches False"
-    assert made.detector.objective == Lessons(every=0, patches=False, denoise=1)
+    assert made.detector.lessons == Lessons(every=0, patches=False, denoise=1)
+
+
+@pytest.mark.parametrize("strategy", [Prune, Truncate])
+def test_what_comes_of_a_trunk_learns_at_its_rates(strategy):
+    """As the baseline did; without labels from the teacher alone."""
+    fit = OneStep()
+    apply(strategy(epochs=1, trunk_rate=0.5, decay=0.5, labels=0), start(), fit)
+    assert all(call["rates"]["stages.0.embed"] < call["rates"]["stages.0.layers.2"] <= 0.5 for call in fit.calls)
+    assert fit.calls[0]["rates"]["stages.0.embed.queries"] == 1
+    assert all(name.startswith("exit1/distil-") for call in fit.calls for name in call["losses"])
 
 
 @pytest.mark.parametrize("options", [{"lessons": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
