@@ -25,9 +25,9 @@ class Source(Protocol):
 
 
 class Batches:
-    """A source's images at one input size, uint8 in memory (about 0.3 MB an image at 320 px)."""
+    """A source's images at one input size, uint8 in the memory of a device (about 0.3 MB an image at 320 px)."""
 
-    def __init__(self, source: Source, size: int):
+    def __init__(self, source: Source, size: int, device: str = "cpu"):
         self.size = size
         self.images = torch.empty(len(source), 3, size, size, dtype=torch.uint8)
         pixels = self.images.numpy()
@@ -41,6 +41,7 @@ class Batches:
         ):
             for _ in pool.map(decode, range(len(source))):
                 advance()
+        self.images = self.images.to(device)
         self.targets = source.targets(range(len(source)))
 
     def __len__(self) -> int:
@@ -48,7 +49,7 @@ class Batches:
 
     def epoch(self, batch: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
         """Shuffled, augmented batches: images float32 [batch, 3, size, size] in [-1, 1], at the stored size unless
-        another is asked for. A ragged last batch is left out."""
+        another is asked for, on the images' device; targets on the CPU. A ragged last batch is left out."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
         batch = min(batch, len(self))
@@ -66,9 +67,9 @@ def augment(images: Tensor, targets: Targets, generator: torch.Generator, size: 
     """uint8 [N, 3, S, S] -> float32 [N, 3, size, size] in [-1, 1], each image under its own window, flip and colours.
 
     Two thirds of the images are seen through a window of 0.5 to 1.4 times their side; a box stays while its centre is
-    inside the window, clipped to it.
+    inside the window, clipped to it. What is drawn is drawn on the CPU: the same on every device.
     """
-    count = len(images)
+    count, device = len(images), images.device
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator) * (high - low) + low
@@ -81,13 +82,13 @@ def augment(images: Tensor, targets: Targets, generator: torch.Generator, size: 
     gain = uniform(0.7, 1.3, 1, 1, 1) * uniform(0.9, 1.1, 3, 1, 1)
     shift = uniform(-0.2, 0.2, 1, 1, 1)
     pixels = images.float().div_(127.5).sub_(1)
-    pixels = pixels.mul_(gain).add_(shift).clamp_(-1, 1)
+    pixels = pixels.mul_(gain.to(device)).add_(shift.to(device)).clamp_(-1, 1)
 
     sign = torch.where(flip, -1.0, 1.0)
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = sign * side[:, 0], side[:, 1]
     theta[:, :, 2] = 2 * origin + side - 1
-    grid = F.affine_grid(theta, [count, 3, size, size], align_corners=False)
+    grid = F.affine_grid(theta.to(device), [count, 3, size, size], align_corners=False)
     pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
     return pixels.contiguous(memory_format=torch.channels_last), _move(targets, origin, side, flip)

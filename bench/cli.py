@@ -50,6 +50,7 @@ def run_command(
         str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, inductor, eager.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
+    device: Annotated[str | None, typer.Option(help="What trains: cpu, or cuda in bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; the preset's when left out.")] = None,
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
@@ -83,6 +84,7 @@ def run_command(
         "model.weights": weights,
         "runtimes": names(runtime),
         "threads": threads,
+        "device": device,
         "seed": seed,
         "name": name,
     }

@@ -43,9 +43,8 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
-    trainer = Trainer(
-        Batches(data.train, spec.model.size), data.train.hash, folder / "checkpoints", spec.batch, spec.seed
-    )
+    batches = Batches(data.train, spec.model.size, spec.device)
+    trainer = Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
 
     score = scorer(spec, data, folder)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.routing import budget, criteria
@@ -72,6 +73,7 @@ class RunSpec(_Typed):
         ("openvino",), description="what the candidates run on; the first also answers for the foundation gate"
     )
     threads: Count = Field(default_factory=lambda: default_threads(), description="threads of training and runtime")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="what trains; on cuda in bfloat16. All else is the CPU's")
     seed: Annotated[int, Field(ge=0)] = 0
     batch: Count = Field(16, description="training images a step")
     foundation: Fraction = Field(0.40, description="AP50 on val the baseline must reach before a strategy builds on it")
@@ -150,6 +152,8 @@ def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
 
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
+    if spec.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("torch sees no CUDA device here", where="device", fix="leave it out to train on the CPU")
     families.check(spec.model.name, spec.model.size, spec.model.weights, spec.model.queries)
     names = (*spec.controls, *spec.strategies)
     parts = [part for name in names for part in registry.parts(name, spec.strategy)]

@@ -43,9 +43,10 @@ def finetune(
     forward: Callable[[Detector, Tensor], list[Raw]] | None = None,
 ) -> None:
     """Train `detector` in place. teacher: with the same anchors and at least as many exits; each exit learns from one
-    of the teacher's last, in order. distil, labels: weights of the teacher's answers and of
-    all that the detector is asked of the ground truth in training. inherited, inherited_rate, rates: as for `Fit`.
-    forward: how the student answers, where it is not as usual; then it is asked for its answers alone."""
+    of the teacher's last, in order; a copy of it does the teaching. distil, labels: weights of the teacher's answers
+    and of all that the detector is asked of the ground truth in training. inherited, inherited_rate, rates: as for
+    `Fit`. forward: how the student answers, where it is not as usual; then it is asked for its answers alone."""
+    teacher = teacher.clone().eval()
 
     def answered(student: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
         if forward is None and labels:
@@ -56,7 +57,7 @@ def finetune(
     def objective(student: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         raws, losses = answered(student, images, targets)
         with torch.no_grad():
-            goals = teacher.eval()(images)
+            goals = teacher.to(images.device)(images)
         learned = taught(student, raws, goals[-len(raws) :], targets, distil=distil, labels=0)
         return learned | {name: labels * loss for name, loss in losses.items()}
 

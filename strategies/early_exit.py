@@ -57,7 +57,7 @@ class EarlyExit:
     ) -> list[Candidate]:
         require(start.detector.family, self.family, where="strategy early_exit")
         detector = self.build(start.detector)
-        teacher = start.detector.eval()
+        teacher = start.detector.clone().eval()  # which may move to where the images are
         brought = inherited(detector)
         options = f"distil {self.distil} labels {self.labels}"
         if self.epochs:
@@ -115,7 +115,7 @@ class EarlyExit:
         self, detector: Detector, teacher: Detector, images: Tensor, targets: Targets
     ) -> dict[str, Tensor]:
         with torch.no_grad():
-            (goal,) = teacher(images)
+            (goal,) = teacher.to(images.device)(images)
         return self._taught(detector, detector(images), goal, targets)
 
     def _taught(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ def maps_and_goal(detector: Detector, teacher: Detector, images: Tensor) -> tupl
         state = stage.trunk(*state)
         kept += state
     last = detector.stages[-1]
-    goal = teacher(images)[0] if isinstance(last, ClassStage) else last.read(last.trunk(*state))[1]
+    goal = teacher.to(images.device)(images)[0] if isinstance(last, ClassStage) else last.read(last.trunk(*state))[1]
     return (*kept, *goal)
 
 

@@ -9,8 +9,10 @@ from test_batches import Source
 from bench.batches import Batches
 from bench.fit import Trainer, parameter_groups, weights_hash
 from models.errors import UserError
+from models.families import build
 from models.ssdlite import ssdlite
 from strategies.base import plain_objective
+from strategies.distil import finetune
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,34 @@ def test_rates_by_name_multiply_the_others_and_the_longest_beginning_counts():
     assert not any(part.requires_grad for name, part in detector.named_parameters() if name in frozen)
     assert {rates[id(p)] for p in detector.stages[0].head.tail.parameters()} == {0.5}
     assert {rates[id(p)] for p in detector.stages[0].blocks.parameters()} == {0.1 * 0.5}
+
+
+@pytest.mark.parametrize("model", ["ssdlite", "yolos"])
+def test_mixed_precision_says_nearly_what_full_precision_says(batches, model):
+    """On the CPU, whose bfloat16 rounds as a GPU's does."""
+    torch.manual_seed(0)
+    detector = build(model, ("a",), 64, None).train()
+    images, targets = next(iter(batches.epoch(4, 0)))
+    full = plain_objective(detector, images, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = plain_objective(detector, images, targets)
+    total = torch.stack(list(rounded.values())).sum()
+    assert total.dtype == torch.float32
+    assert total.item() == pytest.approx(torch.stack(list(full.values())).sum().item(), rel=0.02)
+    assert total.item() != torch.stack(list(full.values())).sum().item()
+    total.backward()
+    assert all(part.grad.isfinite().all() for part in detector.parameters() if part.grad is not None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_and_hands_the_detector_and_its_teacher_back(tmp_path):
+    source, teacher = Batches(Source(8), 64, "cuda"), fresh()
+    trainer = Trainer(source, "datahash", tmp_path, batch=4, seed=0, device="cuda")
+    detector = fresh()
+    options = {"epochs": 2, "rate": 1e-3, "distil": 1.0, "labels": 1.0}
+    finetune(detector, teacher=teacher, fit=trainer, name="toy", **options)
+    assert weights_hash(detector) != weights_hash(fresh()) == weights_hash(teacher)
+    assert {part.device.type for one in (detector, teacher) for part in one.parameters()} == {"cpu"}
 
 
 def test_a_loss_that_is_no_number_stops_at_once(batches, tmp_path):

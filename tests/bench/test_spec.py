@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.spec import RunSpec, describe_presets, presets, read
 from models.errors import UserError
@@ -32,6 +33,15 @@ def test_queries_are_a_square_number_of_a_yolos_that_brings_none(changes, said):
     assert read("yolos", None, {"model.queries": 36}).model.queries == 36
     with pytest.raises(UserError, match=said):
         read("yolos", None, changes)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without")
+def test_a_gpu_that_is_not_there_is_said_before_anything_starts():
+    assert read("smoke", None, {"device": "cpu"}).device == "cpu"
+    with pytest.raises(UserError, match="no CUDA device"):
+        read("smoke", None, {"device": "cuda"})
+    with pytest.raises(UserError, match="device"):
+        read("smoke", None, {"device": "tpu"})
 
 
 def test_budgets_of_both_units_and_the_learned_gate_are_accepted():
