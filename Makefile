@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: bench test smoke benchmark clean reference reference-person reference-chair reference-fifteen \
-	reference-seeds reference-phases reference-positions reference-lessons reference-yolos reference-yolos-person \
-	reference-probes
+	reference-seeds reference-phases reference-positions reference-lessons reference-yolos reference-yolos-positions \
+	reference-yolos-person reference-probes
 
 bench: .venv/installed
 	$(BIN)/bench run --resume
@@ -25,7 +25,7 @@ benchmark: .venv/installed
 
 # The studies on photographs (docs/reference.md): BENCH_SHARED names the folder with data and weights.
 reference: reference-person reference-chair reference-fifteen reference-seeds reference-phases reference-positions \
-	reference-lessons reference-yolos reference-yolos-person reference-probes
+	reference-lessons reference-yolos reference-yolos-positions reference-yolos-person reference-probes
 
 STUDY = $(BIN)/bench run --resume --data coco:$(BENCH_SHARED)/data/coco-person \
 	--weights $(BENCH_SHARED)/weights/ssdlite320_mobilenet_v3_large_coco.pth
@@ -52,7 +52,7 @@ reference-positions: .venv/installed
 	$(BIN)/bench ablate positions results/runs/coco-person --epochs 6
 	$(BIN)/python results/publish.py --ablation positions results/runs/coco-person
 
-# This one and the next on generated data; they need no folder.
+# From here to the photographs again on generated data: they need no folder.
 reference-lessons: .venv/installed
 	$(BIN)/bench ablate lessons --out results/runs/lessons
 	$(BIN)/python results/publish.py --ablation lessons results/runs/lessons
@@ -60,6 +60,10 @@ reference-lessons: .venv/installed
 reference-yolos: .venv/installed
 	$(BIN)/bench run --resume --spec results/studies/yolos.toml
 	$(BIN)/python results/publish.py shapes-yolos
+
+reference-yolos-positions: .venv/installed reference-yolos
+	$(BIN)/bench ablate positions results/runs/shapes-yolos
+	$(BIN)/python results/publish.py --ablation positions results/runs/shapes-yolos positions-yolos
 
 # From a trunk that has seen no boxes, in the hour that two cores have: the foundation gate may be out of reach.
 reference-yolos-person: .venv/installed

@@ -102,13 +102,14 @@ def origin(weights: str | None) -> str:
 @dataclass(frozen=True)
 class Shallower:
     """How a network is cut short. make: (detector, after, width?) -> a one-exit detector that ends after a block or
-    layer, and the modules that it has from the whole one; ValueError where it cannot be cut. unit: "block" or "layer".
-    usual: where it is cut when nothing is said. widths: whether its heads are new and need a width."""
+    layer, and the modules that it has from the whole one; ValueError where it cannot be cut. usual: where it is cut
+    when nothing is said. widths: whether its heads are new and need a width. alone: (a chain, the index of an exit) ->
+    the one-exit detector that ends there, with the chain's own weights."""
 
     make: Callable[..., tuple[Detector, tuple[nn.Module, ...]]]
-    unit: str
     usual: tuple[int, ...]
     widths: bool
+    alone: Callable[[Detector, int], Detector]
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,12 @@ class Family:
 
 
 FAMILIES = {
-    "ssdlite": Family(ssdlite.resized, Shallower(exits.shallower, "block", (8, 12), widths=True), BLOCKS),
+    "ssdlite": Family(
+        ssdlite.resized, Shallower(exits.shallower, usual=(8, 12), widths=True, alone=exits.alone), BLOCKS
+    ),
     "yolos": Family(
         yolos.resized,
-        Shallower(yolos.shallower, "layer", (3, 6), widths=False),
+        Shallower(yolos.shallower, usual=(3, 6), widths=False, alone=yolos.alone),
         LAYERS,
         yolos.attention_heads,
         yolos.recount_heads,

@@ -252,11 +252,18 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
 def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module, ...]]:
     """A one-exit YOLOS that ends after a layer, with a copy of the head, and its modules, all of which it has from the
     whole one. ValueError for a layer that there is not."""
-    made = multi_exit(detector, (after,))
-    first = made.stages[0]
-    first.last = True
-    made = _chain([first], detector.classes, detector.size, detector.lessons)
+    made = alone(multi_exit(detector, (after,)), 0)
     return made, tuple(made.modules())
+
+
+def alone(detector: Detector, exit: int) -> Detector:
+    """The plain shallower network that stops at one exit of a chain, sharing its weights: no other head is computed and
+    no patch dropped on the way."""
+    stages = detector.stages[: exit + 1]
+    layers, last = [layer for stage in stages for layer in stage.layers], stages[-1]
+    whole = YolosStage(stages[0].embed, layers, last.head, last.patches, last.queries, last=True)
+    whole.temperature = last.temperature
+    return _chain([whole], detector.classes, detector.size, detector.lessons)
 
 
 def check_keep(keep: tuple[float, ...], after: tuple[int, ...], stage: YolosStage) -> None:

@@ -10,7 +10,7 @@ Everything is generated from the records. Usage:
     publish.py NAME            a run of results/runs
     publish.py NAME --pages    pages and blocks anew, from the records that are there already
     publish.py --spread NAME NAME ...    runs of several seeds, as results/reference/seeds/
-    publish.py --ablation NAME FOLDER    what `bench ablate NAME` left there: phases, positions or lessons
+    publish.py --ablation NAME FOLDER [AS]    what `bench ablate NAME` left there, as results/reference/AS/ (NAME)
     publish.py --probe NAME FOLDER    what `bench probe` left there, as results/reference/NAME/"""
 
 import os
@@ -128,9 +128,9 @@ def copy_seeds(names: list[str]) -> None:
     (target / "README.md").write_text(seeds_page(target))
 
 
-def copy_ablation(name: str, source: Path) -> None:
+def copy_ablation(name: str, source: Path, folder: str) -> None:
     """The files that `bench ablate NAME` left in a folder: result, table and picture."""
-    target = REFERENCE / name
+    target = REFERENCE / folder
     target.mkdir(parents=True, exist_ok=True)
     for kind in ("json", "md", "png"):
         shutil.copy2(source / f"{name}.{kind}", target)
@@ -152,7 +152,7 @@ if __name__ == "__main__":
     if first == "--spread":
         copy_seeds(rest)
     elif first == "--ablation":
-        copy_ablation(rest[0], Path(rest[1]))
+        copy_ablation(rest[0], Path(rest[1]), rest[-1] if rest[2:] else rest[0])
     elif first == "--probe":
         copy_probe(rest[0], Path(rest[1]))
     else:

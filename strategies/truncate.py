@@ -31,7 +31,8 @@ class Truncate:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        cut = family(start.detector).shallower
+        of_family = family(start.detector)
+        cut, unit = of_family.shallower, of_family.sight.unit
         places = self.after or cut.usual
         if cut.widths and len(places) != len(self.widths):
             fix = f"give {len(places)} widths"
@@ -55,6 +56,6 @@ class Truncate:
                 inherited_rate=self.inherited_rate,
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )
-            note = f"ends after {cut.unit} {place}, trained {self.epochs} epochs with distillation"
-            made.append(Candidate("truncate", f"{cut.unit[0]}{place}", detector, note=note))
+            note = f"ends after {unit} {place}, trained {self.epochs} epochs with distillation"
+            made.append(Candidate("truncate", f"{unit[0]}{place}", detector, note=note))
         return made

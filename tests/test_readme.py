@@ -74,10 +74,12 @@ ABLATIONS = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in ABLATIONS if (ROOT / "results/reference" / name).exists()])
-def test_tables_of_ablations_are_generated_from_their_results(name):
-    folder = ROOT / "results/reference" / name
-    assert (folder / f"{name}.md").read_text() == ABLATIONS[name](folder)
+ABLATED = [path for name in ABLATIONS for path in sorted((ROOT / "results/reference").glob(f"*/{name}.json"))]
+
+
+@pytest.mark.parametrize("path", ABLATED, ids=lambda path: path.parent.name)
+def test_tables_of_ablations_are_generated_from_their_results(path):
+    assert path.with_suffix(".md").read_text() == ABLATIONS[path.stem](path.parent)
 
 
 @pytest.mark.parametrize("folder", PROBES, ids=lambda folder: folder.name)

@@ -43,10 +43,10 @@ def phases_command(
 @app.command("positions")
 def positions_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, whose baseline and data are used.")],
-    epochs: Annotated[int, typer.Option(help="Of the heads, on the frozen trunk.")] = 8,
-    width: Annotated[int, typer.Option(help="Channels of every head.")] = 128,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the heads, on the frozen trunk.")] = 8,
+    width: Annotated[int | None, typer.Option(min=4, help="Channels of every head of SSDLite's; 128 if not.")] = None,
 ) -> None:
-    """Train a head after every trunk block for a few epochs: where does an exit pay, would a smaller input pay more?
+    """Train a head after every block or layer for a few epochs: where does an exit pay, would a smaller input pay more?
 
     Everything is measured on the run's val split.
 
@@ -56,9 +56,9 @@ def positions_command(
 
       bench ablate positions results/runs/mine --epochs 4 --width 64
     """
-    from bench.ablate.positions import Settings, scan_into
+    from bench.ablate.positions import scan_into
 
-    scan_into(run, Settings(epochs=epochs, width=width))
+    scan_into(run, {"epochs": epochs, "width": width})
     typer.echo(f"results: {run / 'positions.md'}, {run / 'positions.png'}")
 
 

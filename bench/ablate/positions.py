@@ -1,15 +1,17 @@
-"""Where in the trunk an exit pays: heads at every position trained together on the frozen trunk of a run's baseline for
-a few epochs, and each set as a plain shallower network against the whole one and against the whole one at smaller
-inputs. Everything is measured on val, since positions are chosen by it."""
+"""Where in the trunk an exit pays: heads after every block or layer trained together on the frozen trunk of a run's
+baseline for a few epochs, and each set as a plain shallower network against the whole one and against the whole one at
+smaller inputs. Everything is measured on val, since positions are chosen by it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from bench.ablate.positions_report import print_report, write_report
 from bench.ablate.positions_result import FILE, Place, Positions
@@ -31,74 +33,53 @@ from bench.stats import corrected_interval
 from bench.study import answer, few_threads, timed_images
 from models.detector import Detector
 from models.errors import UserError
-from models.exits import EARLY, LATE, alone
-from models.ssdlite import resized
+from models.families import family, family_of, resized
 from strategies.base import Candidate
-from strategies.early_exit import EarlyExit
+from strategies.everywhere import everywhere, options_of, places_of
 from strategies.resize import sides
 
-EVERYWHERE = (*EARLY, *LATE)
 SCALES = (0.5, 0.6, 0.7, 0.8, 0.9)  # of the input's side, for the whole network
+STEP = 32  # px
 
 
-class Settings(BaseModel):
-    """How the heads are trained. As `strategies.early_exit.EarlyExit` says; width: of every head."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(8, ge=1)
-    rate: float = Field(3e-3, gt=0)
-    views: int = Field(2, ge=1)
-    width: int = Field(128, ge=4)
-    distil: float = Field(3.0, ge=0)
-    labels: float = Field(0.0, ge=0)
-
-
-def scan_into(run: Path, settings: Settings) -> None:
+def scan_into(run: Path, options: Mapping[str, Any]) -> None:
     """Scan for the baseline of the run in folder `run`, write positions.json, .md and .png there, and print the
-    table."""
+    table. options: how heads are trained, as `strategies.everywhere.options_of` takes them."""
     try:
         spec = RunSpec.model_validate_json((run / "spec.json").read_text())
     except (OSError, ValidationError) as error:
         raise UserError("no run with a readable spec.json", where=str(run), fix="start one with bench run") from error
-    found = scan(spec, run, settings)
+    found = scan(spec, run, options)
     save(found, run / FILE)
     write_report(found, run)
     print_report(found)
 
 
-def scan(spec: RunSpec, run: Path, settings: Settings) -> Positions:
+def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     """Train the heads (or find them trained under `run`), then measure every position on val and on the run's first
-    runtime."""
+    runtime. UserError for options that the run's detector has not."""
     torch.set_num_threads(spec.threads)
+    options = options_of(family_of(spec.model.name), given)
     data = open_data(spec, run)
     batches = Batches(data.train, spec.model.size)
     trainer = Trainer(batches, data.train.hash, run / "checkpoints", spec.batch, spec.seed)
     baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
     torch.manual_seed(spec.seed)
-    strategy = EarlyExit(
-        epochs=settings.epochs,
-        rate=settings.rate,
-        views=settings.views,
-        joint_epochs=0,
-        after=EVERYWHERE,
-        widths=(settings.width,) * len(EVERYWHERE),
-        context="none",
-        distil=settings.distil,
-        labels=settings.labels,
-    )
+    of_family, places = family(baseline.detector), places_of(baseline.detector)
+    strategy = everywhere(baseline.detector.family, places, options)
     (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
-    detectors = {f"block {after}": alone(chain.detector, exit) for exit, after in enumerate(EVERYWHERE)}
-    for size in sides(spec.model.size, SCALES, 32):
+    unit, alone = of_family.sight.unit, of_family.shallower.alone
+    detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}
+    for size in sides(spec.model.size, SCALES, STEP):
         detectors[f"{size} px"] = resized(baseline.detector, size)
-    places = measure(detectors, baseline.detector, spec, data.val, run / "artifacts" / "positions")
+    measured = measure(detectors, baseline.detector, spec, data.val, run / "artifacts" / "positions")
     return Positions(
-        settings=settings.model_dump(),
+        settings=options,
         runtime=spec.runtimes[0],
         val_images=len(data.val),
         split=data.val.hash,
         seed=spec.seed,
-        places=tuple(places),
+        places=tuple(measured),
         environment=environment(spec.threads),
     )
 

@@ -41,7 +41,7 @@ def cells(place: Place) -> list[str]:
 
 def notes(found: Positions) -> list[str]:
     """What the table is made of, and what is on its frontier."""
-    exits = [place for place in found.places if place.name.startswith("block")]
+    exits = exits_of(found)
     trained = ", ".join(f"{name} {value}" for name, value in found.settings.items())
     return [
         f"{found.val_images} val images, split {found.split[:12]}, seed {found.seed}, runtime {found.runtime}",
@@ -50,6 +50,16 @@ def notes(found: Positions) -> list[str]:
         + ", ".join(place.name for place in frontier(exits)),
         "with smaller inputs beside them, than " + ", ".join(place.name for place in frontier(found.places)),
     ]
+
+
+def exits_of(found: Positions) -> list[Place]:
+    """Where the network ends after a block or layer."""
+    return [place for place in found.places if place.name != "whole" and not place.name.endswith(" px")]
+
+
+def unit_of(exits: Sequence[Place]) -> str:
+    """What they are called: "block", "layer"."""
+    return exits[0].name.split()[0]
 
 
 def markdown(found: Positions) -> str:
@@ -74,8 +84,10 @@ def _draw(found: Positions) -> Figure:
     axes = figure.add_axes((0.09, 0.11, 0.88, 0.76))
     plain(axes)
     (whole,) = [place for place in found.places if place.name == "whole"]
+    exits = exits_of(found)
+    unit = unit_of(exits)
     groups = {
-        "network ends after a trunk block, with an exit head": [p for p in found.places if p.name.startswith("block")],
+        f"network ends after a {unit}, with an exit head": exits,
         "whole network, smaller input": [*(p for p in found.places if p.name.endswith("px")), whole],
     }
     looks = zip(COLOURS[1:], "oD", ((8, -14), (-44, 12)), strict=False)
@@ -86,10 +98,10 @@ def _draw(found: Positions) -> Figure:
         axes.errorbar(x, y, errors, color=colour, alpha=0.35, linewidth=1, fmt="none")
         axes.plot(x, y, marker=marker, markersize=8, linewidth=1.5, color=colour, label=label)
         for place in places:
-            name = place.name.removeprefix("block ")
+            name = place.name.removeprefix(f"{unit} ")
             axes.annotate(name, (place.time, place.map), off, textcoords="offset points", color=colour)
     axes.set_xlabel(f"share of the whole network's time ({found.runtime}, batch 1)", fontsize=13, color=GREY)
     axes.set_ylabel(f"mAP on {found.val_images} val images", fontsize=13, color=GREY)
     axes.legend(frameon=False, fontsize=12, loc="lower right")
-    figure.text(0.09, 0.94, "Where to leave: after which block, or at which resolution?", fontsize=16, color=INK)
+    figure.text(0.09, 0.94, f"Where to leave: after which {unit}, or at which resolution?", fontsize=16, color=INK)
     return figure

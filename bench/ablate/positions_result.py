@@ -16,7 +16,9 @@ class _Typed(BaseModel):
 
 
 class Place(_Typed):
-    name: str = Field(description="'block 8': the network ends there; '256 px': the whole one, smaller; 'whole'")
+    name: str = Field(
+        description="'block 8', 'layer 3': the network ends there; '256 px': the whole one, smaller; 'whole'"
+    )
     map: Share = Field(description="COCO mAP on val")
     map50: Share = Field(description="AP50 on val")
     interval: tuple[Share, Share] = Field(description="95 % bootstrap interval of the mAP over images")
