@@ -43,9 +43,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
-    batches = Batches(data.train, spec.model.size, spec.device)
-    trainer = Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
-
+    trainer = open_trainer(spec, data, folder)
     score = scorer(spec, data, folder)
 
     console.print("[bold]baseline[/]")
@@ -112,6 +110,12 @@ def open_data(spec: RunSpec, folder: Path) -> Dataset:
         with replacing(path) as partial:
             partial.write_text(json.dumps(manifest(data)) + "\n")
     return data
+
+
+def open_trainer(spec: RunSpec, data: Dataset, folder: Path) -> Trainer:
+    """What trains on the run's training split, and finds again what the run in `folder` has trained."""
+    batches = Batches(data.train, spec.model.size, spec.device)
+    return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
 
 
 def start(spec: RunSpec, data: Dataset) -> Candidate:

@@ -16,9 +16,7 @@ from pydantic import ValidationError
 from bench.ablate.positions_report import print_report, write_report
 from bench.ablate.positions_result import FILE, Place, Positions
 from bench.ablate.stored import save
-from bench.batches import Batches
 from bench.data.split import Split
-from bench.fit import Trainer
 from bench.measure.accuracy import accuracy, bootstrap_map
 from bench.measure.cost import flops_per_exit
 from bench.measure.latency import interleaved, ratio
@@ -26,7 +24,7 @@ from bench.progress import console
 from bench.records import environment
 from bench.routing.policy import static
 from bench.routing.table import evaluate, exit_table
-from bench.run import make, open_data, start
+from bench.run import make, open_data, open_trainer, start
 from bench.runtimes import deploy
 from bench.spec import RunSpec
 from bench.stats import corrected_interval
@@ -61,8 +59,7 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     torch.set_num_threads(spec.threads)
     options = options_of(family_of(spec.model.name), given)
     data = open_data(spec, run)
-    batches = Batches(data.train, spec.model.size)
-    trainer = Trainer(batches, data.train.hash, run / "checkpoints", spec.batch, spec.seed)
+    trainer = open_trainer(spec, data, run)
     baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
     torch.manual_seed(spec.seed)
     of_family, places = family(baseline.detector), places_of(baseline.detector)
