@@ -68,7 +68,8 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     unit, alone = of_family.sight.unit, of_family.shallower.alone
     detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}
     for size in sides(spec.model.size, SCALES, STEP):
-        detectors[f"{size} px"] = resized(baseline.detector, size)
+        if size < spec.model.size:
+            detectors[f"{size} px"] = resized(baseline.detector, size)
     measured = measure(detectors, baseline.detector, spec, data.val, run / "artifacts" / "positions")
     return Positions(
         settings=options,

@@ -46,6 +46,7 @@ def notes(found: Positions) -> list[str]:
     return [
         f"{found.val_images} val images, split {found.split[:12]}, seed {found.seed}, runtime {found.runtime}",
         f"heads at all positions trained together on the frozen trunk: {trained}",
+        "smaller inputs: the whole network as it is, trained for none of them",
         "among the exits, nothing is both faster and more accurate than "
         + ", ".join(place.name for place in frontier(exits)),
         "with smaller inputs beside them, than " + ", ".join(place.name for place in frontier(found.places)),
