@@ -63,6 +63,6 @@ def options_of(family: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**usual, **chosen}
 
 
-def everywhere(family: str, places: Sequence[int], options: Mapping[str, Any]) -> Strategy:
-    """The strategy that trains an exit after each of the places; options: all that `options_of` gives."""
-    return WAYS[family].make(places, **options)
+def everywhere(detector: Detector, places: Sequence[int], options: Mapping[str, Any]) -> Strategy:
+    """The strategy that trains an exit after each of a detector's places; options: all that `options_of` gives."""
+    return WAYS[detector.family].make(places, **options)

@@ -63,7 +63,7 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
     torch.manual_seed(spec.seed)
     of_family, places = family(baseline.detector), places_of(baseline.detector)
-    strategy = everywhere(baseline.detector.family, places, options)
+    strategy = everywhere(baseline.detector, places, options)
     (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
     unit, alone = of_family.sight.unit, of_family.shallower.alone
     detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}

@@ -24,6 +24,6 @@ def test_the_loaded_baseline_scores_what_is_known_of_it(shared, tmp_path, classe
     weights = str(shared / "weights/ssdlite320_mobilenet_v3_large_coco.pth")
     candidate = Candidate("baseline", "loaded", ssdlite(data.classes, 320, weights))
     deployed = deploy(candidate, "openvino", threads=1, folder=tmp_path)
-    reached = accuracy(evaluate(exit_table(deployed, data.test), data.test), np.zeros(len(data.test), int))
+    reached = accuracy(evaluate(exit_table(deployed, data.test), data.test.coco()), np.zeros(len(data.test), int))
     assert reached.map == pytest.approx(known, abs=0.005)
     assert reached.map50 == pytest.approx(known50, abs=0.01)

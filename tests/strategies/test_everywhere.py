@@ -24,7 +24,7 @@ def test_places_are_all_but_the_last_ones_own():
 def test_every_exit_stands_alone_as_it_answers_in_the_chain(model):
     fit, from_ = OneStep(), start(model)
     places = places_of(from_.detector)
-    strategy = everywhere(model, places, options_of(model, {"epochs": 1, "labels": 1.0}))
+    strategy = everywhere(from_.detector, places, options_of(model, {"epochs": 1, "labels": 1.0}))
     (made,) = strategy.apply(from_, fit=fit, score=no_score, train=Scenes(), val=Scenes(3), seed=0)
     assert len(fit.calls) == 1  # nothing is trained together
     assert made.detector.exits == len(places) + 1
