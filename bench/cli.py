@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.ablate.commands import app as ablate
 from bench.data.convert.commands import app as data
-from bench.probe.commands import probe_command
+from bench.experiments.commands import app as ablate
+from bench.experiments.probe.commands import probe_command
 from models.errors import UserError
 
 app = typer.Typer(
@@ -91,7 +91,7 @@ def run_command(
     preset = preset or default_preset(model, data)
     plan = read(preset, spec, overrides)
     folder = claim(out / plan.name, plan, resume)
-    from bench.run import run
+    from bench.pipeline import run
 
     try:
         run(plan, folder, force=force)
@@ -147,11 +147,11 @@ def compare_command(
 
       bench compare results/reference/coco-person mine --format markdown
     """
-    from bench.compare import compare
-    from bench.records import load_run
+    from bench.judge.compare import compare
+    from bench.records import load_records
     from bench.report.comparison import export_comparison, print_comparison
 
-    found = compare(load_run(find(a, out)), load_run(find(b, out)))
+    found = compare(load_records(find(a, out)), load_records(find(b, out)))
     if format == "table":
         print_comparison(found, (a, b), Console(width=None if sys.stdout.isatty() else 100))
     else:
@@ -172,8 +172,8 @@ def spread_command(
 
       bench spread results/reference/coco-person s1 --format markdown
     """
+    from bench.judge.seeds import open_repeat, spread
     from bench.report.spread import export_spread, print_spread
-    from bench.spread import open_repeat, spread
 
     found = spread([open_repeat(find(run, out), run) for run in runs])
     if format == "table":
@@ -207,7 +207,7 @@ def sweep_command(
     """
     from bench.report.sweep import FORMATS, export_sweeps, print_sweep
     from bench.report.sweep_figure import sweep_figure
-    from bench.sweep import sweeps
+    from bench.study.sweep import sweeps
     from models.errors import unknown
 
     if format not in FORMATS:
@@ -237,10 +237,10 @@ def gate(
 
       bench gate default --against results/gates.toml
     """
-    from bench.gate import check, load_gates
-    from bench.records import load_run
+    from bench.judge.regression import check, load_gates
+    from bench.records import load_records
 
-    broken = check(load_run(find(run, out)), load_gates(against))
+    broken = check(load_records(find(run, out)), load_gates(against))
     for line in broken:
         print(line)
     if broken:
@@ -252,7 +252,7 @@ def gate(
 def list_command() -> None:
     """List strategies, runtimes, presets, data and criteria."""
     from bench.data.spec import KINDS
-    from bench.routing.criteria import CRITERIA
+    from bench.exits.criteria import CRITERIA
     from bench.runtimes import RUNTIMES
     from bench.spec import describe_presets
     from strategies.registry import available, describe
@@ -306,10 +306,10 @@ def claim(folder: Path, plan, resume: bool) -> Path:
 
 def show(folder: Path, format: str) -> None:
     """Print a run as a table, and draw pareto.png and leavers.png, or in another format."""
-    from bench.records import load_run
+    from bench.records import load_records
     from bench.report import export, leavers_figure, pareto, print_report
 
-    found = load_run(folder)
+    found = load_records(folder)
     if format != "table":
         print(export(found, format), end="")
         return

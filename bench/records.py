@@ -249,7 +249,7 @@ def save(record: Record, run_dir: Path) -> Path:
     return path
 
 
-def load_run(run_dir: Path) -> list[Record]:
+def load_records(run_dir: Path) -> list[Record]:
     """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency.
     Raises UserError for a folder that is missing or holds no records, and for a file that is not JSON or breaks the
     schema."""

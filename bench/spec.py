@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.routing import budget, criteria
-from bench.routing.prices import Unit
+from bench.exits import budget, criteria
+from bench.exits.path_costs import Unit
 from bench.runtimes import base as runtimes
 from models import families
 from models.errors import UserError, unknown

@@ -22,10 +22,10 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from bench.measure.accuracy import bootstrap_map, ground_truth
-from bench.measure.matching import Matches, match
-from bench.measure.pool import Pool, pooled
-from bench.measure.results import coco_results
+from bench.accuracy.coco import bootstrap_map, ground_truth
+from bench.accuracy.matching import Matches, match
+from bench.accuracy.pool import Pool, pooled
+from bench.accuracy.results import coco_results
 from models.detector import Detections
 
 try:

@@ -1,10 +1,10 @@
 """How fast training is: `python -m benchmarks.training`, from the root of the repository.
 
-Images per second of our `bench.fit.Trainer` against the loop of torchvision's reference detection scripts, on the same
-network, images, batch and threads; reading images, matching, losses and the optimiser's step included. Every contender
-has a process of its own, since torch's threads and the allocator's habits belong to a process. They take turns, a block
-of steps at a time and in a new order every round. A block begins with an untimed step and, where there are workers,
-ends with their queue as full as it began.
+Images per second of our `bench.train.fit.Trainer` against the loop of torchvision's reference detection scripts, on the
+same network, images, batch and threads; reading images, matching, losses and the optimiser's step included. Every
+contender has a process of its own, since torch's threads and the allocator's habits belong to a process. They take
+turns, a block of steps at a time and in a new order every round. A block begins with an untimed step and, where there
+are workers, ends with their queue as full as it began.
 
 torchvision: JPEG files decoded by Pillow in every epoch, the "ssdlite" augmentation of its presets (RandomIoUCrop and
 a flip, from torchvision.transforms.v2), a DataLoader with some worker processes beside the training process, stock
@@ -37,17 +37,17 @@ from torch.utils.data import DataLoader, RandomSampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from bench.batches import Batches
 from bench.data.images import Files
 from bench.data.shapes import shapes
 from bench.data.spec import load
 from bench.data.split import Split
-from bench.fit import Trainer
 from bench.progress import console
 from bench.stats import interval, resample
+from bench.train.batches import Batches
+from bench.train.fit import Trainer
 from models.detector import Detector, Targets
 from models.errors import UserError
-from models.ssdlite import STOCK_SIZE, ssdlite, stock
+from models.ssdlite.network import STOCK_SIZE, ssdlite, stock
 from strategies.base import plain_losses
 
 PARTS = ("data", "forward", "loss", "backward and step")

@@ -11,10 +11,14 @@ from typing import Any
 
 from torch import nn
 
-from models import exits, lessons, ssdlite, yolos, yolos_weights
 from models.detector import Detector, Lessons
 from models.errors import UserError, unknown
-from models.looks import BLOCKS, LAYERS, Sight
+from models.inspector import BLOCKS, LAYERS, Sight
+from models.ssdlite import exits
+from models.ssdlite import network as ssdlite
+from models.yolos import auxiliary as lessons
+from models.yolos import network as yolos
+from models.yolos import weights as yolos_weights
 
 Build = Callable[[tuple[str, ...], int, str | None, int | None], Detector]
 

@@ -65,7 +65,7 @@ def best(scores: np.ndarray, floor: float, count: int) -> np.ndarray:
 
 @njit(cache=True)
 def decode(code: np.ndarray, centre: np.ndarray, extent: np.ndarray, weights: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Boxes [k, 4] of the anchors `at` [k], clipped to the unit square. See `models.ssdlite.AnchorBoxes`."""
+    """Boxes [k, 4] of the anchors `at` [k], clipped to the unit square. See `models.ssdlite.network.AnchorBoxes`."""
     boxes = np.empty((len(at), 4), np.float32)
     one, zero, half, most = np.float32(1), np.float32(0), np.float32(0.5), np.float32(np.log(1000.0 / 16))
     for k in range(len(at)):

@@ -50,7 +50,7 @@ class EachLoss(nn.Module):
 def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
     """A copy of a one-exit detector that first looks at the image at `sizes`, increasing and below its own, in px. Its
     last exit answers as before. Weights are copied, so that each stage can be trained or pruned for its resolution;
-    anchors stay as large in pixels (see `models.ssdlite.anchor_grid`). ValueError for sizes that cannot be."""
+    anchors stay as large in pixels (see `models.ssdlite.network.anchor_grid`). ValueError for sizes that cannot be."""
     if not sizes or list(sizes) != sorted(set(sizes)) or sizes[-1] >= detector.size:
         raise ValueError(f"sizes must increase and stay below {detector.size} px, not {sizes}")
     looks = [*(resized(detector, size) for size in sizes), detector.clone()]

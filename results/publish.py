@@ -19,17 +19,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.ablate.stored import load
-from bench.probe.result import Probe
-from bench.records import Record, load_run
+from bench.experiments.probe.result import Probe
+from bench.experiments.stored import load
+from bench.judge.seeds import open_repeat, spread
+from bench.judge.verdict import verdict
+from bench.records import Record, load_records
 from bench.report.classes import classes_markdown
 from bench.report.export import markdown, short_markdown
 from bench.report.spread import export_spread
 from bench.report.sweep import export_sweeps
 from bench.report.sweep_figure import sweep_figure
-from bench.spread import open_repeat, spread
-from bench.sweep import sweeps
-from bench.verdict import verdict
+from bench.study.sweep import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results/reference"
@@ -38,7 +38,7 @@ KEPT = ("records", "spec.json", "splits.json", "pareto.png", "leavers.png")
 
 def blocks(name: str) -> dict[str, str]:
     """What the README may say of a reference study: the name in a block's markers -> what stands between them."""
-    records = load_run(REFERENCE / name)
+    records = load_records(REFERENCE / name)
     return {
         f"results/reference/{name}": f"\n{short_markdown(records)}",
         f"verdict {name}": verdict(records).sentence,
@@ -56,7 +56,7 @@ def filled(text: str, blocks: dict[str, str]) -> str:
 
 def pages(name: str) -> dict[str, str]:
     """The pages about a reference study that its records alone can tell: file name -> Markdown."""
-    records = load_run(REFERENCE / name)
+    records = load_records(REFERENCE / name)
     found, links = {}, "Other policies, criteria and controls: [routing.md](routing.md)."
     if classes := classes_markdown(records):
         found["classes.md"] = f"# {name}, class by class\n\n{classes}"
@@ -75,7 +75,7 @@ def write(name: str) -> None:
 
 def routing(source: Path, target: Path) -> None:
     """Write routing.md and its picture: the multi-exit detector that the verdict speaks of, and its fp32 original."""
-    records = load_run(source)
+    records = load_records(source)
     spoken = next(one for one in records if one.name == verdict(records).early)
     names = {key_of(one) for one in records if len(one.per_exit) > 1 and one.runtime == spoken.runtime}
     strategy, variant = spoken.strategy.split("+")[0], spoken.variant.removesuffix(f"-{spoken.precision}")

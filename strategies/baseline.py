@@ -18,8 +18,9 @@ class Baseline:
     the rate, and decay: every layer at so many times the rate of the next one (layer-wise decay, Clark et al. 2020),
     for trunks that were trained before, while queries and heads are new. 1 and 1: everything alike.
 
-    lessons: what the detector is asked in training, by options of its family (`models.lessons` for YOLOS); none: as
-    usual. pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is returned too.
+    lessons: what the detector is asked in training, by options of its family (`models.yolos.auxiliary` for YOLOS);
+    none: as usual. pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is
+    returned too.
     """
 
     epochs: int = 10

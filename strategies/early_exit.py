@@ -12,9 +12,9 @@ from torch import Tensor
 
 from models.detector import Detector, Raw, Targets
 from models.errors import UserError
-from models.exit_head import Attention
-from models.exits import ClassStage, HeadKind, Told, add_exits, inherited
 from models.families import require
+from models.ssdlite.exit_head import Attention
+from models.ssdlite.exits import ClassStage, HeadKind, Told, add_exits, inherited
 from models.temperature import fit_temperatures
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import taught

@@ -14,7 +14,7 @@ from models.detector import Detector, Raw, Targets
 from models.errors import UserError
 from models.families import require
 from models.temperature import fit_temperatures
-from models.yolos import layer_rates, multi_exit
+from models.yolos.network import layer_rates, multi_exit
 from strategies.base import Candidate, Fit, Images, Score, asked
 from strategies.distil import taught
 

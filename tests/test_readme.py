@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.ablate import lessons_report, phases_report, positions_report
-from bench.ablate.lessons_result import Schooling
-from bench.ablate.positions_result import Positions
-from bench.ablate.results import Phases
-from bench.ablate.stored import load
-from bench.probe.report import markdown as probe_markdown
-from bench.probe.result import Probe
+from bench.experiments.auxiliary_losses import report as lessons_report
+from bench.experiments.auxiliary_losses.result import Schooling
+from bench.experiments.phases import report as phases_report
+from bench.experiments.phases.result import Phases
+from bench.experiments.positions import report as positions_report
+from bench.experiments.positions.result import Positions
+from bench.experiments.probe.report import markdown as probe_markdown
+from bench.experiments.probe.result import Probe
+from bench.experiments.stored import load
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.exits.policy import Policy
 from bench.measure.latency import Timing, interleaved
-from bench.routing.policy import Policy
 from bench.runtimes.batched import Batched
 
 

@@ -1,5 +1,5 @@
 """What scores are worth, in words: how far each exit's are from saying how often they are right
-(`bench.measure.calibration`), and what fitted temperatures change about that and about the gates."""
+(`bench.accuracy.calibration`), and what fitted temperatures change about that and about the gates."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.frontier import latency_replicates
+from bench.judge.frontier import latency_replicates
+from bench.judge.groups import multi_exit
+from bench.judge.verdict import LEVEL, is_early
 from bench.records import Record
-from bench.report.runtimes import multi_exit
 from bench.stats import bonferroni, interval
-from bench.verdict import LEVEL, is_early
 
 UNTEMPERED = "-untempered"  # in the name of a detector whose temperatures were left at 1
 

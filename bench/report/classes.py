@@ -9,10 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bench.judge.groups import by_runtime, short_name
+from bench.judge.verdict import is_early, verdict
 from bench.records import Record, baseline_of
 from bench.report.leavers import MOST_GROUPS
-from bench.report.runtimes import by_runtime, short_name
-from bench.verdict import is_early, verdict
 
 FALLBACK = "tol5"  # the operating point that speaks where the verdict names none
 MOST_COLUMNS = 6  # in a terminal with AP50 beside AP; more exits share one, with AP alone

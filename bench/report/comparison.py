@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.compare import LEVEL, MAP_MARGIN, TIME_MARGIN, Change, Comparison, Estimate, noise
+from bench.judge.compare import LEVEL, MAP_MARGIN, TIME_MARGIN, Change, Comparison, Estimate, noise
+from bench.judge.groups import short_name
+from bench.judge.verdict import verdict
 from bench.records import Environment, Record, baseline_of
 from bench.report.csv_text import csv_text, flat
-from bench.report.runtimes import short_name
-from bench.verdict import verdict
 from models.errors import unknown
 
 STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim", "-": "dim"}

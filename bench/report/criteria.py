@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bench.judge.groups import by_runtime
 from bench.records import Auroc, Record
-from bench.report.runtimes import by_runtime
 
 
 def criteria_table(records: Sequence[Record]) -> Table | None:

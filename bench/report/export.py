@@ -7,13 +7,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from bench.judge.groups import by_runtime, over_eager
+from bench.judge.verdict import verdict
 from bench.records import Record, same_split
 from bench.report.csv_text import csv_text
 from bench.report.notes import alarms, behind, notes
-from bench.report.runtimes import by_runtime, over_eager
 from bench.report.table import caption, columns
 from bench.report.telling import telling
-from bench.verdict import verdict
 from models.errors import unknown
 
 

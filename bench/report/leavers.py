@@ -20,10 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.files import replacing
+from bench.judge.groups import by_runtime, short_name
+from bench.judge.verdict import disguised
 from bench.records import Leavers, Record, same_split
 from bench.report.plot import COLOURS, DASHES, GREY, INK
-from bench.report.runtimes import by_runtime, short_name
-from bench.verdict import disguised
 
 MOST_GROUPS = 15  # shown of a factor, those with the most images: there may be any number of classes
 MOST_GATES = 4  # side by side in the picture, those through which most images leave; the table has all

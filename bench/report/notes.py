@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.judge.groups import by_runtime, over_eager, short_name
+from bench.judge.verdict import TOLERATED, Verdict
 from bench.records import Record, baseline_of
 from bench.report.bound import towards_bound
 from bench.report.calibration import calibration_errors, with_temperatures
-from bench.report.runtimes import by_runtime, over_eager, short_name
 from bench.report.table import speed_limit
-from bench.verdict import TOLERATED, Verdict
 
 PIECE = 100e6  # multiply-adds
 

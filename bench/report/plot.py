@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from bench.files import replacing
-from bench.frontier import frontier
+from bench.judge.frontier import frontier
+from bench.judge.groups import by_runtime, short_name
+from bench.judge.verdict import verdict
 from bench.records import Record, baseline_of, same_split
-from bench.report.runtimes import by_runtime, short_name
 from bench.report.table import flops_format
 from bench.report.telling import Cost, telling
-from bench.verdict import verdict
 
 COLOURS = (
     "#222222",

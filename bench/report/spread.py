@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.judge.seeds import LEVEL, Moments, Repeat, Row, Spread, moments, sd_factors
 from bench.report.csv_text import csv_text, flat
 from bench.report.terminal import STYLES
-from bench.spread import LEVEL, Moments, Repeat, Row, Spread, moments, sd_factors
 from models.errors import unknown
 
 COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (  # header, and what a row shows under it

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.report.criteria import auroc_cell, by_criterion
 from bench.report.csv_text import csv_text, flat
-from bench.sweep import Point, Sweep
+from bench.study.sweep import Point, Sweep
 
 Rows = list[list[str]]
 FORMATS = ("table", "json", "csv", "markdown")

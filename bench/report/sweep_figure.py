@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from bench.files import replacing
 from bench.report.criteria import by_criterion
 from bench.report.plot import COLOURS, DASHES, GREY, INK, MARKERS, PALE
-from bench.sweep import Point, Sweep
+from bench.study.sweep import Point, Sweep
 
 HALO = [withStroke(linewidth=3, foreground="white")]
 HUES = (*COLOURS[1:], "#661100")  # of the criteria, which are eleven

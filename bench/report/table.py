@@ -10,9 +10,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.frontier import frontier_probability
+from bench.judge.frontier import frontier_probability
+from bench.judge.groups import by_runtime, over_eager, short_name
 from bench.records import Ratio, Record, baseline_of, same_split
-from bench.report.runtimes import by_runtime, over_eager, short_name
 from bench.stats import samples_needed
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.frontier import frontier
+from bench.judge.frontier import frontier
+from bench.judge.verdict import verdict
 from bench.records import Record, baseline_of
-from bench.verdict import verdict
 
 MOST_NAMES = 28  # in a panel; more cover each other
 NEARLY = 0.95

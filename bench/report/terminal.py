@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from bench.judge.verdict import verdict
 from bench.records import Record
 from bench.report.classes import classes_table
 from bench.report.criteria import criteria_table
 from bench.report.leavers import leavers_table
 from bench.report.notes import alarms, behind, notes
 from bench.report.table import batches_table, exits_table, table
-from bench.verdict import verdict
 
 STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bold yellow", None: "bold"}
 

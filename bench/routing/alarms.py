@@ -9,9 +9,9 @@ from itertools import chain
 
 import numpy as np
 
-from bench.measure.accuracy import bootstrap_map
-from bench.measure.matching import Matches
-from bench.measure.pool import pooled
+from bench.accuracy.coco import bootstrap_map
+from bench.accuracy.matching import Matches
+from bench.accuracy.pool import pooled
 from bench.stats import bonferroni, interval
 from models.temperature import CLAMP
 
@@ -36,7 +36,7 @@ def detector_faults(
     matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
 ) -> dict[str, Sequence[str]]:
     """The same by the kind of fault, none for a kind that was not found: matches and temperatures, one per exit; vitals
-    (`bench.routing.vitals`), float64 [N, E] each, in the order of the matches' image_ids."""
+    (`bench.exits.health`), float64 [N, E] each, in the order of the matches' image_ids."""
     return {
         "detects nothing": detects_nothing(matches),
         "upside down": upside_down(matches, seed),

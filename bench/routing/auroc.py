@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.measure.matching import Matches
-from bench.measure.per_image import f1
+from bench.accuracy.matching import Matches
+from bench.accuracy.per_image import f1
+from bench.measure.exit_table import ExitTable
 from bench.records import Auroc
-from bench.routing.table import ExitTable
 from bench.stats import interval, resample
 
 
 def aurocs(table: ExitTable, matches: Sequence[Matches], resamples: int, seed: int) -> list[Auroc]:
     """Every criterion at every inner exit, over all images of the table, whatever a policy would let through to it.
 
-    matches: one per exit. An exit is as good as the last when its F1 (`bench.measure.per_image`) is not lower. All
+    matches: one per exit. An exit is as good as the last when its F1 (`bench.accuracy.per_image`) is not lower. All
     criteria and exits see the same draws, so that they can be compared.
     """
     quality = [f1(one) for one in matches]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from bench.measure.matching import Matches
-from bench.measure.per_image import f1
-from bench.routing.policy import Policy, static
-from bench.routing.prices import Prices, Unit
+from bench.accuracy.matching import Matches
+from bench.accuracy.per_image import f1
+from bench.exits.path_costs import Prices, Unit
+from bench.exits.policy import Policy, static
+from bench.measure.exit_table import ExitTable
 from bench.routing.search import routings
-from bench.routing.table import ExitTable
 from models.errors import UserError
 
 UCB = "ucb"

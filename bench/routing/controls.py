@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.measure.matching import Matches
-from bench.measure.pool import pooled
+from bench.accuracy.matching import Matches
+from bench.accuracy.pool import pooled
 from bench.records import Drawn
 from bench.stats import interval
 

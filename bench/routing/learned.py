@@ -1,5 +1,5 @@
 """The learned gate: would going on change this image's answer for the better? A logistic regression on what the exits
-so far have shown (`bench.routing.features`). Trained on train, with thresholds from val like any criterion. Where such
+so far have shown (`bench.exits.features`). Trained on train, with thresholds from val like any criterion. Where such
 gates come from: Scardapane et al., Why Should We Add Early Exits to Neural Networks?, 2020."""
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from bench.measure.matching import Matches
-from bench.measure.per_image import f1
-from bench.routing.criteria import LEARNED
-from bench.routing.table import ExitTable
-from bench.routing.view import View
+from bench.accuracy.matching import Matches
+from bench.accuracy.per_image import f1
+from bench.exits.criteria import LEARNED
+from bench.exits.view import View
+from bench.measure.exit_table import ExitTable
 from models.errors import UserError
 
 PENALTY = 1e-2  # on the squared weights of standardised features, per image
@@ -46,7 +46,7 @@ class LearnedGate:
 def learn(table: ExitTable, matches: Sequence[Matches]) -> LearnedGate:
     """The gate of a table's detector. matches: one per exit.
 
-    The question to each inner exit is whether its F1 (`bench.measure.per_image`) is below the last exit's; where the
+    The question to each inner exit is whether its F1 (`bench.accuracy.per_image`) is below the last exit's; where the
     answer is the same for all images the gate says that. Raises UserError for a table made on val, which chooses
     thresholds, or on test.
     """

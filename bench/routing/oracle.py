@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.measure.matching import Matches
-from bench.measure.pool import pooled
+from bench.accuracy.matching import Matches
+from bench.accuracy.pool import pooled
 
 FREE = (1.0, 0.5, 0.25, 0.125, 0.0625) * 2  # share of the images that a step may move
 ROUNDS = 4

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from bench.measure.matching import Matches
-from bench.measure.per_image import f1
-from bench.routing.criteria import LEARNED
+from bench.accuracy.matching import Matches
+from bench.accuracy.per_image import f1
+from bench.exits.criteria import LEARNED
+from bench.exits.path_costs import Prices, Unit
+from bench.exits.policy import Policy
+from bench.measure.exit_table import ExitTable
 from bench.routing.learned import CONSTANT, LearnedGate, for_raw, seen, standardised
-from bench.routing.policy import Policy
-from bench.routing.prices import Prices, Unit
-from bench.routing.table import ExitTable
 from models.errors import UserError
 
 REINFORCED = "reinforced"

@@ -10,20 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binom
 
-from bench.measure.matching import Matches
-from bench.measure.per_image import f1
-from bench.routing.criteria import Criterion
-from bench.routing.policy import Policy, static
-from bench.routing.prices import Prices, Unit
+from bench.accuracy.matching import Matches
+from bench.accuracy.per_image import f1
+from bench.exits.criteria import Criterion
+from bench.exits.path_costs import Prices, Unit
+from bench.exits.policy import Policy, static
+from bench.measure.exit_table import ExitTable
 from bench.routing.search import Choice, exit_shares, mean_costs, policies, routings
-from bench.routing.table import ExitTable
 from models.errors import UserError
 
 STEPS = 40  # policies in the sequence: each is one more chance to stop too early
 
 
 def losses(matches: Sequence[Matches]) -> np.ndarray:
-    """The loss that risk is the mean of: how far an exit's F1 (`bench.measure.per_image`) is below the last exit's on
+    """The loss that risk is the mean of: how far an exit's F1 (`bench.accuracy.per_image`) is below the last exit's on
     the same image, 0 where it is not. float64 [N, E] in [0, 1]. What an exit does better is not set against it."""
     quality = np.stack([f1(one) for one in matches], axis=1)
     return np.maximum(quality[:, -1:] - quality, 0.0)

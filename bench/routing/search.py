@@ -10,13 +10,13 @@ from itertools import product
 
 import numpy as np
 
-from bench.measure.matching import Matches
-from bench.measure.pool import pooled
-from bench.routing.budget import Budget
-from bench.routing.criteria import CRITERIA, Criterion
-from bench.routing.policy import Policy, static
-from bench.routing.prices import UNITS, Prices, Unit
-from bench.routing.table import ExitTable
+from bench.accuracy.matching import Matches
+from bench.accuracy.pool import pooled
+from bench.exits.budget import Budget
+from bench.exits.criteria import CRITERIA, Criterion
+from bench.exits.path_costs import UNITS, Prices, Unit
+from bench.exits.policy import Policy, static
+from bench.measure.exit_table import ExitTable
 from models.errors import UserError
 
 POLICIES = 700  # tried per criterion

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.routing.policy import Policy
-from bench.routing.view import View
+from bench.exits.policy import Policy
+from bench.exits.view import View
 from models.detector import Detections, Detector, State, normalise, resize, to_probabilities
 from models.errors import UserError, unknown
 from strategies.base import Candidate

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from bench.routing.policy import Policy
-from bench.routing.view import View
+from bench.exits.policy import Policy
+from bench.exits.view import View
 from bench.runtimes.base import Answer, Chain, Deployed
 from models.detector import resize
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from tests.bench.stored import DETECTOR, stored_run
+from tests.support.stored import DETECTOR, stored_run
 
 TINY = """
 name = "tiny"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from bench.accuracy.coco import accuracy
 from bench.data.spec import load
-from bench.measure.accuracy import accuracy
-from bench.routing.table import exit_table
+from bench.measure.exit_table import exit_table
 from bench.runtimes import deploy
-from bench.study import evaluate
-from models.ssdlite import ssdlite
+from bench.study.study import evaluate
+from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
 KNOWN = [

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bench.records import Record, baseline_of, environment, load_run, same_split, save
+from bench.records import Record, baseline_of, environment, load_records, same_split, save
 from models.errors import UserError
 
-STORED = json.loads((Path(__file__).parent / "report" / "record.json").read_text())
+STORED = json.loads((Path(__file__).parents[1] / "support" / "record.json").read_text())
 
 
 def record(name: str = "early_exit-tol2", **changes) -> Record:
@@ -113,7 +113,7 @@ def test_what_is_saved_is_loaded_and_nothing_else_lies_there(tmp_path):
     one = record()
     path = save(one, tmp_path / "run")
     assert path == tmp_path / "run" / "records" / "early_exit-tol2.json"
-    assert load_run(tmp_path / "run") == [one]
+    assert load_records(tmp_path / "run") == [one]
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -125,7 +125,7 @@ def test_the_baseline_comes_first_then_strategies_by_latency(tmp_path):
         ("b", "baseline", 5),
     ]:
         save(record(name, strategy=strategy, **at(ms)), tmp_path)
-    assert [r.name for r in load_run(tmp_path)] == ["b", "a-fast", "a-slow", "q"]
+    assert [r.name for r in load_records(tmp_path)] == ["b", "a-fast", "a-slow", "q"]
 
 
 def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch):
@@ -138,7 +138,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch)
     with pytest.raises(UserError, match=r"records/early_exit-tol2\.json.*space"):
         save(record(map=0.1), tmp_path)
     monkeypatch.undo()
-    assert load_run(tmp_path) == [record()]
+    assert load_records(tmp_path) == [record()]
     assert os.listdir(path.parent) == [path.name]
 
 
@@ -146,14 +146,14 @@ def test_a_missing_run_is_told_its_neighbours(tmp_path):
     for run in ("person-ssdlite", "shapes"):
         save(record(), tmp_path / run)
     with pytest.raises(UserError, match=r"no such run.*did you mean 'person-ssdlite'\? .*person-ssdlite, shapes"):
-        load_run(tmp_path / "person-ssdlit")
+        load_records(tmp_path / "person-ssdlit")
     with pytest.raises(UserError, match="no run there yet"):
-        load_run(tmp_path / "nowhere" / "x")
+        load_records(tmp_path / "nowhere" / "x")
 
 
 def test_a_folder_without_records_is_no_run(tmp_path):
     with pytest.raises(UserError, match="holds no records"):
-        load_run(tmp_path)
+        load_records(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_broken_file_is_named(tmp_path, text, message):
     save(record(), tmp_path)
     (tmp_path / "records" / "broken.json").write_text(text)
     with pytest.raises(UserError, match=rf"records/broken\.json: {message}"):
-        load_run(tmp_path)
+        load_records(tmp_path)
 
 
 def test_other_test_splits_never_share_a_table():

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from models.detector import Detector
-from models.exits import add_exits
 from models.fake_int8 import MOMENTUM, FakeInt8, extremes, round_input, round_weight
-from models.ssdlite import ssdlite
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import ssdlite
 
 
 class Answer(nn.Module):

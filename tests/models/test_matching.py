@@ -3,12 +3,12 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ssd_cases import ANCHORS, random_targets
 from torchvision.models.detection._utils import SSDMatcher
 from torchvision.ops import box_iou
 
 from models.detector import Targets
 from models.matching import BACKGROUND, IGNORED, match
+from tests.support.ssd_cases import ANCHORS, random_targets
 
 
 @settings(max_examples=25)

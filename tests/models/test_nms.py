@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torchvision.ops import nms
 
 from models.nms import best, decode, postprocess, suppress
-from models.ssdlite import AnchorBoxes, anchor_grid
+from models.ssdlite.network import AnchorBoxes, anchor_grid
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from models.detector import Targets
-from models.exits import add_exits
-from models.ssdlite import ssdlite
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import ssdlite
 from models.temperature import CLAMP, best_temperature, fit_temperatures
 
 

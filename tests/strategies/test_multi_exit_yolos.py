@@ -5,8 +5,8 @@ import torch
 
 from models.errors import UserError
 from models.families import build
-from models.lessons import Lessons
-from models.yolos import multi_exit
+from models.yolos.auxiliary import Lessons
+from models.yolos.network import multi_exit
 from strategies.base import Candidate
 from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
@@ -15,7 +15,7 @@ from strategies.prune import Prune, prune_channels
 from strategies.resize import Resize
 from strategies.resolution_exit import ResolutionExit
 from strategies.truncate import Truncate
-from tests.strategies.toys import OneStep, Scenes
+from tests.support.toys import OneStep, Scenes
 
 
 def start(model: str = "yolos") -> Candidate:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import OneStep, Scenes, candidate
 
 from models.errors import UserError
 from strategies import registry
@@ -13,6 +12,7 @@ from strategies.base import Candidate
 from strategies.early_exit import EarlyExit
 from strategies.prune import Prune
 from strategies.quant import Quant
+from tests.support.toys import OneStep, Scenes, candidate
 
 VARIANTS = {
     "early_exit": {"epochs": 8, "rate": 0.01, "late": {"after": [10, 12], "epochs": 2}, "low-rate": {"rate": 0.001}}

@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import OneStep, Scenes, awake, candidate, no_score
 
 from models.detector import to_input
 from models.errors import UserError
-from models.exits import add_exits
-from models.ssdlite import resized
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import resized
 from models.temperature import CLAMP
 from strategies import registry
 from strategies.baseline import Baseline
@@ -20,6 +19,7 @@ from strategies.quant import Quant
 from strategies.resize import Resize
 from strategies.resolution_exit import ResolutionExit
 from strategies.truncate import Truncate
+from tests.support.toys import OneStep, Scenes, awake, candidate, no_score
 
 
 def apply(strategy, start=None, train=None, score=no_score):

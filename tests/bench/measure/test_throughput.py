@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from bench.exits.policy import static
 from bench.measure.throughput import Throughput, regrouping_share, throughput
-from bench.routing.policy import static
 from bench.runtimes.base import Answer
 
 IMAGES = [np.full((2, 2, 3), index, np.uint8) for index in range(11)]

@@ -9,7 +9,7 @@ import pytest
 from bench.records import Record
 from bench.stats import interval
 
-STORED = json.loads((Path(__file__).parent / "record.json").read_text())
+STORED = json.loads((Path(__file__).parents[2] / "support" / "record.json").read_text())
 IMAGES = np.random.default_rng(1).normal(0, 0.008, 400)  # what the test images do to every detector alike
 
 

@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
+from bench.judge.verdict import verdict
 from bench.records import ExitAccuracy, Record
 from bench.report.classes import classes_markdown, classes_table, speaker
 from bench.report.leavers import MOST_GROUPS
-from bench.verdict import verdict
 
 NAMES = ("person", "chair", "dining table")
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pytest
 from rich.console import Console
 
-from bench.compare import compare
+from bench.judge.compare import compare
+from bench.judge.verdict import verdict
 from bench.report.comparison import export_comparison, notes, print_comparison, summary
-from bench.verdict import verdict
 from models.errors import UserError
 
 NAMES = ("before", "after")

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 import pytest
 from rich.console import Console
 
+from bench.judge.seeds import Repeat, spread
 from bench.report.spread import caption, export_spread, notes, print_spread, summary, verdicts
-from bench.spread import Repeat, spread
 from models.errors import UserError
 
 SHIFTS = (-0.01, 0.0, 0.01)

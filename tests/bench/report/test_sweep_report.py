@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bench.report.sweep import export_sweeps, print_sweep
 from bench.report.sweep_figure import _draw, sweep_figure
-from bench.sweep import Sweep, sweeps
-from tests.bench.stored import stored_run
+from bench.study.sweep import Sweep, sweeps
+from tests.support.stored import stored_run
 
 
 @pytest.fixture(scope="module")

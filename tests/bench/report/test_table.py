@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from bench.frontier import frontier_probability
+from bench.judge.frontier import frontier_probability
 from bench.records import Latency
 from bench.report.table import batches_table, caption, columns, exits_table, speed_limit, table
 from bench.stats import percentile_interval

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
+from bench.judge.verdict import verdict
 from bench.report import print_report
-from bench.verdict import verdict
 
 
 def printed(records) -> str:

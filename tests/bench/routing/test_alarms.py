@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import HERE, THERE, halves, matched, noisy, reached
 
 from bench.routing.alarms import (
     COLLAPSED,
@@ -22,6 +21,7 @@ from bench.routing.alarms import (
     with_boxes,
 )
 from models.temperature import CLAMP
+from tests.support.planted import HERE, THERE, halves, matched, noisy, reached
 
 IMAGES = 120
 SOUND = (1.3, 1.1, 1.0)

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure.accuracy import ground_truth
-from bench.measure.matching import match
+from bench.accuracy.coco import ground_truth
+from bench.accuracy.matching import match
+from bench.exits.criteria import NEVER
+from bench.measure.exit_table import ExitTable
 from bench.routing.auroc import areas, aurocs
-from bench.routing.criteria import NEVER
-from bench.routing.table import ExitTable
 from models.detector import Detections
 
 IMAGES = 60

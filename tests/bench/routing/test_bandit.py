@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import halves
 
+from bench.exits.path_costs import Look, Prices
+from bench.exits.policy import Policy, static
+from bench.measure.exit_table import ExitTable
 from bench.routing.bandit import GATES, WEIGHTS, arms_of, regret, settle, ucb1
-from bench.routing.policy import Policy, static
-from bench.routing.prices import Look, Prices
-from bench.routing.table import ExitTable
 from models.errors import UserError
+from tests.support.planted import halves
 
 IMAGES = 40
 PRICES = Prices((1, 5, 10), (1.0, 5.0, 10.0), {"max_score": Look((0.0, 0.0), (0.0, 0.0))})

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from planted import halves, reached
 
 from bench.records import Drawn
 from bench.routing.controls import gate_efficiency, random_exits
 from bench.routing.oracle import oracle
+from tests.support.planted import halves, reached
 
 
 def test_random_exits_are_the_mean_and_the_middle_of_their_draws():

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import HERE, matched
 from scipy.optimize import approx_fprime
 
+from bench.exits.criteria import LEARNED
+from bench.exits.policy import Policy
+from bench.measure.exit_table import ExitTable, exit_table
 from bench.routing.auroc import areas
-from bench.routing.criteria import LEARNED
 from bench.routing.learned import PENALTY, LearnedGate, learn, with_gate
-from bench.routing.policy import Policy
-from bench.routing.table import ExitTable, exit_table
-from bench.study import few_threads
+from bench.study.study import few_threads
 from models.errors import UserError
-from tests.bench import small
+from tests.support import small
+from tests.support.planted import HERE, matched
 
 IMAGES = 200
 

@@ -4,9 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from planted import HERE, THERE, halves, matched, noisy, reached
 
 from bench.routing.oracle import alone, oracle, spend
+from tests.support.planted import HERE, THERE, halves, matched, noisy, reached
 
 
 def test_the_planted_exits_are_found_from_any_gate_of_their_cost():

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import HERE, THERE, matched
 from scipy.optimize import approx_fprime
 
-from bench.routing.criteria import LEARNED
+from bench.exits.criteria import LEARNED
+from bench.exits.path_costs import Look, Prices
+from bench.exits.policy import Policy
+from bench.measure.exit_table import ExitTable
 from bench.routing.learned import with_gate
-from bench.routing.policy import Policy
-from bench.routing.prices import Look, Prices
 from bench.routing.reinforced import REINFORCED, agent, exchange_rate, expected, reinforce
-from bench.routing.table import ExitTable
 from models.errors import UserError
+from tests.support.planted import HERE, THERE, matched
 
 IMAGES = 300
 COSTS = np.array([0.3, 0.6, 1.0])

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import halves, noisy
 from scipy.stats import binom
 
+from bench.exits.path_costs import Look, Prices
+from bench.exits.policy import Policy
+from bench.measure.exit_table import ExitTable
 from bench.routing import risk
-from bench.routing.policy import Policy
-from bench.routing.prices import Look, Prices
 from bench.routing.risk import STEPS, controlled, losses, p_value, sequence
-from bench.routing.table import ExitTable
 from models.errors import UserError
+from tests.support.planted import halves, noisy
 
 PRICES = Prices((1, 5, 9), (1.0, 5.0, 9.0), {"margin": Look((0.0, 0.0), (0.0, 0.0))})
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from planted import halves, noisy, reached
 
-from bench.routing.budget import parse
-from bench.routing.criteria import LEARNED, NEVER
-from bench.routing.policy import Policy
-from bench.routing.prices import Look, Prices
+from bench.exits.budget import parse
+from bench.exits.criteria import LEARNED, NEVER
+from bench.exits.path_costs import Look, Prices
+from bench.exits.policy import Policy
+from bench.measure.exit_table import ExitTable
 from bench.routing.search import POLICIES, grid, search, upper_hull
-from bench.routing.table import ExitTable
 from models.errors import UserError
+from tests.support.planted import halves, noisy, reached
 
 FLOPS, MS = (1, 5, 9), (2.0, 3.0, 10.0)
 FREE, DEAR = Look((0.0, 0.0), (0.0, 0.0)), Look((0.5, 0.5), (0.25, 0.25))

@@ -6,13 +6,13 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bench.routing.criteria import agreement, max_score
-from bench.routing.policy import Policy, static
+from bench.exits.criteria import agreement, max_score
+from bench.exits.policy import Policy, static
 from bench.runtimes import Deployed, deploy
 from bench.runtimes.batched import Batched
 from models.errors import UserError
-from models.exits import add_exits
-from models.ssdlite import ssdlite
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
 HERE = ["eager", "openvino", "onnxruntime"]

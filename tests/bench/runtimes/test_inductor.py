@@ -15,12 +15,12 @@ if not any(shutil.which(name) for name in config.cpp.cxx if name):
     pytest.skip("no C++ compiler", allow_module_level=True)
 
 from bench import runtimes
-from bench.routing.policy import static
+from bench.exits.policy import static
 from bench.runtimes import Deployed, eager, inductor
 from models.detector import resize
 from models.errors import UserError
-from models.exits import add_exits
-from models.ssdlite import ssdlite
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
 # The first two have the input's size already and so reach the chain without having been resized.

@@ -10,13 +10,13 @@ import torch
 import bench.runtimes.onnxruntime as module
 from bench.data.images import Arrays
 from bench.data.split import Example, Split
-from bench.routing.policy import Policy, static
-from bench.routing.table import exit_table
+from bench.exits.policy import Policy, static
+from bench.measure.exit_table import exit_table
 from bench.runtimes import Deployed, deploy
 from models.detector import Detector, normalise, resize, to_input, to_probabilities
 from models.errors import UserError
-from models.exits import add_exits
-from models.ssdlite import ssdlite
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
 PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]

@@ -6,13 +6,13 @@ import openvino as ov
 import pytest
 import torch
 
+from bench.exits.policy import static
 from bench.measure.latency import interleaved
-from bench.routing.policy import static
 from bench.runtimes import deploy
 from bench.runtimes.openvino import compile_model
 from models.detector import merged
-from models.exits import add_exits
-from models.ssdlite import assemble, stock
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import assemble, stock
 from strategies.base import Candidate
 
 LIMIT = 1.4  # about 1.1 is what both cost; decoding every box again, or a map copied at each boundary, costs twice that

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from bench.exits.criteria import CRITERIA, mean_background
+from bench.exits.policy import Policy, static
+from bench.measure.exit_table import ExitTable, exit_table
 from bench.measure.parity import Parity, check_parity, parity
-from bench.routing.criteria import CRITERIA, mean_background
-from bench.routing.policy import Policy, static
-from bench.routing.table import ExitTable, exit_table
 from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
 from models.detector import merged, to_input, to_probabilities
 from models.errors import UserError
-from models.exits import add_exits
 from models.resolution import resolution_chain
-from models.ssdlite import ssdlite
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
 HERE = [name for name in RUNTIMES if name != "inductor"]  # compiling takes long: it has a file of its own

@@ -7,7 +7,7 @@ from bench.data.shapes import shapes
 from bench.measure.parity import TOLERANCE, parity
 from bench.runtimes import deploy
 from models.families import build
-from models.yolos import multi_exit
+from models.yolos.network import multi_exit
 from strategies.base import Candidate
 
 DATA = shapes(0, 4, 2, 1, size=64)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from bench.data.convert.commands import app
 from bench.data.split import ROLES
 from models.errors import UserError
-from tests.bench.data.convert.reread import draw, reread
+from tests.support.reread import draw, reread
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from bench.data.convert.mot import read_mot17
 from bench.data.convert.write import write
 from models.errors import UserError
-from tests.bench.data.convert.reread import draw, reread
+from tests.support.reread import draw, reread
 
 WIDTH, HEIGHT = 40, 30
 ALONE = {"train": (2,), "val": (11,), "test": (13,)}

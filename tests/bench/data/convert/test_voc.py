@@ -7,7 +7,7 @@ import pytest
 from bench.data.convert.voc import parse, read_voc
 from bench.data.convert.write import write
 from models.errors import UserError
-from tests.bench.data.convert.reread import draw, reread
+from tests.support.reread import draw, reread
 
 WIDTH, HEIGHT = 40, 30
 PERSON = (

@@ -16,7 +16,7 @@ from bench.data.convert.reading import role_of, shares
 from bench.data.convert.write import check_free, write
 from bench.data.split import ROLES
 from models.errors import UserError
-from tests.bench.data.convert.reread import draw, reread
+from tests.support.reread import draw, reread
 
 OBJECT = Box("person", (1, 2, 3, 4))
 

@@ -12,7 +12,7 @@ from bench.data.convert.write import write
 from bench.data.convert.yolo import class_names, parse, read_yolo
 from bench.data.split import ROLES
 from models.errors import UserError
-from tests.bench.data.convert.reread import draw, reread
+from tests.support.reread import draw, reread
 
 WIDTH, HEIGHT = 40, 30
 

@@ -1,0 +1,1 @@
+"""What makes a small YOLOS learn: training losses beside those of its exits, one by one."""

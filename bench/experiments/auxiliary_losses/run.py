@@ -1,0 +1,138 @@
+"""What makes a YOLOS learn from little, and whether its middle layers detect unasked: the same small network trained
+from scratch under different lessons, each then read after every third layer by the last layer's head, and by heads
+trained for these layers on the frozen trunk."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from bench.accuracy.coco import accuracy
+from bench.data.shapes import shapes
+from bench.data.split import Dataset, Split
+from bench.experiments.auxiliary_losses.report import print_report, write_report
+from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings, Taught
+from bench.experiments.positions.run import unscored
+from bench.experiments.stored import save
+from bench.measure.exit_table import evaluate, exit_table
+from bench.progress import console
+from bench.records import environment
+from bench.runtimes import deploy
+from bench.train.batches import Batches
+from bench.train.fit import Trainer
+from models.detector import Detector
+from models.errors import unknown
+from models.yolos.auxiliary import Lessons
+from models.yolos.network import scratch
+from strategies.base import Candidate, plain_objective
+from strategies.baseline import Baseline
+from strategies.multi_exit_yolos import MultiExitYolos
+
+AFTER = (3, 6, 9, 12)
+USUAL = "usual"
+RECIPES = {
+    "exits alone": Lessons(every=0, patches=False),
+    "exits and patches": Lessons(every=0),
+    USUAL: Lessons(),
+    "and groups": Lessons(groups=1),
+    "and denoising": Lessons(denoise=3),
+}
+STEPS = 6  # of each recipe in turn, to compare their times
+
+
+def teach_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> None:
+    """Teach, write FOLDER/lessons.json, .md and .png, and print the table."""
+    found = teach(folder, settings, names)
+    save(found, folder / FILE)
+    write_report(found, folder)
+    print_report(found, Console(width=None if sys.stdout.isatty() else 120))
+
+
+def teach(folder: Path, settings: Settings, names: Sequence[str] = ()) -> Schooling:
+    """Train and read the named recipes (all of them when none is named). Trainings are kept under FOLDER/checkpoints
+    and found again. UserError for a recipe that there is none of."""
+    for name in names:
+        if name not in RECIPES:
+            raise unknown("recipe", name, RECIPES, where="--recipes")
+    torch.set_num_threads(settings.threads)
+    train, val = settings.images
+    data = shapes(settings.seed, train, val, 1, size=settings.pixels)
+    trainer = Trainer(
+        Batches(data.train, settings.pixels), data.train.hash, folder / "checkpoints", settings.batch, settings.seed
+    )
+    read: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+    for name in names or RECIPES:
+        detector = trained(RECIPES[name], data, trainer, settings)
+        shared, own = (ap50(after(detector, epochs, data, trainer, settings), data.val, folder) for epochs in (0, None))
+        read[name] = shared, own
+        console.print(f"  {name}: AP50 " + " ".join(f"{one:.3f}" for one in own), markup=False)
+    steps = step_times(tuple(read), data, settings)
+    taught = [
+        Taught(name=name, lessons=asdict(RECIPES[name]), shared=shared, own=own, step=steps[name])
+        for name, (shared, own) in read.items()
+    ]
+    return Schooling(
+        settings=settings,
+        after=AFTER,
+        split=data.val.hash,
+        taught=tuple(taught),
+        environment=environment(settings.threads),
+    )
+
+
+def untaught(data: Dataset, settings: Settings) -> Detector:
+    torch.manual_seed(settings.seed)
+    return scratch(data.classes, settings.pixels)
+
+
+def trained(lessons: Lessons, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
+    """The network of one exit, from scratch."""
+    strategy = Baseline(epochs=settings.epochs, rate=settings.rate, lessons=asdict(lessons))
+    start = Candidate("baseline", "start", untaught(data, settings))
+    made = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)
+    return made[-1].detector
+
+
+def after(detector: Detector, epochs: int | None, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
+    """With exits after every third layer. epochs: of their heads, on the frozen trunk; 0: copies of the last one."""
+    strategy = MultiExitYolos(
+        AFTER[:-1], epochs=settings.head_epochs if epochs is None else epochs, rate=settings.rate, views=2
+    )
+    start = Candidate("baseline", "trained", detector)
+    (made,) = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)
+    return made.detector
+
+
+def ap50(detector: Detector, val: Split, folder: Path) -> tuple[float, ...]:
+    """AP50 on val of every exit when it answers all images."""
+    deployed = deploy(
+        Candidate("lessons", "read", detector), "eager", threads=torch.get_num_threads(), folder=folder / "artifact"
+    )
+    matches = evaluate(exit_table(deployed, val), val.coco())
+    return tuple(accuracy(matches, np.full(len(val), exit), full=False).map50 or 0.0 for exit in range(detector.exits))
+
+
+def step_times(names: Sequence[str], data: Dataset, settings: Settings) -> dict[str, float]:
+    """Median time of a training step of each recipe, they taking turns on one batch, as shares of the usual one's."""
+    batches = Batches(data.train, settings.pixels)
+    images, targets = next(iter(batches.epoch(settings.batch, settings.seed, settings.pixels)))
+    known = {name: RECIPES[name] for name in (*names, USUAL)}
+    detectors = {name: untaught(data, settings).train() for name in known}
+    taken: dict[str, list[float]] = {name: [] for name in known}
+    for _ in range(STEPS):
+        for name, lessons in known.items():
+            detectors[name].lessons = lessons
+            begun = time.perf_counter()
+            losses = plain_objective(detectors[name], images, targets)
+            torch.stack(list(losses.values())).sum().backward()
+            taken[name].append(time.perf_counter() - begun)
+    usual = statistics.median(taken[USUAL][1:])  # the first is warming up
+    return {name: statistics.median(taken[name][1:]) / usual for name in names}

@@ -1,0 +1,205 @@
+"""Nine failed rounds of training early exits, replayed small: each recipe once with anchors dealt at random and once
+matched by IoU, measured as everything else is, and asked whether the alarms would have told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numba
+import numpy as np
+import torch
+from rich.console import Console
+
+from bench.accuracy.coco import accuracy
+from bench.accuracy.pool import pooled
+from bench.data.shapes import shapes
+from bench.data.split import Dataset, Split, tunable
+from bench.exits.criteria import CRITERIA
+from bench.exits.policy import Policy
+from bench.experiments.phases.random_assignment import round_robin
+from bench.experiments.phases.recipes import RECIPES, Assignment, Recipe
+from bench.experiments.phases.report import print_report, write_report
+from bench.experiments.phases.result import FILE, Phases, Run, Settings
+from bench.experiments.phases.router import Router, confidence
+from bench.experiments.stored import save
+from bench.measure.exit_table import evaluate, exit_table
+from bench.measure.flops import flops_per_exit
+from bench.progress import console
+from bench.records import environment
+from bench.routing.alarms import detector_faults, policy_alarms
+from bench.routing.search import exit_shares, policies, routings
+from bench.runtimes import Deployed, deploy
+from bench.train.batches import Batches
+from bench.train.fit import Trainer
+from models.detector import Detector, to_input
+from models.errors import unknown
+from models.matching import match
+from models.ssdlite.exits import add_exits, inherited
+from models.ssdlite.network import ssdlite
+from models.temperature import fit_temperatures
+from strategies.base import Candidate, plain_objective
+
+AFTER, WIDTHS = (8, 12), (128, 256)
+INHERITED_RATE = 0.3
+TOLERANCE = 0.05  # relative mAP that the sound recipe's policy may lose on val
+ASSIGN = {"random": round_robin, "iou": match}
+
+
+def replay_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> bool:
+    """Replay, write FOLDER/phases.json, phases.md and phases.png, print the table, and say whether every recipe met its
+    expectation."""
+    torch.set_num_threads(settings.threads)
+    numba.set_num_threads(min(settings.threads, numba.config.NUMBA_NUM_THREADS))
+    found = replay(folder, settings, names)
+    save(found, folder / FILE)
+    write_report(found, folder)
+    print_report(found, Console(width=None if sys.stdout.isatty() else 140))
+    return found.as_expected
+
+
+def replay(folder: Path, settings: Settings, names: Sequence[str] = ()) -> Phases:
+    """Train and measure the named recipes (all of them when none is named), each under both assignments. Trainings are
+    kept under FOLDER/checkpoints and found again. Raises UserError for a recipe that there is none of."""
+    for name in names:
+        if name not in RECIPES:
+            raise unknown("recipe", name, RECIPES, where="--recipes")
+    data = figures(settings)
+    trainer = Trainer(
+        Batches(data.train, settings.pixels), data.train.hash, folder / "checkpoints", settings.batch, settings.seed
+    )
+    runs = []
+    for assignment in get_args(Assignment):
+        start = baseline(assignment, data, trainer, settings)
+        for name in names or RECIPES:
+            runs.append(run(RECIPES[name], assignment, start, data, trainer, settings, folder))
+            console.print(f"  {assignment} {name}: {runs[-1].outcome}", markup=False)
+    hashes = {split.role: split.hash for split in data.splits}
+    return Phases(settings=settings, splits=hashes, runs=tuple(runs), environment=environment(settings.threads))
+
+
+def figures(settings: Settings) -> Dataset:
+    """The generated shapes as one class, since the rounds had one class too."""
+
+    def merged(split: Split) -> Split:
+        examples = tuple(replace(one, labels=np.ones_like(one.labels)) for one in split.examples)
+        return Split(split.role, ("figure",), examples, split.images)
+
+    data = shapes(settings.seed, *settings.images, size=settings.pixels)
+    return Dataset("figures", ("figure",), *map(merged, data.splits))
+
+
+def baseline(assignment: Assignment, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
+    """The detector without exits that all recipes of an assignment start from, trained under it."""
+    torch.manual_seed(settings.seed)
+    detector = ssdlite(data.classes, settings.pixels)
+    detector.loss.assign = ASSIGN[assignment]
+    return trainer(
+        detector,
+        name=f"baseline-{assignment}",
+        objective=plain_objective,
+        epochs=settings.baseline_epochs,
+        rate=settings.rate,
+    )
+
+
+def run(
+    recipe: Recipe,
+    assignment: Assignment,
+    start: Detector,
+    data: Dataset,
+    trainer: Trainer,
+    settings: Settings,
+    folder: Path,
+) -> Run:
+    """One recipe under one assignment: trained, measured on the test images, and looked at by every alarm."""
+    detector, thresholds = train(recipe, assignment, start, data, trainer, settings)
+    deployed = deploy(
+        Candidate(recipe.name, assignment, detector), "eager", threads=settings.threads, folder=folder / "artifact"
+    )
+    table = exit_table(deployed, data.test)
+    matches = evaluate(table, data.test.coco())
+    if thresholds is None:
+        policy = searched(deployed, data.val)
+        scores = table.scores[policy.criterion]
+    else:
+        policy = Policy("confidence", thresholds)
+        scores = confidences(detector, data.test, recipe)
+    exits = policy.route(scores)
+    temperatures = [float(stage.temperature) for stage in detector.stages]
+    faults = detector_faults(matches, table.vitals, temperatures, settings.seed)
+    faults |= {"gate collapsed": policy_alarms(exits, detector.exits)}
+    alone = [accuracy(matches, np.full(len(exits), exit), full=False) for exit in range(detector.exits)]
+    return Run(
+        recipe=recipe.name,
+        tried=recipe.tried,
+        assignment=assignment,
+        map_per_exit=tuple(one.map for one in alone),
+        map50_per_exit=tuple(one.map50 for one in alone),
+        map=accuracy(matches, exits, full=False).map,
+        exit_share=tuple(np.bincount(exits, minlength=detector.exits) / len(exits)),
+        mean_confidence=tuple(scores.mean(axis=0)),
+        criterion=policy.criterion,
+        thresholds=tuple(None if np.isinf(one) else one for one in policy.thresholds),
+        temperatures=tuple(temperatures),
+        alarms={name: tuple(said) for name, said in faults.items() if said},
+        expected="passes" if assignment in recipe.passes else "caught",
+    )
+
+
+def train(
+    recipe: Recipe, assignment: Assignment, start: Detector, data: Dataset, trainer: Trainer, settings: Settings
+) -> tuple[Detector, tuple[float, float] | None]:
+    """A detector with exits, trained as the recipe says, and the thresholds it ends with. Recipes that differ in
+    nothing the training looks at share one."""
+    torch.manual_seed(settings.seed)
+    detector = add_exits(start, AFTER, WIDTHS)
+    brought = inherited(detector)
+    detector.router = router = Router(recipe, settings.epochs * max(1, len(data.train) // settings.batch))
+    options = f"{recipe.weighting} {recipe.learned} {recipe.quality} warm-up {recipe.warmup} {recipe.temperature}"
+    trainer(
+        detector,
+        name=f"exits-{assignment}",
+        objective=router,
+        options=f"{options} to {router.end}",
+        epochs=settings.epochs,
+        rate=settings.rate,
+        inherited=brought,
+        inherited_rate=INHERITED_RATE,
+    )
+    del detector.router
+    if recipe.temperature == "fitted":
+        fit_temperatures(detector, data.val)
+        return detector, None
+    with torch.no_grad():
+        for stage, temperature in zip(detector.stages, router.temperatures(), strict=True):
+            stage.temperature.copy_(temperature)
+        learned = tuple(router.thresholds().tolist())
+    return detector, learned if recipe.learned else recipe.thresholds[1]
+
+
+def searched(deployed: Deployed, val: Split) -> Policy:
+    """The policy with the fewest FLOPs on val, by any criterion, that keeps the last exit's mAP there to TOLERANCE."""
+    table = exit_table(deployed, tunable(val))
+    tried = policies(table, list(CRITERIA))
+    exits = routings(tried, table)
+    pool = pooled(tuple(evaluate(table, val.coco())))
+    maps, full = np.nan_to_num(pool.map_many(exits)), np.nan_to_num(pool.map(np.full(len(val), table.exits - 1)))
+    size = deployed.candidate.detector.size
+    costs = flops_per_exit(list(deployed.candidate.detector.stages), (torch.zeros(1, 3, size, size),))
+    mean = exit_shares(exits, table.exits) @ [cost.flops for cost in costs]
+    return tried[int(np.where(maps >= (1 - TOLERANCE) * full, mean, np.inf).argmin())]
+
+
+@torch.inference_mode()
+def confidences(detector: Detector, split: Split, recipe: Recipe) -> np.ndarray:
+    """The recipe's confidence of every exit in every image, float64 [N, E], as its training computes it."""
+    rows = []
+    for index in range(len(split)):
+        answers = detector(to_input(split.image(index), detector.size))
+        foreground = [1 - logits.softmax(-1)[..., 0] for logits, _ in answers]
+        rows.append([float(confidence(one, recipe.quality)) for one in foreground])
+    return np.array(rows)

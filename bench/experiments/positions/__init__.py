@@ -1,0 +1,1 @@
+"""Where in a trunk an exit pays: a head after every block or layer, against smaller inputs."""

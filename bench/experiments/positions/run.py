@@ -1,0 +1,127 @@
+"""Where in the trunk an exit pays: heads after every block or layer trained together on the frozen trunk of a run's
+baseline for a few epochs, and each set as a plain shallower network against the whole one and against the whole one at
+smaller inputs. Everything is measured on val, since positions are chosen by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from bench.accuracy.coco import accuracy, bootstrap_map
+from bench.data.split import Split
+from bench.exits.policy import static
+from bench.experiments.positions.report import print_report, write_report
+from bench.experiments.positions.result import FILE, Place, Positions
+from bench.experiments.stored import save
+from bench.measure.exit_table import evaluate, exit_table
+from bench.measure.flops import flops_per_exit
+from bench.measure.latency import interleaved, ratio
+from bench.pipeline import make, open_data, open_trainer, start
+from bench.progress import console
+from bench.records import environment
+from bench.runtimes import deploy
+from bench.spec import RunSpec
+from bench.stats import corrected_interval
+from bench.study.study import answer, few_threads, timed_images
+from models.detector import Detector
+from models.errors import UserError
+from models.families import family, family_of, resized
+from strategies.all_positions import everywhere, options_of, places_of
+from strategies.base import Candidate
+from strategies.resize import sides
+
+SCALES = (0.5, 0.6, 0.7, 0.8, 0.9)  # of the input's side, for the whole network
+STEP = 32  # px
+
+
+def scan_into(run: Path, options: Mapping[str, Any]) -> None:
+    """Scan for the baseline of the run in folder `run`, write positions.json, .md and .png there, and print the
+    table. options: how heads are trained, as `strategies.all_positions.options_of` takes them."""
+    try:
+        spec = RunSpec.model_validate_json((run / "spec.json").read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError("no run with a readable spec.json", where=str(run), fix="start one with bench run") from error
+    found = scan(spec, run, options)
+    save(found, run / FILE)
+    write_report(found, run)
+    print_report(found)
+
+
+def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
+    """Train the heads (or find them trained under `run`), then measure every position on val and on the run's first
+    runtime. UserError for options that the run's detector has not."""
+    torch.set_num_threads(spec.threads)
+    options = options_of(family_of(spec.model.name), given)
+    data = open_data(spec, run)
+    trainer = open_trainer(spec, data, run)
+    baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
+    torch.manual_seed(spec.seed)
+    of_family, places = family(baseline.detector), places_of(baseline.detector)
+    strategy = everywhere(baseline.detector, places, options)
+    (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
+    unit, alone = of_family.sight.unit, of_family.shallower.alone
+    detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}
+    for size in sides(spec.model.size, SCALES, STEP):
+        if size < spec.model.size:
+            detectors[f"{size} px"] = resized(baseline.detector, size)
+    measured = measure(detectors, baseline.detector, spec, data.val, run / "artifacts" / "positions")
+    return Positions(
+        settings=options,
+        runtime=spec.runtimes[0],
+        val_images=len(data.val),
+        split=data.val.hash,
+        seed=spec.seed,
+        places=tuple(measured),
+        environment=environment(spec.threads),
+    )
+
+
+def measure(detectors: dict[str, Detector], whole: Detector, spec: RunSpec, val: Split, folder: Path) -> list[Place]:
+    """Accuracy and cost of one-exit detectors, and of the whole network first, all taking turns on the same images."""
+    found = {"whole": whole, **detectors}
+    deployed = {
+        name: deploy(
+            Candidate("positions", name, one.eval()), spec.runtimes[0], threads=spec.threads, folder=folder / name
+        )
+        for name, one in found.items()
+    }
+    chosen = timed_images(spec.measure, spec.seed, val)
+    images = [np.array(val.image(int(index))) for index in chosen]
+    contenders = {name: partial(answer, one, static(0, 1)) for name, one in deployed.items()}
+    with few_threads(deployed["whole"]):
+        timings = interleaved(
+            contenders, images, repeats=spec.measure.repeats, warmup=spec.measure.warmup, seed=spec.seed
+        )
+    places = []
+    for name, one in deployed.items():
+        matches = evaluate(exit_table(one, val), val.coco())
+        everywhere = np.zeros(len(val), int)
+        reached = accuracy(matches, everywhere, full=False)
+        drawn = bootstrap_map(matches, everywhere, spec.measure.resamples, spec.seed)
+        size = found[name].size
+        share = ratio(timings[name], timings["whole"], resamples=spec.measure.resamples, seed=spec.seed)
+        places.append(
+            Place(
+                name=name,
+                map=reached.map or 0.0,
+                map50=reached.map50 or 0.0,
+                interval=corrected_interval(np.nan_to_num(drawn), reached.map or 0.0),
+                flops=flops_per_exit(list(found[name].stages), (torch.zeros(1, 3, size, size),))[-1].flops,
+                ms=float(timings[name].per_image.mean()),
+                time=share[0],
+                time_interval=share[1:],
+            )
+        )
+        console.print(f"  {name}: mAP {places[-1].map:.3f}, {places[-1].time:.2f} of the time", markup=False)
+    return places
+
+
+def unscored(candidate: Candidate) -> float:
+    """Nothing here is chosen by a score."""
+    raise AssertionError(f"{candidate.strategy} was not to be scored")

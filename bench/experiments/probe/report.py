@@ -1,0 +1,81 @@
+"""A probe as a table, in the terminal and in markdown, and the rule in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from bench.experiments.probe.result import Position, Probe
+from bench.files import replacing
+from bench.report.simple import markdown_table, print_table
+
+HEADERS = (
+    "after",
+    "map",
+    "entropy",
+    "inside",
+    "area",
+    "lift [95 %]",
+    "blind",
+    "AUC [95 %]",
+    "place",
+    "mAP",
+    "AP50 [95 %]",
+)
+
+
+def rows(found: Probe) -> list[list[str]]:
+    """Every position under HEADERS, those of the untrained trunk at the end."""
+    trained = [cells(one, f"{found.unit} {one.after}") for one in found.positions]
+    return trained + [cells(one, f"untrained {one.after}") for one in found.control]
+
+
+def cells(one: Position, name: str) -> list[str]:
+    focus, apart, linear = one.focus, one.separation, one.linear
+    return [
+        name,
+        f"{one.side}x{one.side}x{one.channels}",
+        f"{focus.entropy:.3f}",
+        f"{focus.inside:.3f}",
+        f"{focus.area:.3f}",
+        f"{focus.lift:.2f} [{focus.lift_interval[0]:.2f}, {focus.lift_interval[1]:.2f}]",
+        f"{focus.blind:.2f}",
+        "-" if apart is None else f"{apart.auc:.3f} [{apart.interval[0]:.3f}, {apart.interval[1]:.3f}]",
+        "-" if apart is None else f"{apart.place:.3f}",
+        f"{linear.map:.3f}",
+        f"{linear.map50:.3f} [{linear.map50_interval[0]:.3f}, {linear.map50_interval[1]:.3f}]",
+    ]
+
+
+def notes(found: Probe) -> list[str]:
+    """What the columns are, and what the numbers are from."""
+    trained = found.settings
+    looked = {"layer": "of the queries to patches", "block": "the energy of the map"}[found.unit]
+    return [
+        f"{found.model} ({found.source}), {found.size} px, {found.data}: {', '.join(found.classes[:8])}"
+        + (f" and {len(found.classes) - 8} more" if len(found.classes) > 8 else ""),
+        f"attention ({looked}) on {found.images} val images; inside: its share in object boxes; lift: inside / area; "
+        "blind: the lift of the other images' mean attention",
+        "AUC: object tokens against background, linear discriminant, five folds by image; place: from where they are",
+        f"linear probe: {found.train_images} training images, {trained['epochs']} epochs over {trained['views']} views "
+        f"at {trained['rate']:g}; mAP and AP50 on {found.val_images} val images, split {found.splits['val'][:12]}, "
+        f"seed {found.seed}",
+    ]
+
+
+def markdown(found: Probe) -> str:
+    return "\n".join([*found.sentences, "", markdown_table(HEADERS, rows(found), notes(found))])
+
+
+def write_markdown(found: Probe, folder: Path) -> None:
+    with replacing(folder / "probe.md") as partial:
+        partial.write_text(markdown(found))
+
+
+def print_report(found: Probe, console: Console) -> None:
+    print_table(console, HEADERS, rows(found), notes(found))
+    console.print("")
+    for line in found.sentences:
+        console.print(Text(line, style="bold"))

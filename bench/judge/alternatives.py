@@ -1,0 +1,120 @@
+"""What early exit has to beat: what the frontier of the other strategies offers at its time, and when it offers its
+mAP. Everything is computed for the measurement and for every bootstrap draw at once, so that the noise of accuracies
+and of latencies reaches the interval.
+
+Which records form the frontier is decided by the measurement and stays. A frontier chosen anew in every draw would be
+the best of many noisy points each time, better than what the others have on average, and the comparison would no longer
+be with the records that the verdict names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.judge.frontier import frontier, latency_replicates
+from bench.records import Record
+from bench.stats import interval
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A record as the bootstrap sees it. ms, map: mean latency and mAP, float64 [1 + R], as measured and then on each
+    of R draws."""
+
+    record: Record
+    ms: np.ndarray
+    map: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """An early-exit point against one rival or the line between two, at its own mean latency. differences: its mAP
+    minus theirs, float64 [1 + R], as measured and then on each draw. reachable: whether a rival is that fast; if not,
+    it is the fastest."""
+
+    early: Seen
+    rivals: tuple[Seen, ...]
+    differences: np.ndarray
+    reachable: bool
+
+    @property
+    def difference(self) -> float:
+        return round(float(self.differences[0]), 6)
+
+    @property
+    def names(self) -> str:
+        return " and ".join(rival.record.name for rival in self.rivals)
+
+
+def seen(records: Sequence[Record]) -> list[Seen]:
+    """Records of one runtime with their paired draws. Raises UserError when they cannot be paired."""
+    times = latency_replicates(records)
+    return [
+        Seen(r, np.r_[r.latency_ms.mean, ms], np.r_[r.map, r.map_bootstrap])
+        for r, ms in zip(records, times, strict=True)
+    ]
+
+
+def edge_of(others: Sequence[Seen]) -> list[Seen]:
+    """Those that no other beats as measured, fastest first."""
+    return [others[i] for i in frontier([(one.ms[0], one.map[0]) for one in others])]
+
+
+def at_equal_time(early: Seen, edge: Sequence[Seen]) -> Comparison:
+    """Compare with what the edge (fastest first) offers at the time of `early`: between two of its points their linear
+    mixture, beyond the slowest the best of them. Where none is as fast it is set against the fastest."""
+    left = [one for one in edge if one.ms[0] <= early.ms[0]]
+    right = [one for one in edge if one.ms[0] > early.ms[0]]
+    if not left:
+        return Comparison(early, (right[0],), early.map - right[0].map, reachable=False)
+    if not right or left[-1].ms[0] == early.ms[0]:
+        return Comparison(early, (left[-1],), early.map - left[-1].map, reachable=True)
+    rivals = left[-1], right[0]
+    return Comparison(early, rivals, early.map - _mixed(early.ms, *rivals), reachable=True)
+
+
+def _mixed(ms: np.ndarray, fast: Seen, slow: Seen) -> np.ndarray:
+    """mAP of the mixture that takes as long, float64 [1 + R]. Where a draw turns the two round, the slow one, which is
+    the more accurate, needs no mixing."""
+    gap = slow.ms - fast.ms
+    share = np.clip(np.divide(ms - fast.ms, gap, out=np.ones_like(ms), where=gap > 0), 0, 1)
+    return (1 - share) * fast.map + share * slow.map
+
+
+def speed_ratios(early: Seen, edge: Sequence[Seen]) -> np.ndarray:
+    """How many times as long as `early` the edge takes to its mAP, float64 [1 + R], as measured and then on each draw;
+    inf where it does not get there. The edge is the line through its points, and the time the first at which it is that
+    high."""
+    ms, reached = np.array([one.ms for one in edge]), np.array([one.map for one in edge])
+    rise = np.diff(reached, axis=0)
+    share = np.divide(early.map - reached[:-1], rise, out=np.full_like(rise, np.nan), where=rise != 0)
+    crossing = np.where((share > 0) & (share < 1), ms[:-1] + share * np.diff(ms, axis=0), np.inf)
+    at_points = np.where(reached >= early.map, ms, np.inf)
+    return np.concatenate([at_points, crossing]).min(axis=0) / early.ms
+
+
+@dataclass(frozen=True)
+class Overtaking:
+    """A rival that is faster than an early-exit point, or as fast, and hardly less accurate. ratio, low, high: how many
+    times as fast, with its interval. loses: upper end of the interval of the mAP that it lacks."""
+
+    rival: Record
+    ratio: float
+    low: float
+    high: float
+    loses: float
+
+
+def overtaken(early: Seen, edge: Sequence[Seen], level: float, margin: float, most: float) -> Overtaking | None:
+    """The fastest rival on the edge that is more than 1 + margin times as fast as `early` and lacks less than `most` of
+    its mAP, both beyond the interval of this level; None without one."""
+    for one in edge:
+        ratios = early.ms / one.ms
+        low, high = interval(ratios[1:], level)
+        loses = interval(early.map[1:] - one.map[1:], level)[1]
+        if low > 1 + margin and loses < most:
+            return Overtaking(one.record, float(ratios[0]), low, high, loses)
+    return None

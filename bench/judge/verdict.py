@@ -1,0 +1,222 @@
+"""The answer: are early exits worth it against the best other strategy at equal latency? One comparison per early-exit
+point (`bench.judge.alternatives`), and a sentence with the number, its interval and what it was compared with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.judge.alternatives import Comparison, Overtaking, Seen, at_equal_time, edge_of, overtaken, seen, speed_ratios
+from bench.judge.frontier import same_resamples
+from bench.records import Record, baseline_of, same_split
+from bench.routing.alarms import COLLAPSED
+from bench.stats import bonferroni, images_to_decide, interval, probability_above
+
+# strategies with early exits, and what each amounts to where every image leaves at one inner exit
+EARLY = {"early_exit": "truncate", "multi_exit_yolos": "truncate", "resolution_exit": "resize"}
+LEVEL = 0.95
+TOLERATED = 0.02  # relative loss of mAP, and of time, that makes no difference to a user
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """decision: WORTH IT, NOT WORTH IT, UNDECIDED, or None when there is nothing to compare: then only
+    `sentence` is set. difference, low, high: mAP of `early` minus that of `against`, and its interval.
+    probability: share of resamples in which `early` is above. early: name of the record that speaks for
+    early exit. against: names of the one or two records it was compared with. speed_ratio: time in which the others
+    reach the mAP of `early` over its own time, above 1 when early exit is faster; None when no other is that accurate.
+    speed_low, speed_high: its interval, inf where no other gets there. unreached: share of resamples in which none
+    does. images: number of test images. images_needed: about how many would decide; None when decided, or when more
+    images would not help. points: number of early-exit points considered."""
+
+    decision: str | None
+    sentence: str
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    probability: float | None = None
+    early: str | None = None
+    against: str = ""
+    speed_ratio: float | None = None
+    speed_low: float | None = None
+    speed_high: float | None = None
+    unreached: float | None = None
+    images: int = 0
+    images_needed: int | None = None
+    points: int = 0
+
+    @property
+    def at_equal_map(self) -> str:
+        """The comparison of speed at the mAP of `early`, as a sentence; empty without a decision."""
+        if self.decision is None:
+            return ""
+        if self.speed_ratio is None:
+            doubt = "" if math.isinf(self.speed_low) else f" (probability {self.unreached:.2f})"
+            return f"No other strategy reaches the mAP of {self.early}{doubt}."
+        at = f"At the mAP of {self.early}"
+        if self.speed_high < 1:
+            fast, low, high = 1 / self.speed_ratio, 1 / self.speed_high, 1 / self.speed_low
+            return f"{at} the others are {fast:.2f} times as fast [{low:.2f}, {high:.2f}]."
+        never = math.isinf(self.speed_high)
+        high = "no limit" if never else f"{self.speed_high:.2f}"
+        long = f"the others take {self.speed_ratio:.2f} times as long [{self.speed_low:.2f}, {high}]"
+        doubt = f"; with probability {self.unreached:.2f} none of them reaches it" if never else ""
+        return f"{at} {'' if self.speed_low > 1 else 'neither is clearly faster: '}{long}{doubt}."
+
+
+def is_early(record: Record) -> bool:
+    """Whether images leave early because a criterion says so."""
+    return _has_exits(record) and record.operating_point.criterion is not None
+
+
+def is_rival(record: Record) -> bool:
+    """Whether the record is something else than early exit. Everybody at one inner exit is (its strategy reads as in
+    EARLY); everybody at the last exit of a multi-exit detector is neither: nobody leaves early, and nobody would ship
+    exits that are not used."""
+    return not _has_exits(record)
+
+
+def _has_exits(record: Record) -> bool:
+    return not EARLY.keys().isdisjoint(record.strategy.split("+"))
+
+
+def disguised(record: Record) -> bool:
+    """Whether a gate sends nearly all images to one inner exit: it is a shallower network in disguise, and what it
+    reaches is that network's merit."""
+    return max(record.exit_share[:-1], default=0) > COLLAPSED
+
+
+def verdict(records: Sequence[Record]) -> Verdict:
+    """Judge early exit against every other strategy on the same runtime. With several runtimes it is judged where the
+    fastest point is that keeps the accuracy (TOLERATED): a win on a slower one is no reason to stay there.
+
+    Each early-exit point faster than the baseline (every point, if none is) that is not a shallower network in disguise
+    (unless all are) is compared with the others'
+    frontier at its own mean latency: between two of them with their linear mixture, beyond the slowest with
+    the best of them. The point with the largest difference in mAP speaks for early exit. Its interval is
+    the percentile interval of the paired bootstrap, in which the latencies vary too and with them the mixture.
+    Picking the best of several points flatters it, so the intervals of its difference and of its speed are
+    Bonferroni-corrected for their number: all hold together at 95 %.
+
+    Where no point is faster than the baseline, it takes a better mAP to be worth it. So it does where another strategy
+    is clearly faster than the point and hardly less accurate (both by TOLERATED, beyond the intervals): to be level
+    with what lies between that strategy and a slower one is no merit then. Nor is it worth it where another strategy is
+    as fast and as accurate to within TOLERATED, beyond the intervals: exits have to gain something.
+
+    Where no other strategy is as fast, equal latency has nothing to offer, and the point is set against the
+    fastest other. It wins if it is faster and more accurate, but it cannot lose: to be faster than anything
+    else and less accurate is a trade, which no number of images decides.
+
+    Raises UserError when the records' test splits, numbers of resamples or timed images differ.
+    """
+    same_split(records)
+    same_resamples(records)
+    warning = _warning(records)
+    records = _shipped(records)
+    if not any(is_early(r) for r in records):
+        return Verdict(None, f"{warning}No verdict: this run has no early-exit record.")
+    everyone = seen(records)
+    edge = edge_of([one for one in everyone if is_rival(one.record)])
+    if not edge:
+        return Verdict(None, f"{warning}No verdict: no other strategy ran on the runtime of early exit.")
+    points = [one for one in everyone if is_early(one.record)]
+    baseline = baseline_of(records, records[0].runtime)
+    points = [one for one in points if not disguised(one.record)] or points
+    faster = [one for one in points if baseline is None or one.ms[0] < baseline.latency_ms.mean]
+    found = [at_equal_time(one, edge) for one in faster or points]
+    best = max(found, key=lambda c: c.difference)
+    most = TOLERATED * (baseline or best.early.record).map
+    level = bonferroni(LEVEL, len(found) * len(edge))
+    passed = overtaken(best.early, edge, level, TOLERATED, most) or overtaken(best.early, edge, level, -TOLERATED, most)
+    return _judge(best, edge, passed, len(found), bool(faster), warning)
+
+
+def _shipped(records: Sequence[Record]) -> list[Record]:
+    """The records of the runtime that would be shipped: the one of the fastest point within TOLERATED of its fp32
+    baseline's mAP, or the first one when there is no baseline."""
+    baselines = {r.runtime: baseline_of(records, r.runtime) for r in records}
+    kept = [r for r in records if (b := baselines[r.runtime]) and r.map >= (1 - TOLERATED) * b.map]
+    runtime = min(kept, key=lambda r: r.latency_ms.mean).runtime if kept else records[0].runtime
+    return [r for r in records if r.runtime == runtime]
+
+
+def _judge(
+    best: Comparison, edge: Sequence[Seen], passed: Overtaking | None, points: int, faster: bool, warning: str
+) -> Verdict:
+    early, difference, level = best.early.record, best.difference, bonferroni(LEVEL, points)
+    low, high = interval(best.differences[1:], level)
+    decision, needed = "UNDECIDED", None
+    if low > 0:
+        decision = "WORTH IT"
+    elif (high < 0 and best.reachable) or (not faster and early.speed_up.high < 1):
+        decision = "NOT WORTH IT"  # worse at its time; or slower than the baseline, and not shown to be better
+    elif passed:
+        decision = "NOT WORTH IT"
+    elif best.reachable or difference > 0:
+        needed = images_to_decide(difference, (low, high), early.test_images, level)
+    said = _sentence(best, (low, high), points, faster, needed)
+    if passed and decision == "NOT WORTH IT":
+        said = f"{said} {_overtaken(passed)}"
+    ratios = speed_ratios(best.early, edge)
+    fast_low, fast_high = interval(1 / ratios[1:], level)  # of the inverse, because a quantile between infs is nan
+    return Verdict(
+        decision=decision,
+        sentence=f"{warning}{decision}: {said}",
+        difference=difference,
+        low=low,
+        high=high,
+        probability=probability_above(best.differences[1:], 0),
+        early=early.name,
+        against=best.names,
+        speed_ratio=float(ratios[0]) if np.isfinite(ratios[0]) else None,
+        speed_low=_inverse(fast_high),
+        speed_high=_inverse(fast_low),
+        unreached=float(np.isinf(ratios[1:]).mean()),
+        images=early.test_images,
+        images_needed=needed,
+        points=points,
+    )
+
+
+def _inverse(value: float) -> float:
+    return 1 / value if value else math.inf
+
+
+def _sentence(best: Comparison, bounds: tuple[float, float], points: int, faster: bool, needed: int | None) -> str:
+    early, difference = best.early.record, best.difference
+    gap = f"{_ap(abs(difference))} {'above' if difference > 0 else 'below'}" if difference else "level with"
+    names = best.names if len(best.rivals) == 1 else f"the line between {best.names}"
+    at = f"at {early.latency_ms.mean:.2f} ms"
+    if not faster:
+        at = f"no early-exit point is faster than the baseline; {at}"
+    if not best.reachable:
+        at, names = f"{at}, faster than any other,", f"{names} at {best.rivals[0].ms[0]:.2f} ms"
+    facts = f"95 % interval {_ap(bounds[0])} to {_ap(bounds[1])}"
+    facts += f" over {points} points" if points > 1 else ""
+    facts += f", {early.test_images:,} test images"
+    facts += f", about {needed:,} would decide" if needed else ""
+    return f"{at} {early.name} has mAP {early.map:.3f}, {gap} {names} ({facts})."
+
+
+def _overtaken(passed: Overtaking) -> str:
+    accurate = f"at most {_ap(passed.loses)} less accurate"
+    if passed.loses < 0.0005:
+        accurate = "more accurate" if passed.loses < 0 else "no less accurate"
+    fast = f"{passed.ratio:.2f} times as fast [{passed.low:.2f}, {passed.high:.2f}]"
+    return f"{passed.rival.name} is {fast} and {accurate}."
+
+
+def _ap(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # adding 0.0 turns -0.0 into 0.0
+
+
+def _warning(records: Sequence[Record]) -> str:
+    forced = next((r for r in records if r.forced), None)
+    if forced is None:
+        return ""
+    reached = f"AP50 {forced.foundation.map50:.3f}, floor {forced.foundation.floor:.3f}"
+    return f"WARNING: the baseline missed its foundation gate ({reached}): nothing here can be trusted. "

@@ -1,0 +1,59 @@
+"""The conditional path executed on every image, against what the exit table says: a simulated policy is only worth what
+the deployed detector really does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.data.split import Split
+from bench.exits.path_costs import Prices
+from bench.exits.policy import Policy
+from bench.measure.exit_table import ExitTable
+from bench.measure.latency import Timing
+from bench.progress import bar
+from bench.runtimes import Deployed
+from models.detector import Detections
+
+
+@dataclass(frozen=True)
+class Executed:
+    """images: how many were run. exits_differ, detections_differ: on how many the exit taken is not the simulated one,
+    or the detections are not the table's bit by bit."""
+
+    images: int
+    exits_differ: int
+    detections_differ: int
+
+
+def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: np.ndarray) -> Executed:
+    """Run the policy on every image of the split. table: of the same deployed and split; exits: int [N], simulated."""
+    elsewhere = other = 0
+    with bar(f"executing {deployed.candidate.strategy}", len(split)) as advance:
+        for index, expected in enumerate(exits):
+            answer = deployed.detect(split.image(index), policy)
+            elsewhere += answer.exit != expected
+            other += not same(answer.detections, table.detections[expected][index])
+            advance()
+    return Executed(len(split), int(elsewhere), int(other))
+
+
+def same(one: Detections, other: Detections) -> bool:
+    """Whether two sets of detections agree bit by bit, in order."""
+    return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
+
+
+def predicted_ms(
+    policy: Policy, prices: Prices, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
+) -> float:
+    """Mean ms that the policy should take on the timed images (their places in the split, distinct and ascending): what
+    the static exit that answers an image took on it, and the price of company and of the looks on its way. exits: int
+    [N], simulated for the whole split."""
+    alone = np.stack([timing.per_image for timing in static])
+    taken = exits[images]
+    share = np.bincount(taken, minlength=len(alone)) / len(taken)
+    more = prices.in_company(share) - np.array(prices.ms) + prices.looked(policy)
+    return float((alone[taken, np.arange(len(taken))] + more[taken]).mean())

@@ -1,0 +1,96 @@
+"""ExitTables on disk, so that any routing can be asked for later without the model: RUN/tables/DETECTOR/ holds val.npz,
+test.npz and prices.json."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.exits.path_costs import Look, Prices
+from bench.files import replacing
+from bench.measure.exit_table import ExitTable
+from models.detector import Detections
+from models.errors import UserError
+
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def save_table(table: ExitTable, folder: Path) -> None:
+    """Write FOLDER/ROLE.npz, all or nothing. What a gate is told (`features`) is left out: its scores are there."""
+    flat = [one for exit in table.detections for one in exit]
+    arrays = {
+        "split_hash": np.array(table.split_hash),
+        "image_ids": np.array(table.image_ids, np.int64),
+        "counts": np.array([[len(one.scores) for one in exit] for exit in table.detections], np.int32),
+        "boxes": torch.cat([one.boxes.reshape(-1, 4) for one in flat]).numpy(),
+        "detection_scores": torch.cat([one.scores for one in flat]).numpy(),
+        "labels": torch.cat([one.labels for one in flat]).numpy().astype(np.int16),
+    }
+    arrays |= {f"criterion/{name}": scores for name, scores in table.scores.items()}
+    arrays |= {f"vital/{name}": values for name, values in table.vitals.items()}
+    with replacing(folder / f"{table.role}.npz") as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_table(folder: Path, role: str) -> ExitTable:
+    """The table of one split as `save_table` wrote it. UserError when it is missing or broken."""
+    path = folder / f"{role}.npz"
+    try:
+        with np.load(path) as file:
+            stored = {name: file[name] for name in file.files}
+        ends = np.concatenate([[0], np.cumsum(stored["counts"])])
+        boxes, scores = torch.from_numpy(stored["boxes"]), torch.from_numpy(stored["detection_scores"])
+        labels = torch.from_numpy(stored["labels"].astype(np.int64))
+        flat = [Detections(boxes[a:b], scores[a:b], labels[a:b]) for a, b in pairwise(ends.tolist())]
+        images = len(stored["image_ids"])
+        return ExitTable(
+            role,
+            str(stored["split_hash"]),
+            tuple(stored["image_ids"].tolist()),
+            [flat[start : start + images] for start in range(0, len(flat), images)],
+            _under("criterion/", stored),
+            _under("vital/", stored),
+        )
+    except FileNotFoundError as error:
+        raise UserError("no exit table", where=str(path), fix="run the benchmark again: it stores one") from error
+    except BROKEN as error:
+        raise UserError(f"not an exit table: {error}", where=str(path), fix="run the benchmark again") from error
+
+
+def save_prices(prices: Prices, folder: Path) -> None:
+    """Write FOLDER/prices.json, all or nothing."""
+    with replacing(folder / "prices.json") as partial:
+        partial.write_text(json.dumps(asdict(prices), indent=1) + "\n")
+
+
+def load_prices(folder: Path) -> Prices:
+    """The prices as `save_prices` wrote them. UserError when they are missing or broken."""
+    path = folder / "prices.json"
+    try:
+        stored = json.loads(path.read_text())
+        looks = {name: Look(tuple(look["staying"]), tuple(look["leaving"])) for name, look in stored["looks"].items()}
+        return Prices(tuple(stored["flops"]), tuple(stored["ms"]), looks, tuple(stored["mixing"]))
+    except FileNotFoundError as error:
+        raise UserError("no prices", where=str(path), fix="run the benchmark again: it stores them") from error
+    except BROKEN as error:
+        raise UserError(f"not prices: {error}", where=str(path), fix="run the benchmark again") from error
+
+
+def stored_detectors(run_dir: Path) -> list[Path]:
+    """The folders of a run's multi-exit detectors, one per detector and runtime. UserError when there is none."""
+    found = sorted(path.parent for path in (run_dir / "tables").glob("*/prices.json"))
+    if not found:
+        fix = "it needs a strategy with exits, such as early_exit, measured by this version"
+        raise UserError("holds no exit tables", where=str(run_dir), fix=fix)
+    return found
+
+
+def _under(prefix: str, stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): values for name, values in stored.items() if name.startswith(prefix)}

@@ -1,0 +1,201 @@
+"""The way a run takes, top to bottom: spec, data, baseline, foundation gate, candidates, deployment, exit tables,
+policies, latency, records. Whatever was trained is kept and found again; whatever is measured is measured anew."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numba
+import numpy as np
+import torch
+
+from bench import records
+from bench.accuracy.coco import accuracy
+from bench.accuracy.results import coco_results, write_json
+from bench.data.manifest import check_manifest, manifest
+from bench.data.spec import load
+from bench.data.split import Dataset, Split
+from bench.files import replacing
+from bench.measure.exit_table import evaluate, exit_table
+from bench.progress import console
+from bench.records import Record
+from bench.runtimes import Deployed, deploy, runs_on
+from bench.spec import RunSpec
+from bench.study.recording import Recorder
+from bench.study.study import baseline_point, key, last_exit_map, study, time_batches, time_points
+from bench.train.batches import Batches
+from bench.train.fit import Trainer, weights_hash
+from models import families
+from models.detector import merged
+from models.errors import UserError
+from strategies import registry
+from strategies.base import Candidate, Score
+
+
+def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
+    """Carry out `spec` in `folder` and return its records, which are saved there too.
+
+    force: go on although the baseline misses its foundation gate; every record is stamped.
+    """
+    torch.set_num_threads(spec.threads)
+    numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
+    data = open_data(spec, folder)
+    trainer = open_trainer(spec, data, folder)
+    score = scorer(spec, data, folder)
+
+    console.print("[bold]baseline[/]")
+    baselines = make("baseline", start(spec, data), spec, data, trainer, score)
+    base = place(baselines[-1], spec.runtimes[0], spec, folder)
+    foundation = check_foundation(base, spec.foundation, data.val, force)
+
+    candidates = list(baselines)
+    for name in dict.fromkeys((*spec.controls, *spec.strategies)):
+        if name != "baseline":
+            console.print(f"[bold]{name}[/]")
+            candidates += make(name, baselines[-1], spec, data, trainer, score)
+
+    found = []
+    for runtime in spec.runtimes:
+        console.print(f"[bold]measuring on {runtime}[/]")
+        found += measure([one for one in candidates if runs_on(one, runtime)], runtime, spec, data, foundation, folder)
+    save(found, data, folder)
+    return found
+
+
+def measure(
+    candidates: list[Candidate],
+    runtime: str,
+    spec: RunSpec,
+    data: Dataset,
+    foundation: records.Foundation,
+    folder: Path,
+) -> list[Record]:
+    """Every candidate on one runtime: deployed, studied, timed against the others. The detections are written."""
+    deployments = [place(candidate, runtime, spec, folder) for candidate in candidates]
+    tables = folder / "tables"
+    studies = [
+        study(one, single_graph(one, spec, folder), spec, data, tables / f"{key(one.candidate)}-{runtime}")
+        for one in deployments
+    ]
+    recorder = Recorder(
+        spec,
+        data,
+        foundation,
+        records.environment(spec.threads),
+        time_points(studies, spec.measure, spec.seed, data.test),
+        time_batches(studies, spec.measure, spec.seed, data.test),
+        baseline_point(studies).name,
+    )
+    ids = [example.id for example in data.test.examples]
+    found = []
+    for one in studies:
+        for point in one.points:
+            found.append(recorder.record(one, point))
+            write_json(folder / found[-1].detections, coco_results(ids, one.table.composed(point.exits)))
+    return found
+
+
+def open_data(spec: RunSpec, folder: Path) -> Dataset:
+    """The dataset, checked against the run's manifest if there is one; otherwise the manifest is written."""
+    size = spec.model.size if spec.data.source == "shapes" else None
+    chosen = spec.data
+    data = load(chosen.source, classes=chosen.classes, cap=chosen.cap, seed=spec.seed, sizes=chosen.sizes, size=size)
+    path = folder / "splits.json"
+    if path.exists():
+        check_manifest(data, json.loads(path.read_text()))
+    else:
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(manifest(data)) + "\n")
+    return data
+
+
+def open_trainer(spec: RunSpec, data: Dataset, folder: Path) -> Trainer:
+    """What trains on the run's training split, and finds again what the run in `folder` has trained."""
+    batches = Batches(data.train, spec.model.size, spec.device)
+    return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
+
+
+def start(spec: RunSpec, data: Dataset) -> Candidate:
+    """The detector that the baseline is made from: stock weights, or random ones that depend on the seed alone."""
+    torch.manual_seed(spec.seed)
+    model = spec.model
+    detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
+    return Candidate("baseline", "start", detector, note=families.origin(model.weights))
+
+
+def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
+    """The candidates of one strategy. It sees train and val; the test split does not come near it."""
+    options = dict(spec.strategy)
+    options["baseline"] = options.get("baseline", {}) | {"pretrained": families.detects(spec.model.weights)}
+    torch.manual_seed(spec.seed)
+    strategy = registry.build(name, options)
+    return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)
+
+
+def scorer(spec: RunSpec, data: Dataset, folder: Path) -> Score:
+    """How good a candidate is on val, on the first of the run's runtimes that has kernels of its precision."""
+    known: dict[tuple[str, str], float] = {}
+
+    def score(candidate: Candidate) -> float:
+        what = weights_hash(candidate.detector), candidate.precision
+        if what not in known:
+            runtime = next(name for name in spec.runtimes if runs_on(candidate, name))
+            deployed = place(candidate, runtime, spec, folder)
+            known[what] = last_exit_map(exit_table(deployed, data.val), data.val)
+        return known[what]
+
+    return score
+
+
+def place(candidate: Candidate, runtime: str, spec: RunSpec, folder: Path) -> Deployed:
+    """The candidate on a runtime; what would be shipped lies under artifacts/."""
+    where = folder / "artifacts" / runtime / key(candidate)
+    return deploy(candidate, runtime, threads=spec.threads, folder=where)
+
+
+def single_graph(deployed: Deployed, spec: RunSpec, folder: Path) -> Deployed | None:
+    """A multi-exit detector as one graph, to see what its being a chain costs; None for one with a single exit."""
+    if deployed.exits == 1:
+        return None
+    whole = replace(deployed.candidate, detector=merged(deployed.candidate.detector))
+    where = folder / "artifacts" / deployed.runtime / f"{key(whole)}-single"
+    return deploy(whole, deployed.runtime, threads=spec.threads, folder=where)
+
+
+def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) -> records.Foundation:
+    """Measure the baseline on val; UserError when it cannot detect well enough to build on, unless forced."""
+    reached = evaluate(exit_table(baseline, val), val.coco())
+    map50 = accuracy(reached, np.zeros(len(val), int), full=False).map50
+    if map50 is None:
+        raise UserError(
+            "no val image has an object to find",
+            where="foundation gate",
+            fix="choose other classes or images",
+        )
+    if map50 < floor and not force:
+        raise UserError(
+            f"the baseline reaches AP50 {map50:.3f} on val, under its foundation gate of {floor:.2f}",
+            where="foundation gate",
+            fix="train it longer, or add --force to go on and have every record stamped",
+        )
+    console.print(f"  foundation: AP50 {map50:.3f} on val, gate {floor:.2f}", markup=False)
+    return records.Foundation(map50=map50, floor=floor, passed=map50 >= floor)
+
+
+def save(found: list[Record], data: Dataset, folder: Path) -> None:
+    """Ground truth and records; whatever an earlier attempt left of others goes."""
+    write_json(folder / "ground_truth.json.gz", data.test.coco())
+    write_json(folder / "ground_truth_val.json.gz", data.val.coco())
+    names = {record.name for record in found}
+    detectors = {f"{record.strategy}-{record.variant}-{record.runtime}" for record in found}
+    for stale in [*(folder / "records").glob("*.json"), *(folder / "detections").glob("*.json.gz")]:
+        if stale.name.split(".json")[0] not in names:
+            stale.unlink()
+    for stale in (folder / "tables").glob("*"):
+        if stale.name not in detectors:
+            shutil.rmtree(stale)
+    for one in found:
+        records.save(one, folder)

@@ -1,0 +1,2 @@
+"""One candidate's study: its policies chosen on val, everything measured, written down as records; and what the stored
+exit tables answer later without the model."""

@@ -1,0 +1,173 @@
+"""What was measured of one operating point, as a Record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench import records
+from bench.data.split import Dataset
+from bench.measure.execution import predicted_ms
+from bench.measure.flops import parameters
+from bench.measure.latency import Timing, ratio
+from bench.measure.throughput import Throughput
+from bench.records import Record
+from bench.routing.controls import gate_efficiency
+from bench.spec import RunSpec
+from bench.stats import corrected_interval
+from bench.study.study import AGAIN, PARITY_IMAGES, Point, Study, single_name
+from bench.train.fit import weights_hash
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What the records of one runtime share. timings and batches: by contender's name; reference: the name of the point
+    that the others are compared with."""
+
+    spec: RunSpec
+    data: Dataset
+    foundation: records.Foundation
+    environment: records.Environment
+    timings: dict[str, Timing]
+    batches: dict[str, Throughput]
+    reference: str
+
+    def record(self, one: Study, point: Point) -> Record:
+        candidate, reached = one.candidate, point.accuracy
+        flops = [cost.flops for cost in one.costs]
+        replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
+        whole_chain = one.points[len(flops) - 1].name
+        return Record(
+            name=point.name,
+            strategy=point.strategy,
+            variant=candidate.variant,
+            runtime=point.deployed.runtime,
+            precision=candidate.precision,
+            operating_point=operating_point(point),
+            map=reached.map,
+            map50=reached.map50,
+            map75=reached.map75,
+            ap_small=reached.ap_small,
+            ap_medium=reached.ap_medium,
+            ap_large=reached.ap_large,
+            ap_per_class=reached.per_class,
+            ap50_per_class=reached.per_class50,
+            per_exit=self._per_exit(one, flops),
+            map_bootstrap=replicates.tolist(),
+            map_interval=corrected_interval(replicates, reached.map),
+            flops_mean=float(np.take(flops, point.exits).mean()),
+            flops_per_exit=flops,
+            params=parameters(candidate.detector),
+            size_mb=point.deployed.artifact.bytes / 1e6,
+            latency_ms=self._latency(self.timings[point.name]),
+            offline=self._offline(point),
+            random_exits=point.random,
+            oracle=point.oracle,
+            gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
+            truth=self._truth(one, point),
+            criteria=one.criteria,
+            leavers=point.leavers,
+            alarms=(*one.alarms, *point.alarms),
+            speed_up=self._compare(self.reference, point.name),
+            noise=self._compare(self.reference, AGAIN),
+            chain_overhead=self._compare(whole_chain, single_name(one)) if one.single else None,
+            parity=records.Parity(**vars(one.parity), images=min(PARITY_IMAGES, len(self.data.val))),
+            exit_share=(np.bincount(point.exits, minlength=len(flops)) / len(point.exits)).tolist(),
+            test_images=len(self.data.test),
+            split_hash=self.data.test.hash,
+            splits={split.role: split.hash for split in self.data.splits},
+            weights_hash=weights_hash(candidate.detector),
+            seed=self.spec.seed,
+            forced=not self.foundation.passed,
+            foundation=self.foundation,
+            detections=f"detections/{point.name}.json.gz",
+            audit=self._audit(one, point),
+            environment=self.environment,
+        )
+
+    def _per_exit(self, one: Study, flops: list[int]) -> list[records.ExitAccuracy]:
+        several = len(one.candidate.detector.classes) > 1
+        return [
+            records.ExitAccuracy(
+                exit=number,
+                map=accuracies.map,
+                map50=accuracies.map50,
+                flops=flops[number],
+                latency_ms=self.timings[static.name].mean,
+                temperature=float(stage.temperature),
+                calibration_error=error,
+                ap_per_class=accuracies.per_class if several else None,
+                ap50_per_class=accuracies.per_class50 if several else None,
+            )
+            for number, (accuracies, error, stage, static) in enumerate(
+                zip(one.per_exit, one.calibration, one.candidate.detector.stages, one.points, strict=False)
+            )
+        ]
+
+    def _latency(self, timing: Timing) -> records.Latency:
+        return records.Latency(
+            mean=timing.mean,
+            mean_interval=timing.mean_interval(self.spec.measure.resamples, self.spec.seed),
+            p50=timing.p50,
+            p50_interval=timing.p50_interval(self.spec.measure.resamples, self.spec.seed),
+            p90=timing.p90,
+            p90_interval=timing.p90_interval,
+            p99=timing.p99,
+            p99_interval=timing.p99_interval,
+            samples=timing.samples.tolist(),
+            images=[self.data.test.examples[int(index)].id for index in timing.images],
+            warmup=timing.warmup,
+            steady=timing.steady,
+        )
+
+    def _truth(self, one: Study, point: Point) -> records.Truth | None:
+        if point.executed is None:
+            return None
+        timing = self.timings[point.name]
+        static = [self.timings[other.name] for other in one.points[: len(one.costs)]]
+        expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(timing.images))
+        low, high = timing.mean_interval(self.spec.measure.resamples, self.spec.seed)
+        return records.Truth(**vars(point.executed), predicted_ms=expected, within=low <= expected <= high)
+
+    def _offline(self, point: Point) -> records.Offline | None:
+        if point.name not in self.batches:
+            return None
+        mine = self.batches[point.name]
+        return records.Offline(
+            batch=mine.batch,
+            images_per_second=mine.images_per_second,
+            regrouping=mine.regrouping,
+            samples=mine.timing.samples.tolist(),
+            speed_up=self._ratio(self.batches[self.reference].timing, mine.timing),
+        )
+
+    def _compare(self, slow: str, fast: str) -> records.Ratio:
+        """Mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
+        return self._ratio(self.timings[slow], self.timings[fast])
+
+    def _ratio(self, slow: Timing, fast: Timing) -> records.Ratio:
+        value, low, high = ratio(slow, fast, resamples=self.spec.measure.resamples, seed=self.spec.seed)
+        return records.Ratio(value=value, low=low, high=high)
+
+    def _audit(self, one: Study, point: Point) -> dict:
+        timing = self.timings[point.name]
+        elsewhere = point.exits[timing.images] != timing.exits
+        return {
+            **point.deployed.artifact.audit,
+            "made": one.candidate.note,
+            "flops_cross_check": [cost.cross_check for cost in one.costs],
+            "calls_leaving_elsewhere_than_simulated": int(elsewhere.sum()),
+        }
+
+
+def operating_point(point: Point) -> records.OperatingPoint:
+    """Which exit answers which image, and how that was chosen."""
+    policy = point.choice.policy
+    return records.OperatingPoint(
+        name=point.choice.name,
+        criterion=policy.criterion,
+        thresholds=tuple(None if t == np.inf else t for t in policy.thresholds) if policy.criterion else None,
+        chosen_on=point.choice.chosen_on,
+        note=point.choice.note,
+    )

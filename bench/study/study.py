@@ -1,0 +1,270 @@
+"""What is measured of one candidate: every exit on the artifact, the policies chosen on val, their accuracy on test,
+and the time of all operating points against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.accuracy.calibration import calibration_error
+from bench.accuracy.coco import Accuracy, accuracy, bootstrap_map
+from bench.accuracy.matching import Matches
+from bench.data.split import Dataset, Split
+from bench.exits.path_costs import Prices, Unit
+from bench.exits.policy import Policy, static
+from bench.judge.verdict import EARLY
+from bench.measure.execution import Executed, execute
+from bench.measure.exit_table import ExitTable, evaluate, exit_table
+from bench.measure.flops import Cost, flops_per_exit
+from bench.measure.latency import Contender, Timing, interleaved
+from bench.measure.parity import Parity, check_parity, parity
+from bench.measure.store import save_prices, save_table
+from bench.measure.throughput import Throughput, throughput
+from bench.progress import bar
+from bench.records import Auroc, Drawn, Leavers
+from bench.routing.alarms import detector_alarms, policy_alarms
+from bench.routing.auroc import aurocs
+from bench.routing.controls import random_exits
+from bench.routing.exit_profile import leavers
+from bench.routing.oracle import oracle
+from bench.routing.search import Choice, static_choices
+from bench.runtimes import Deployed, takes_batches
+from bench.runtimes.batched import Batched
+from bench.spec import Measure, RunSpec
+from bench.study.policies import choose
+from strategies.base import Candidate
+
+
+def last_exit_map(table: ExitTable, split: Split) -> float:
+    """mAP when the last exit answers every image; 0 where there is nothing to find."""
+    return accuracy(evaluate(table, split.coco()), np.full(len(split), table.exits - 1), full=False).map or 0.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy.
+    Of a gate also: random, what the same shares of exits give when they are dealt out at random; oracle, the mAP that
+    its cost buys whoever knows the boxes; executed, the path really taken on every test image; leavers, who leaves
+    where; alarms."""
+
+    name: str
+    strategy: str
+    deployed: Deployed
+    choice: Choice
+    exits: np.ndarray
+    accuracy: Accuracy
+    replicates: np.ndarray
+    random: Drawn | None = None
+    oracle: float | None = None
+    executed: Executed | None = None
+    leavers: tuple[Leavers, ...] = ()
+    alarms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything but time about one candidate: its operating points on test, and of every exit the cost, the accuracy
+    when it answers all images, and the calibration error. single: a multi-exit detector as one graph, to be timed
+    against the chain. prices, criteria, alarms: of a multi-exit detector, what its ways cost, how well each criterion
+    knows the images, and what is wrong with it."""
+
+    candidate: Candidate
+    costs: list[Cost]
+    table: ExitTable
+    per_exit: list[Accuracy]
+    calibration: list[float | None]
+    points: list[Point]
+    parity: Parity
+    single: Deployed | None
+    prices: Prices | None = None
+    criteria: tuple[Auroc, ...] = ()
+    alarms: tuple[str, ...] = ()
+
+
+AGAIN = "baseline again"
+PARITY_IMAGES = 16
+
+
+def key(candidate: Candidate) -> str:
+    """A candidate's name in files and tables."""
+    return f"{candidate.strategy}-{candidate.variant}"
+
+
+def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Dataset, folder: Path) -> Study:
+    """Choose a deployed candidate's policies on val, and measure their accuracy on test. folder: where a multi-exit
+    detector's exit tables are kept (`bench.measure.store`)."""
+    candidate, detector = deployed.candidate, deployed.candidate.detector
+    agreement = parity(deployed, [data.val.image(i) for i in range(min(PARITY_IMAGES, len(data.val)))])
+    check_parity(agreement, deployed)
+    costs = flops_per_exit(list(detector.stages), (torch.zeros(1, 3, detector.size, detector.size),))
+    static = static_choices(detector.exits)
+    if detector.exits == 1:
+        table = exit_table(deployed, data.test)
+        matches = evaluate(table, data.test.coco())
+        points = [point(deployed, choice, table, matches, spec) for choice in static]
+        calibration = list(map(calibration_error, matches))
+        return Study(candidate, costs, table, per_exit(matches), calibration, points, agreement, single)
+    with few_threads(deployed):
+        chosen = choose(deployed, data, [cost.flops for cost in costs], spec.measure, spec.seed)
+    table = chosen.scored(exit_table(deployed, data.test))
+    for one in (chosen.val, table):
+        save_table(one, folder)
+    save_prices(chosen.prices, folder)
+    matches = evaluate(table, data.test.coco())
+    points = [point(deployed, choice, table, matches, spec) for choice in static]
+    gates = [
+        gate(point(deployed, choice, table, matches, spec), table, matches, spec, data) for choice in chosen.choices
+    ]
+    points += with_oracle(gates, matches, chosen.prices, spec.measure.cost, spec.seed)
+    return Study(
+        candidate,
+        costs,
+        table,
+        per_exit(matches),
+        list(map(calibration_error, matches)),
+        points,
+        agreement,
+        single,
+        chosen.prices,
+        tuple(aurocs(table, matches, spec.measure.resamples, spec.seed)),
+        detector_alarms(matches, table.vitals, [float(stage.temperature) for stage in detector.stages], spec.seed),
+    )
+
+
+def per_exit(matches: Sequence[Matches]) -> list[Accuracy]:
+    """The accuracy when one exit answers every image, for each exit."""
+    images = len(matches[0].image_ids)
+    return [accuracy(matches, np.full(images, exit), full=False) for exit in range(len(matches))]
+
+
+def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequence[Matches], spec: RunSpec) -> Point:
+    """One policy on the test table: which exit answers each image, the mAP, and its paired bootstrap."""
+    scores = table.scores.get(choice.policy.criterion, np.zeros((len(table.image_ids), table.exits)))
+    exits = choice.policy.route(scores)
+    replicates = bootstrap_map(matches, exits, spec.measure.resamples, spec.seed)
+    strategy, variant = deployed.candidate.strategy, deployed.candidate.variant
+    if choice.policy.criterion is None and (exits < table.exits - 1).all():
+        strategy = truncated(strategy)
+    name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
+    name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
+    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
+
+
+def gate(point: Point, table: ExitTable, matches: Sequence[Matches], spec: RunSpec, data: Dataset) -> Point:
+    """A gate's point with what it is to be judged by: the controls, the path executed, who leaves where."""
+    with few_threads(point.deployed):
+        executed = execute(point.deployed, point.choice.policy, data.test, table, point.exits)
+    return replace(
+        point,
+        random=random_exits(matches, point.exits, spec.seed),
+        executed=executed,
+        leavers=tuple(leavers(data.test.coco(), table.image_ids, point.exits, table.exits)),
+        alarms=policy_alarms(point.exits, table.exits),
+    )
+
+
+def with_oracle(
+    gates: Sequence[Point], matches: Sequence[Matches], prices: Prices, unit: Unit, seed: int
+) -> list[Point]:
+    """The gates of one detector, each knowing the oracle at its cost: of all gates together, so that a dearer one is
+    never held against less. Looking costs the oracle nothing."""
+    costs = prices.flops if unit == "flops" else [round(1e6 * ms) for ms in prices.ms]
+    best = oracle(matches, costs, [gate.exits for gate in gates], seed)
+    return [
+        replace(gate, oracle=accuracy(matches, exits, full=False).map or 0.0)
+        for gate, exits in zip(gates, best, strict=True)
+    ]
+
+
+def truncated(strategy: str) -> str:
+    """What a multi-exit strategy is called when every image leaves at one inner exit: what it amounts to (`EARLY`)."""
+    return "+".join(EARLY.get(part, part) for part in strategy.split("+"))
+
+
+def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
+    """Latency of every operating point, all of them taking turns on the same test images; and under names of their own,
+    the baseline once more (AGAIN) and every multi-exit detector as a single graph (`single_name`)."""
+    chosen = timed_images(measure, seed, test)
+    images = [np.array(test.image(int(index))) for index in chosen]
+    points = [point for one in studies for point in one.points]
+    contenders = {point.name: contender(point) for point in points}
+    contenders[AGAIN] = contender(baseline_point(studies))
+    for one in studies:
+        if one.single is not None:
+            contenders[single_name(one)] = partial(answer, one.single, static(0, 1))
+    with few_threads(points[0].deployed), bar("timing", len(images) * measure.repeats) as advance:
+        timings = interleaved(
+            contenders,
+            images,
+            repeats=measure.repeats,
+            warmup=measure.warmup,
+            seed=seed,
+            progress=lambda done, total: advance(),
+        )
+    return {name: replace(timing, images=chosen[timing.images]) for name, timing in timings.items()}
+
+
+def time_batches(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Throughput]:
+    """Throughput of every operating point in batches on the timed images; empty when the batch is 1, when there are too
+    few images for one, or when the runtime takes one image at a time."""
+    points = [point for one in studies for point in one.points]
+    chosen = timed_images(measure, seed, test)
+    if measure.batch == 1 or len(chosen) < measure.batch or not takes_batches(points[0].deployed.runtime):
+        return {}
+    images = [np.array(test.image(int(index))) for index in chosen]
+    batched = {id(one.candidate): Batched(one.points[0].deployed) for one in studies}
+    contenders = {
+        point.name: (batched[id(one.candidate)], point.choice.policy) for one in studies for point in one.points
+    }
+    rounds = len(images) // measure.batch * measure.repeats
+    with few_threads(points[0].deployed), bar(f"timing batches of {measure.batch}", rounds) as advance:
+        return throughput(
+            contenders,
+            images,
+            batch=measure.batch,
+            repeats=measure.repeats,
+            seed=seed,
+            progress=lambda done, total: advance(),
+        )
+
+
+def timed_images(measure: Measure, seed: int, test: Split) -> np.ndarray:
+    """Which test images time is measured on: int64, ascending."""
+    return np.sort(np.random.default_rng(seed).choice(len(test), size=min(measure.images, len(test)), replace=False))
+
+
+@contextmanager
+def few_threads(deployed: Deployed) -> Iterator[None]:
+    """torch uses as many threads as the runtime leaves it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(deployed.artifact.host_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def contender(point: Point) -> Contender:
+    """One call of the operating point's conditional path; returns the exit it took."""
+    return partial(answer, point.deployed, point.choice.policy)
+
+
+def answer(deployed: Deployed, policy: Policy, image: np.ndarray) -> int:
+    """Detect, and say which exit it took."""
+    return deployed.detect(image, policy).exit
+
+
+def single_name(one: Study) -> str:
+    """What a multi-exit detector as one graph is called among the contenders."""
+    return f"{key(one.candidate)} as one graph"
+
+
+def baseline_point(studies: Sequence[Study]) -> Point:
+    """The operating point that the others are compared with: the fp32 baseline that they were built on."""
+    return next(p for one in reversed(studies) for p in one.points if one.candidate.strategy == "baseline")

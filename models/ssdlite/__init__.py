@@ -1,0 +1,1 @@
+"""SSDLite with MobileNetV3-Large, as a chain of stages."""

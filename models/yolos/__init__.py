@@ -1,0 +1,1 @@
+"""YOLOS, a vision transformer that detects, as a chain of stages."""

@@ -1,0 +1,46 @@
+"""Lessons at toy size: what is trained is what the recipe says, the last layer reads the same by either head, and the
+report shows every recipe."""
+
+import json
+
+import pytest
+
+from bench.data.shapes import shapes
+from bench.experiments.auxiliary_losses.report import markdown
+from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings
+from bench.experiments.auxiliary_losses.run import RECIPES, USUAL, step_times, teach_into
+from bench.experiments.stored import load
+from models.errors import UserError
+from models.yolos.auxiliary import Lessons
+
+TOY = Settings(images=(16, 6), pixels=64, batch=8, epochs=1, head_epochs=1, threads=1)
+
+
+def test_an_unknown_recipe_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match="unknown recipe"):
+        teach_into(tmp_path, TOY, ["usuall"])
+
+
+def test_more_queries_take_more_time(monkeypatch):
+    """Thirty-two times as many queries take longer than the usual ones, on any machine."""
+    data = shapes(0, 16, 2, 2, size=64)
+    monkeypatch.setitem(RECIPES, "many", Lessons(groups=32))
+    found = step_times(("many", "exits alone"), data, TOY)
+    assert found["many"] > 1.5
+    assert found.keys() == {"many", "exits alone"}
+
+
+@pytest.mark.slow
+def test_recipes_at_toy_size(tmp_path):
+    names = ["exits alone", USUAL, "and denoising"]
+    teach_into(tmp_path, TOY, names)
+    found = load(Schooling, tmp_path / FILE)
+    assert [one.name for one in found.taught] == names
+    for one in found.taught:
+        assert len(one.own) == len(one.shared) == 4
+        assert one.own[-1] == one.shared[-1]
+        assert one.name in markdown(found)
+    assert (tmp_path / "lessons.png").stat().st_size > 10_000
+    first = [json.loads(path.read_text().splitlines()[0]) for path in tmp_path.glob("checkpoints/baseline*.jsonl")]
+    parts = sorted(len(losses) for losses in first)
+    assert parts == [1 + 3, 1 + 4 * 5, 1 + 4 * 8]

@@ -1,0 +1,216 @@
+"""The main job from end to end at the smallest size: what it leaves behind is complete, true and repeatable."""
+
+import gzip
+import json
+import math
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from bench.accuracy.coco import accuracy, ground_truth
+from bench.exits.criteria import NAMES
+from bench.exits.policy import Policy
+from bench.measure.exit_table import evaluate
+from bench.measure.store import load_prices, load_table, stored_detectors
+from bench.pipeline import run
+from bench.records import load_records
+from bench.spec import RunSpec, read
+from models.errors import UserError
+
+TINY = {
+    "strategies": ["early_exit", "prune"],
+    "runtimes": ["eager"],
+    "threads": 1,
+    "data.sizes": [24, 8, 12],
+    "model.size": 64,
+    "strategy.baseline.epochs": 1,
+    "strategy.early_exit.widths": [16, 24],
+    "measure.images": 6,
+    "measure.repeats": 2,
+    "measure.resamples": 100,
+    "measure.budgets": ["1000MFLOPs", "0.001MFLOPs"],
+}
+
+
+def tiny(**changes) -> RunSpec:
+    return read("smoke", None, TINY | changes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    run(tiny(), folder)
+    return folder
+
+
+def test_every_strategy_has_its_rows_and_the_controls_stand_beside_them(folder):
+    names = {record.name for record in load_records(folder)}
+    assert {"baseline-trained", "prune-30pct", "truncate-b8-12-exit1", "truncate-b8-12-exit2"} <= names
+    assert {"early_exit-b8-12-full", "early_exit-b8-12-tol1", "early_exit-b8-12-tol5"} <= names
+    assert [name for name in names if "within" in name] == ["early_exit-b8-12-within1000MFLOPs"]
+
+
+def test_records_carry_the_promised_keys(folder):
+    text = (folder / "records" / "early_exit-b8-12-tol1.json").read_text()
+    promised = "strategy variant runtime precision operating_point map map50 map75 flops_mean flops_per_exit params"
+    promised += " size_mb latency_ms exit_share split_hash weights_hash seed environment"
+    assert set(promised.split()) <= json.loads(text).keys()
+    assert {"p50", "p90", "p99", "samples"} <= json.loads(text)["latency_ms"].keys()
+
+
+def test_map_can_be_recomputed_with_pycocotools_from_what_lies_there(folder):
+    with gzip.open(folder / "ground_truth.json.gz") as file:
+        truth = ground_truth(json.load(file))
+    for record in load_records(folder):
+        with gzip.open(folder / record.detections) as file:
+            rows = json.load(file)
+        if not rows:
+            assert record.map == 0
+            continue
+        judge = COCOeval(truth, COCO.loadRes(truth, rows), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        assert judge.stats[:3] == pytest.approx([record.map, record.map50, record.map75], abs=1e-9)
+
+
+def test_exits_taken_while_timing_are_the_simulated_ones(folder):
+    for record in load_records(folder):
+        assert record.audit["calls_leaving_elsewhere_than_simulated"] == 0
+        shares = np.array(record.exit_share)
+        assert record.flops_mean == pytest.approx(shares @ np.array(record.flops_per_exit))
+
+
+def test_every_gate_stands_beside_its_controls(folder):
+    for record in load_records(folder):
+        gated = record.operating_point.criterion is not None
+        assert gated == (record.random_exits is not None) == (record.oracle is not None)
+        if gated:
+            within = [one.map for one in record.per_exit if one.flops <= record.flops_mean]
+            assert record.oracle >= max(record.map, *within) - 1e-9
+        if record.gate_efficiency is not None:
+            assert record.oracle > record.random_exits.high
+            assert record.gate_efficiency <= 1 + 1e-9
+
+
+def test_the_path_of_every_gate_was_executed_and_is_the_simulated_one(folder):
+    gated = [record for record in load_records(folder) if record.operating_point.criterion]
+    assert len(gated) >= 3
+    for record in gated:
+        assert (record.truth.images, record.truth.exits_differ, record.truth.detections_differ) == (12, 0, 0)
+        if 1.0 in record.exit_share:
+            only = record.per_exit[record.exit_share.index(1.0)]
+            assert record.truth.predicted_ms >= only.latency_ms - 1e-9, "looks come on top"
+        low, high = record.latency_ms.mean_interval
+        assert record.truth.within == (low <= record.truth.predicted_ms <= high)
+
+
+def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
+    for record in load_records(folder):
+        inner = len(record.per_exit) - 1
+        asked = {(one.criterion, one.exit) for one in record.criteria}
+        assert asked == {(name, exit) for name in NAMES for exit in range(inner)}
+        gated = record.operating_point.criterion is not None
+        assert bool(record.leavers) == gated == (record.truth is not None)
+        for factor in {one.factor for one in record.leavers} - {"class"}:
+            groups = [one for one in record.leavers if one.factor == factor]
+            assert sum(one.images for one in groups) == record.test_images
+            shares = sum(one.images * np.array(one.exit_share) for one in groups) / record.test_images
+            assert shares == pytest.approx(record.exit_share)
+
+
+def test_any_routing_can_be_asked_for_later_without_the_model(folder):
+    (stored,) = stored_detectors(folder)
+    tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
+    assert stored.name == "early_exit-b8-12-eager"
+    assert [len(table.image_ids) for table in tables.values()] == [8, 12]
+    assert set(tables["val"].scores) == set(prices.looks) == set(NAMES)
+    with gzip.open(folder / "ground_truth.json.gz") as file:
+        matches = evaluate(tables["test"], json.load(file))
+    for record in load_records(folder):
+        point = record.operating_point
+        if point.criterion is not None:
+            cuts = tuple(math.inf if cut is None else cut for cut in point.thresholds)
+            exits = Policy(point.criterion, cuts).route(tables["test"].scores[point.criterion])
+            assert (np.bincount(exits, minlength=3) / 12).tolist() == list(record.exit_share)
+            assert (accuracy(matches, exits, full=False).map or 0.0) == pytest.approx(record.map)
+
+
+def test_two_counters_agree_on_the_flops_of_every_exit(folder):
+    for record in load_records(folder):
+        assert list(record.flops_per_exit) == pytest.approx(record.audit["flops_cross_check"], rel=0.01)
+        assert list(record.flops_per_exit) == sorted(record.flops_per_exit)
+
+
+def test_one_seed_gives_one_result(folder, tmp_path):
+    again = {record.name: record for record in run(tiny(), tmp_path)}
+    for record in load_records(folder):
+        other = again[record.name]
+        assert other.map == pytest.approx(record.map, abs=1e-6)
+        assert other.exit_share == record.exit_share
+        assert other.operating_point.criterion == record.operating_point.criterion
+        assert other.operating_point.thresholds == record.operating_point.thresholds
+        assert other.weights_hash == record.weights_hash
+        assert other.split_hash == record.split_hash
+
+
+def test_a_repeated_run_trains_nothing_again(folder, monkeypatch):
+    from bench.train.fit import Trainer
+
+    def refuse(*args):
+        raise AssertionError("trained again")
+
+    before = {record.name: record.map for record in load_records(folder)}
+    monkeypatch.setattr(Trainer, "_train", refuse)
+    run(tiny(), folder)
+    assert {record.name: record.map for record in load_records(folder)} == before
+
+
+def test_tables_of_detectors_that_are_no_longer_there_go(folder):
+    from bench.data.shapes import shapes
+    from bench.pipeline import save
+
+    (folder / "tables" / "early_exit-gone-eager").mkdir()
+    save(load_records(folder), shapes(0, 24, 8, 12, size=64), folder)
+    assert [path.name for path in (folder / "tables").iterdir()] == ["early_exit-b8-12-eager"]
+
+
+def test_other_data_is_not_mixed_into_a_run(folder):
+    with pytest.raises(UserError, match="split"):
+        run(tiny(**{"data.sizes": [24, 8, 13]}), folder)
+
+
+def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
+    strict = tiny(foundation=0.99, strategies=["prune"])
+    with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
+        run(strict, tmp_path)
+    assert not (tmp_path / "records").exists()
+    forced = run(strict, tmp_path, force=True)
+    assert all(record.forced and not record.foundation.passed for record in forced)
+
+
+def test_the_test_split_is_only_ever_looked_at(folder):
+    """Whatever the test images and boxes are, the same thresholds, temperatures and weights come out."""
+    from bench.data.shapes import shapes
+    from bench.pipeline import run as run_again
+
+    def with_other_test(*args, **options):
+        data = shapes(0, 24, 8, 12, size=64)
+        other = shapes(1, 24, 8, 12, size=64)
+        return type(data)(data.name, data.classes, data.train, data.val, other.test)
+
+    import bench.pipeline as module
+
+    original = module.load
+    try:
+        module.load = with_other_test
+        folder_again = folder.parent / "other-test"
+        found = {record.name: record for record in run_again(tiny(), folder_again)}
+    finally:
+        module.load = original
+    for record in load_records(folder):
+        assert found[record.name].weights_hash == record.weights_hash
+        assert found[record.name].operating_point.thresholds == record.operating_point.thresholds
+        assert found[record.name].split_hash != record.split_hash

@@ -1,0 +1,132 @@
+"""SSDLite taken apart must compute what torchvision's computes, with stock weights, sliced classes and added exits."""
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.detection.image_list import ImageList
+
+from models.detector import resize, to_input, to_probabilities
+from models.errors import UserError
+from models.ssdlite.network import (
+    COCO_NAMES,
+    anchor_grid,
+    assemble,
+    level_sides,
+    resized,
+    slice_classes,
+    ssdlite,
+    stock,
+)
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    model = stock(outputs=6).eval()
+    for module in model.modules():  # as initialised, all scores are all but tied, and ties have no order
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return model
+
+
+@torch.inference_mode()
+def test_same_detections_as_torchvision(model, picture):
+    picture = resize(picture, 320)  # to whole levels here, to fractions there
+    theirs = model([torch.from_numpy(picture).permute(2, 0, 1).float() / 255])[0]
+    detector = assemble(model, tuple("abcde"), 320).eval()
+    (raw,) = detector(to_input(picture, 320))
+    ours = detector.detections(to_probabilities(raw)[0], raw[1][0]).scaled(320, 320)
+    assert len(ours) == len(theirs["scores"]) > 0
+    assert torch.allclose(ours.scores, theirs["scores"], atol=1e-6)
+    for label in range(1, 6):  # class by class: nearly tied scores of different classes may change places
+        mine, other = ours.labels == label, theirs["labels"] == label
+        assert torch.allclose(ours.scores[mine], theirs["scores"][other], atol=1e-6)
+        assert torch.allclose(ours.boxes[mine], theirs["boxes"][other], atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [96, 160, 320])
+def test_anchors_equal_torchvisions(model, size):
+    features = list(model.backbone(torch.zeros(1, 3, size, size)).values())
+    assert [tuple(level.shape[-2:]) for level in features] == [(side, side) for side in level_sides(size)]
+    images = ImageList(torch.zeros(1, 3, size, size), [(size, size)])
+    theirs = model.anchor_generator(images, features)[0] / size
+    assert torch.allclose(anchor_grid(size, size), theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [224, 256, 288, 384])
+def test_anchors_of_another_size_stay_where_they_were_in_pixels(size):
+    small, whole = anchor_grid(size, 320) * size, anchor_grid(320, 320) * 320
+    at = {len(small): 0, len(whole): 0}
+    for here, there in zip(level_sides(size), level_sides(320), strict=True):
+        mine = small[at[len(small)] :][: 6 * here**2].reshape(here, here, 6, 4)
+        theirs = whole[at[len(whole)] :][: 6 * there**2].reshape(there, there, 6, 4)
+        both = min(here, there)
+        assert torch.allclose(mine[:both, :both], theirs[:both, :both], atol=1e-3)
+        at = {len(small): at[len(small)] + 6 * here**2, len(whole): at[len(whole)] + 6 * there**2}
+
+
+def test_resizing_twice_is_resizing_once():
+    once = resized(ssdlite(("a",), 160), 96)
+    assert torch.equal(resized(resized(ssdlite(("a",), 160), 128), 96).decoders[0].centre, once.decoders[0].centre)
+
+
+def test_images_are_resized_as_torch_does_up_to_rounding(picture):
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(picture).permute(2, 0, 1)[None].float(), size=(96, 96), mode="bilinear", align_corners=False
+    )
+    ours = torch.from_numpy(resize(picture, 96)).permute(2, 0, 1)[None].float()
+    assert (ours - theirs).abs().max() < 1.0
+    assert (ours - theirs).abs().mean() < 0.3
+
+
+@torch.inference_mode()
+def test_sliced_head_keeps_the_logits_of_the_chosen_classes(picture):
+    torch.manual_seed(1)
+    whole = stock().eval()
+    full = assemble(whole, COCO_NAMES[1:], 320).eval()(to_input(picture, 320))[0][0]
+    slice_classes(whole, ("chair", "person"))
+    sliced = assemble(whole, ("chair", "person"), 320).eval()(to_input(picture, 320))[0][0]
+    columns = [0, COCO_NAMES.index("chair"), COCO_NAMES.index("person")]
+    assert torch.allclose(sliced, full[..., columns], atol=1e-6)
+
+
+def test_a_wrong_checkpoint_is_one_clear_line(tmp_path):
+    for content, expected in (({"x": torch.zeros(1)}, "not the weights"), ([1, 2], "not the weights")):
+        torch.save(content, tmp_path / "w.pth")
+        with pytest.raises(UserError, match=expected):
+            ssdlite(("person",), 320, str(tmp_path / "w.pth"))
+    (tmp_path / "w.pth").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="not a PyTorch state dict"):
+        ssdlite(("person",), 320, str(tmp_path / "w.pth"))
+    with pytest.raises(UserError, match="no such weights file"):
+        ssdlite(("person",), 320, str(tmp_path / "nothing.pth"))
+
+
+def test_a_failed_download_is_one_clear_line(monkeypatch):
+    def offline(*args, **options):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(UserError, match=r"download failed: Name or service.*--weights FILE"):
+        ssdlite(("person",), 320, "torchvision")
+
+
+def test_an_unknown_class_gets_a_suggestion(tmp_path):
+    torch.save(stock().state_dict(), tmp_path / "w.pth")
+    with pytest.raises(UserError, match="did you mean 'person'"):
+        ssdlite(("persn",), 320, str(tmp_path / "w.pth"))
+
+
+def test_stock_weights_load_strictly_and_detect(shared):
+    from PIL import Image
+
+    detector = ssdlite(("person",), 320, str(shared / "weights/ssdlite320_mobilenet_v3_large_coco.pth")).eval()
+    picture = np.array(Image.open(shared / "data/coco-person/images/000000489339.jpg").convert("RGB"))
+    with torch.inference_mode():
+        (raw,) = detector(to_input(picture, 320))
+    assert detector.detections(to_probabilities(raw)[0], raw[1][0]).scores[0] > 0.5
