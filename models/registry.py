@@ -1,0 +1,117 @@
+"""Things found by name, of any kind: strategies, runtimes, families, criteria, readers, experiments. What is ours is
+listed where the registry is made; what others bring joins through an entry-point group of their package, or by `add`.
+Nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from models.errors import UserError, unknown
+
+T = TypeVar("T")
+OURS = "exitbench"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of a registry.
+
+    Args:
+        name: what it is asked for by.
+        target: the thing itself, or where it is: "module:attribute", imported when it is first asked for.
+        summary: one line for lists; empty where only loading would tell.
+        origin: the package that brought it.
+    """
+
+    name: str
+    target: object
+    summary: str
+    origin: str
+
+
+class Registry(Generic[T]):
+    """A kind of thing by name.
+
+    Args:
+        kind: what its things are called in messages, for example "strategy".
+        group: the entry-point group by which other packages add theirs, for example "exitbench.strategies".
+        where: what a message about an unknown name points at, for example "--strategies".
+        ours: name -> ("module:attribute" or the thing itself, one line for lists).
+    """
+
+    def __init__(self, kind: str, group: str, where: str, ours: Mapping[str, tuple[object, str]]):
+        self.kind, self.group, self.where = kind, group, where
+        self._ours = {name: Entry(name, target, text, OURS) for name, (target, text) in ours.items()}
+        self._loaded: dict[str, T] = {}
+        self._frozen = False
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry]:
+        found = dict(self._ours)
+        for point in entry_points(group=self.group):
+            self._join(found, Entry(point.name, point, "", _package(point)))
+        return found
+
+    def _join(self, entries: dict[str, Entry], entry: Entry) -> None:
+        if entry.name in entries:
+            first = entries[entry.name].origin
+            what = f"two packages bring the {self.kind} {entry.name!r}: {first} and {entry.origin}"
+            raise UserError(what, where=self.group, fix="uninstall one of them, or have it renamed")
+        entries[entry.name] = entry
+
+    def add(self, name: str, target: T | str, summary: str = "", origin: str = "this session") -> None:
+        """Add one more. Raises UserError for a name that is taken, and once `freeze` was called."""
+        if self._frozen:
+            fix = "add it before the first run"
+            raise UserError(f"the {self.kind} {name!r} comes too late", where=self.group, fix=fix)
+        self._join(self._entries, Entry(name, target, summary, origin))
+
+    def freeze(self) -> None:
+        """From now on nothing can be added: a run has begun, and its names have to keep their meaning."""
+        self._frozen = True
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, ours first."""
+        return iter(self._entries)
+
+    def entries(self) -> list[Entry]:
+        """What there is, ours first; nothing is loaded."""
+        return list(self._entries.values())
+
+    def check(self, name: str) -> None:
+        """Raise UserError, with the nearest known name, for one that nobody brought."""
+        if name not in self._entries:
+            raise unknown(self.kind, name, self._entries, where=self.where)
+
+    def get(self, name: str) -> T:
+        """The thing behind a name, imported now if it has not been yet. Raises UserError as `check` does, and when a
+        package's entry point cannot be loaded; an import error of our own modules passes through."""
+        self.check(name)
+        if name not in self._loaded:
+            self._loaded[name] = self._load(self._entries[name])
+        return self._loaded[name]
+
+    def _load(self, entry: Entry) -> T:
+        if isinstance(entry.target, EntryPoint):
+            try:
+                return entry.target.load()
+            except (ImportError, AttributeError) as error:
+                what = f"the {self.kind} {entry.name!r} of {entry.origin} cannot be loaded: {error}"
+                raise UserError(what, where=entry.target.value, fix="repair or uninstall that package") from error
+        if isinstance(entry.target, str):
+            module, _, attribute = entry.target.partition(":")
+            found = import_module(module)
+            return getattr(found, attribute) if attribute else found
+        return entry.target
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unnamed package"
