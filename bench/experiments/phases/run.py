@@ -102,7 +102,7 @@ def baseline(assignment: Assignment, data: Dataset, trainer: Trainer, settings: 
         name=f"baseline-{assignment}",
         objective=plain_objective,
         epochs=settings.baseline_epochs,
-        rate=settings.rate,
+        learning_rate=settings.rate,
     )
 
 
@@ -166,9 +166,9 @@ def train(
         objective=router,
         options=f"{options} to {router.end}",
         epochs=settings.epochs,
-        rate=settings.rate,
-        inherited=brought,
-        inherited_rate=INHERITED_RATE,
+        learning_rate=settings.rate,
+        pretrained_modules=brought,
+        pretrained_lr_scale=INHERITED_RATE,
     )
     del detector.router
     if recipe.temperature == "fitted":
