@@ -130,7 +130,7 @@ def run(
         scores = confidences(detector, data.test, recipe)
     exits = policy.route(scores)
     temperatures = [float(stage.temperature) for stage in detector.stages]
-    faults = detector_faults(matches, table.vitals, temperatures, settings.seed)
+    faults = detector_faults(matches, table.health, temperatures, settings.seed)
     faults |= {"gate collapsed": policy_alarms(exits, detector.exits)}
     alone = [accuracy(matches, np.full(len(exits), exit), full=False) for exit in range(detector.exits)]
     return Run(
