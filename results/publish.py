@@ -31,6 +31,7 @@ from bench.records import Record, load_records
 from bench.report.classes import classes_markdown
 from bench.report.export import markdown, short_markdown
 from bench.report.spread import export_spread
+from bench.report.style import save
 from bench.report.sweep import export_sweeps
 from bench.report.sweep_figure import sweep_figure
 from bench.report.terminal import print_report
@@ -101,7 +102,7 @@ def routing(source: Path, target: Path) -> None:
     wanted = {key_of(spoken), f"{strategy}-{variant}-{spoken.runtime}"} & names
     found = [one for name in sorted(wanted) for one in sweeps(source, detector=name)]
     for one in found:
-        sweep_figure(one, target / f"sweep-{one.detector}.png")
+        save(sweep_figure(one), target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
     (target / "routing.md").write_text(f"# Routing\n\n{export_sweeps(found, 'markdown')}\n{pictures}")
 
