@@ -55,15 +55,29 @@ class _Panel:
 
 
 def pareto(records: Sequence[Record], path: Path) -> None:
-    """Write a PNG of 1600 x 800 px: mAP against time and against FLOPs, or with several runtimes against the time on
-    each. Raises UserError when the records were measured on different test splits."""
-    same_split(records)
-    figure = _draw(records)
+    """Write `draw_pareto` as a PNG."""
+    write_figure(draw_pareto(records), path)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG."""
     with replacing(Path(path)) as partial:
         figure.savefig(partial, format="png")
 
 
-def _draw(records: Sequence[Record]) -> Figure:
+def draw_pareto(records: Sequence[Record]) -> Figure:
+    """Draw mAP against time and against FLOPs, or with several runtimes against the time on each.
+
+    Args:
+        records: Of one run.
+
+    Returns:
+        A figure of 1600 x 800 px.
+
+    Raises:
+        UserError: The records were measured on different test splits.
+    """
+    same_split(records)
     panels, styles = _panels(records), _styles(records)
     figure = Figure(figsize=(16, 8), dpi=100, facecolor="white")
     canvas = FigureCanvasAgg(figure)
