@@ -57,7 +57,7 @@ def mixing(alone: Sequence[Timing], dealt: Sequence[Timing]) -> tuple[float, ...
 def looks(deployed: Deployed, images: Sequence[np.ndarray], criteria: Mapping[str, Criterion]) -> dict[str, Look]:
     """What each criterion takes at each exit but the last: the median over images. What it asks of earlier exits is
     computed anew, so where they were looked at too this is a little more than it takes."""
-    spent = {name: ([], []) for name in criteria}
+    spent: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in criteria}
 
     def watch(view: View) -> None:
         if view.exit == deployed.exits - 1:
