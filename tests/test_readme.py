@@ -3,12 +3,13 @@ records say, to the letter."""
 
 import importlib.util
 import re
-from io import StringIO
+import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.experiments.auxiliary_losses import report as lessons_report
 from bench.experiments.auxiliary_losses.result import Schooling
 from bench.experiments.phases import report as phases_report
@@ -20,7 +21,6 @@ from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
 from bench.judge.verdict import verdict
 from bench.records import load_records
-from bench.report.terminal import print_report
 
 ROOT = Path(__file__).resolve().parent.parent
 FILLED = {name: (ROOT / name).read_text() for name in ("README.md", "docs/results.md")}
@@ -69,11 +69,11 @@ def test_the_readme_is_short_and_its_numbers_are_generated():
     assert len(re.findall(r"<!-- begin verdict ", FILLED["README.md"])) == 3
 
 
-def test_the_screen_is_an_excerpt_of_the_report(publish):
-    console = Console(file=StringIO(), width=100)
-    records = load_records(ROOT / "results/reference/coco-person")
-    print_report(records, console)
-    printed = [line.rstrip() for line in console.file.getvalue().splitlines()]
+def test_the_screen_is_an_excerpt_of_what_bench_report_prints(publish, tmp_path):
+    folder = tmp_path / "coco-person"
+    shutil.copytree(ROOT / "results/reference/coco-person/records", folder / "records")
+    records = load_records(folder)
+    printed = [line.rstrip() for line in CliRunner().invoke(app, ["report", str(folder)]).output.splitlines()]
     first, last = publish.screen(records).split("\n...\n")
     for part in (first.splitlines(), last.splitlines()):
         assert any(printed[k : k + len(part)] == part for k in range(len(printed)))
