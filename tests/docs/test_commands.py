@@ -15,7 +15,7 @@ from tests.support.pages import PAGES, ROOT, blocks, name, prose
 BENCH = typer.main.get_command(cli.app)
 MAKE = set(re.findall(r"^([\w-]+(?: [\w-]+)*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 TARGETS = {target for line in MAKE for target in line.split()}
-OTHERS = {"uv", "pipx", "pip", ".venv/bin/ruff"}
+OTHERS = {"uv", "pipx", "pip", "python", ".venv/bin/ruff"}
 
 
 def shown() -> list[tuple[str, list[str]]]:
