@@ -68,10 +68,7 @@ def few_objects(view: View) -> float:
 
 
 def agreement(view: View) -> float:
-    """Share of confident detections that this exit and the one before have in common.
-
-    The first exit never leaves by it. Needs an NMS of both exits.
-    """
+    """Share of confident detections in common with the exit before; NEVER at the first exit. Needs an NMS of both."""
     return agreed(view.detections, view.previous.detections) if view.previous else NEVER
 
 
