@@ -35,7 +35,7 @@ class Baseline:
     ) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
-            [Candidate("baseline", "loaded", start.detector, note="stock weights, untouched")]
+            [Candidate("baseline", "loaded", start.detector, note=f"{start.note.removeprefix('from ')}, untouched")]
             if self.pretrained
             else []
         )

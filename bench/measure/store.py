@@ -9,6 +9,7 @@ import zlib
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ FIRST_NAMES = {"looks": "criterion_costs", "mixing": "switch_cost"}  # keys of o
 def save_table(table: ExitTable, folder: Path) -> None:
     """Write FOLDER/ROLE.npz, all or nothing. What a gate is told (`features`) is left out: its scores are there."""
     flat = [one for exit in table.detections for one in exit]
-    arrays = {
+    arrays: dict[str, Any] = {
         "split_hash": np.array(table.split_hash),
         "image_ids": np.array(table.image_ids, np.int64),
         "counts": np.array([[len(one.scores) for one in exit] for exit in table.detections], np.int32),
