@@ -1,5 +1,7 @@
-"""Progress bars for everything that takes longer than two seconds: a live bar on a terminal, one line when done
-elsewhere, so that a log stays readable."""
+"""Progress bars for everything that takes longer than two seconds.
+
+A live bar on a terminal; elsewhere one line when done, so that a log stays readable.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,16 @@ console = Console(stderr=True, highlight=False)
 
 @contextmanager
 def bar(label: str, total: int) -> Iterator[Callable[..., None]]:
-    """Yields advance(steps=1, note=""); the note (a loss, say) stands at the end of the line."""
-    started, last = time.monotonic(), {"note": "", "drawn": 0.0}
+    """Show progress while the context is open.
+
+    Args:
+        label: what is being done, at most 28 characters are shown.
+        total: how many steps there are.
+
+    Yields:
+        advance(steps=1, note=""); the note (a loss, say) stands at the end of the line.
+    """
+    started, drawn, last = time.monotonic(), 0.0, ""
     columns = (
         TextColumn("{task.description:<28.28}"),
         BarColumn(bar_width=24),
@@ -38,13 +48,14 @@ def bar(label: str, total: int) -> Iterator[Callable[..., None]]:
         task = progress.add_task(label, total=total, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
-            last["note"] = note or last["note"]
-            progress.update(task, advance=steps, note=last["note"])
-            if time.monotonic() - last["drawn"] > 0.2:  # drawn from here: a thread of its own would disturb timings
-                last["drawn"] = time.monotonic()
+            nonlocal last, drawn
+            last = note or last
+            progress.update(task, advance=steps, note=last)
+            if time.monotonic() - drawn > 0.2:  # drawn from here: a thread of its own would disturb timings
+                drawn = time.monotonic()
                 progress.refresh()
 
         yield advance
     seconds = time.monotonic() - started
     if seconds >= 2:
-        console.print(f"  {label:<28.28} {seconds:6.0f} s  {last['note']}", markup=False)
+        console.print(f"  {label:<28.28} {seconds:6.0f} s  {last}", markup=False)

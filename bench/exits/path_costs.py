@@ -1,5 +1,8 @@
-"""What each path through a multi-exit detector costs, in time and in FLOPs. A path to exit k runs every stage and every
-head up to k. With these costs the mean cost of any policy is arithmetic: nothing has to be measured again."""
+"""What each path through a multi-exit detector costs, in time and in FLOPs.
+
+The path to exit k runs every stage and every head up to k. With these costs the mean cost of any policy is arithmetic:
+nothing has to be measured again.
+"""
 
 from __future__ import annotations
 
