@@ -184,11 +184,11 @@ class Run:
         Returns:
             The figure, 1600 x 800 px.
         """
-        from bench.report.plot import draw_pareto, write_figure
+        from bench.report import pareto_figure, save
 
-        figure = draw_pareto(self.records)
+        figure = pareto_figure(self.records)
         if path is not None:
-            write_figure(figure, Path(path))
+            save(figure, Path(path))
         return figure
 
     def sweep(

@@ -55,17 +55,17 @@ class _Panel:
 
 
 def pareto(records: Sequence[Record], path: Path) -> None:
-    """Write `draw_pareto` as a PNG."""
-    write_figure(draw_pareto(records), path)
+    """Write `pareto_figure` as a PNG."""
+    save(pareto_figure(records), path)
 
 
-def write_figure(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG."""
     with replacing(Path(path)) as partial:
         figure.savefig(partial, format="png")
 
 
-def draw_pareto(records: Sequence[Record]) -> Figure:
+def pareto_figure(records: Sequence[Record]) -> Figure:
     """Draw mAP against time and against FLOPs, or with several runtimes against the time on each.
 
     Args:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from bench.report.plot import _draw, _free_box, _overlap, pareto
+from bench.report.plot import _free_box, _overlap, pareto, pareto_figure
 from models.errors import UserError
 
 
@@ -44,7 +44,7 @@ def texts(figure) -> list[Text]:
 
 
 def test_several_runtimes_get_a_panel_each_and_no_text_covers_another(three_runtimes):
-    figure = _draw(three_runtimes)
+    figure = pareto_figure(three_runtimes)
     headlines = [
         "openvino: fp32 baseline 3.00 ms",
         "onnxruntime: fp32 baseline 4.00 ms",
@@ -65,7 +65,7 @@ def test_several_runtimes_get_a_panel_each_and_no_text_covers_another(three_runt
 
 def test_many_compositions_fit_below(run, make):
     more = ["early_exit+prune", "early_exit+prune+quant", "resize+quant", "prune+quant", "truncate", "longer"]
-    figure = _draw([*run, *(make(f"{name}-1", 0.3, 2.0 + i / 9) for i, name in enumerate(more))])
+    figure = pareto_figure([*run, *(make(f"{name}-1", 0.3, 2.0 + i / 9) for i, name in enumerate(more))])
     legend, below = figure.legends[0].get_window_extent(), figure.axes[0].xaxis.label.get_window_extent()
     assert legend.x0 >= 0
     assert legend.x1 <= 1600
@@ -75,7 +75,7 @@ def test_many_compositions_fit_below(run, make):
 def test_the_legend_names_strategies_that_the_first_panel_lacks(make):
     here = make("baseline-openvino", 0.4, 3.0)
     there = [make("baseline-eager", 0.4, 20.0, runtime="eager"), make("quant-eager", 0.4, 30.0, runtime="eager")]
-    assert [text.get_text() for text in _draw([here, *there]).legends[0].get_texts()] == [
+    assert [text.get_text() for text in pareto_figure([here, *there]).legends[0].get_texts()] == [
         "frontier",
         "baseline",
         "quant",
