@@ -184,7 +184,8 @@ class Run:
         Returns:
             The figure, 1600 x 800 px.
         """
-        from bench.report import pareto_figure, save
+        from bench.report.pareto import pareto_figure
+        from bench.report.style import save
 
         figure = pareto_figure(self.records)
         if path is not None:

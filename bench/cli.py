@@ -191,6 +191,7 @@ def sweep_command(
 
       bench sweep mine --criteria max_score,learned --format csv
     """
+    from bench.report.style import save
     from bench.report.sweep import FORMATS, export_sweeps, print_sweep
     from bench.report.sweep_figure import sweep_figure
     from bench.study.sweep import sweeps
@@ -206,8 +207,7 @@ def sweep_command(
         return
     for one in found:
         print_sweep(one, Console(width=None if sys.stdout.isatty() else 100))
-        picture = folder / f"sweep-{one.detector}.png"
-        sweep_figure(one, picture)
+        picture = save(sweep_figure(one), folder / f"sweep-{one.detector}.png")
         print(f"\nplot: {picture}\n")
 
 
@@ -259,17 +259,15 @@ def list_command() -> None:
 def show(folder: Path, format: str) -> None:
     """Print a run as a table, and draw pareto.png and leavers.png, or in another format."""
     from bench.records import load_records
-    from bench.report import export, leavers_figure, pareto, print_report
+    from bench.report import exit_profile_figure, export, pareto_figure, print_report, save
 
     found = load_records(folder)
     if format != "table":
         print(export(found, format), end="")
         return
     print_report(found, Console(width=None if sys.stdout.isatty() else 100))
-    pareto(found, folder / "pareto.png")
-    drawn = [folder / "pareto.png"]
-    if leavers_figure(found, folder / "leavers.png"):
-        drawn.append(folder / "leavers.png")
+    figures = {"pareto.png": pareto_figure(found), "leavers.png": exit_profile_figure(found)}
+    drawn = [save(figure, folder / name) for name, figure in figures.items() if figure]
     print(f"\nplots: {', '.join(map(str, drawn))}   records: {folder / 'records'}")
     if any((folder / "tables").glob("*")):
         print(f"any other policy over these exits: bench sweep {folder}")

@@ -1,8 +1,9 @@
 """Views of the same records: the terminal's table, the plot, and the formats that other tools read."""
 
+from bench.report.exit_profile_figure import exit_profile_figure
 from bench.report.export import export
-from bench.report.leavers import leavers_figure
-from bench.report.plot import pareto, pareto_figure, save
+from bench.report.pareto import pareto_figure
+from bench.report.style import save
 from bench.report.terminal import print_report
 
-__all__ = ["export", "leavers_figure", "pareto", "pareto_figure", "print_report", "save"]
+__all__ = ["exit_profile_figure", "export", "pareto_figure", "print_report", "save"]

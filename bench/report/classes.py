@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.judge.groups import by_runtime, short_name
 from bench.judge.verdict import is_early, verdict
 from bench.records import Record, baseline_of
-from bench.report.leavers import MOST_GROUPS
+from bench.report.exit_profile import MOST_GROUPS
 
 FALLBACK = "tol5"  # the operating point that speaks where the verdict names none
 MOST_COLUMNS = 6  # in a terminal with AP50 beside AP; more exits share one, with AP alone

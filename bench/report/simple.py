@@ -1,16 +1,13 @@
-"""Tables of plain cells, in the terminal and in Markdown, and axes without furniture: what smaller reports share."""
+"""Tables of plain cells, in the terminal and in Markdown: what smaller reports share."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from matplotlib.axes import Axes
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from bench.report.plot import GREY, PALE
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
@@ -40,11 +37,3 @@ def print_table(
     console.print(shown)
     for note in notes:
         console.print(Text(note))
-
-
-def plain(axes: Axes) -> None:
-    """A pale grid behind everything, no frame, no ticks."""
-    axes.grid(color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(colors=GREY, labelsize=12, length=0)

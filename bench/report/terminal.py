@@ -11,7 +11,7 @@ from bench.judge.verdict import verdict
 from bench.records import Record
 from bench.report.classes import classes_table
 from bench.report.criteria import criteria_table
-from bench.report.leavers import leavers_table
+from bench.report.exit_profile import exit_profile_table
 from bench.report.notes import alarms, behind, notes
 from bench.report.table import batches_table, exits_table, table
 
@@ -21,7 +21,7 @@ STYLES = {"WORTH IT": "bold green", "NOT WORTH IT": "bold red", "UNDECIDED": "bo
 def print_report(records: Sequence[Record], console: Console) -> None:
     """Print it all. Raises UserError when the records were measured on different test splits."""
     console.print(table(records))
-    for more in (exits_table, classes_table, batches_table, criteria_table, leavers_table):
+    for more in (exits_table, classes_table, batches_table, criteria_table, exit_profile_table):
         if shown := more(records):
             console.print("", shown)
     for line in alarms(records):

@@ -128,7 +128,7 @@ def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.looks) == set(NAMES)
+    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(NAMES)
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bench.experiments.auxiliary_losses.result import Schooling, Taught
 from bench.files import replacing
-from bench.report.plot import COLOURS, GREY, INK
-from bench.report.simple import markdown_table, plain, print_table
+from bench.report.simple import markdown_table, print_table
+from bench.report.style import COLOURS, GREY, INK, plain, save
 
 
 def headers(found: Schooling) -> tuple[str, ...]:
@@ -50,8 +50,7 @@ def write_report(found: Schooling, folder: Path) -> None:
     """FOLDER/lessons.md and FOLDER/lessons.png, each whole or not at all."""
     with replacing(folder / "lessons.md") as partial:
         partial.write_text(markdown(found))
-    with replacing(folder / "lessons.png") as partial:
-        _draw(found).savefig(partial, format="png")
+    save(_draw(found), folder / "lessons.png")
 
 
 def _draw(found: Schooling) -> Figure:

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from bench.experiments.phases.result import Phases, Run
 from bench.files import replacing
-from bench.report.plot import GREY, INK
 from bench.report.simple import markdown_table, print_table
+from bench.report.style import GREY, INK, save
 
 HEADERS = ("recipe", "anchors", "exit 1", "exit 2", "full", "routed", "exits %", "temperatures", "alarms", "outcome")
 SHADES = ("#56B4E9", "#0072B2", "#C9C9C9")  # of exits 1 and 2 and the full network
@@ -25,8 +25,7 @@ def write_report(found: Phases, folder: Path) -> None:
     """FOLDER/phases.md and FOLDER/phases.png, each whole or not at all."""
     with replacing(folder / "phases.md") as partial:
         partial.write_text(markdown(found))
-    with replacing(folder / "phases.png") as partial:
-        _draw(found).savefig(partial, format="png")
+    save(_draw(found), folder / "phases.png")
 
 
 def print_report(found: Phases, console: Console) -> None:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from bench.experiments.positions.result import Place, Positions
 from bench.files import replacing
 from bench.progress import console
-from bench.report.plot import COLOURS, GREY, INK
-from bench.report.simple import markdown_table, plain, print_table
+from bench.report.simple import markdown_table, print_table
+from bench.report.style import COLOURS, GREY, INK, plain, save
 
 HEADERS = ("what", "mAP [95 %]", "AP50", "MFLOPs", "ms", "share of the time [95 %]")
 
@@ -75,8 +75,7 @@ def write_report(found: Positions, folder: Path) -> None:
     """FOLDER/positions.md and FOLDER/positions.png, each whole or not at all."""
     with replacing(folder / "positions.md") as partial:
         partial.write_text(markdown(found))
-    with replacing(folder / "positions.png") as partial:
-        _draw(found).savefig(partial, format="png")
+    save(_draw(found), folder / "positions.png")
 
 
 def _draw(found: Positions) -> Figure:

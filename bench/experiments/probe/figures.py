@@ -16,9 +16,7 @@ from bench.experiments.probe.observed import BACKGROUND, OBJECT, Seen
 from bench.experiments.probe.result import Position, Probe
 from bench.experiments.probe.rule import ENOUGH, USELESS
 from bench.experiments.probe.tokens import cloud
-from bench.files import replacing
-from bench.report.plot import COLOURS, DASHES, GREY, INK, PALE
-from bench.report.simple import plain
+from bench.report.style import COLOURS, DASHES, GREY, INK, PALE, plain, save
 
 SHOWN = 4  # images
 BRIGHT = 4.0  # times even attention
@@ -34,8 +32,7 @@ def write_figures(found: Probe, seen: Sequence[Seen], val: Split, folder: Path) 
         "linear": linear_figure(found),
     }
     for name, figure in drawn.items():
-        with replacing(folder / f"{name}.png") as partial:
-            figure.savefig(partial, format="png")
+        save(figure, folder / f"{name}.png")
 
 
 def attention_figure(names: Sequence[str], seen: Sequence[Seen], val: Split) -> Figure:

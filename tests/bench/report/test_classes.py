@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.judge.verdict import verdict
 from bench.records import ExitAccuracy, Record
 from bench.report.classes import classes_markdown, classes_table, speaker
-from bench.report.leavers import MOST_GROUPS
+from bench.report.exit_profile import MOST_GROUPS
 
 NAMES = ("person", "chair", "dining table")
 

@@ -3,10 +3,9 @@
 from io import StringIO
 
 import pytest
-from matplotlib.figure import Figure
 from rich.console import Console
 
-from bench.report.simple import markdown_table, plain, print_table
+from bench.report.simple import markdown_table, print_table
 
 HEADERS, ROWS, NOTES = (
     ("what", "mAP", "outcome"),
@@ -45,9 +44,3 @@ def test_words_stand_left_and_numbers_right():
     numbers = next(line for line in printed() if "caught" in line)
     words = next(line for line in printed(left=("what", "outcome")) if "caught" in line)
     assert numbers.index("caught") == words.index("caught") + len("outcome") - len("caught")
-
-
-def test_axes_have_no_frame():
-    axes = Figure().add_axes((0, 0, 1, 1))
-    plain(axes)
-    assert not any(spine.get_visible() for spine in axes.spines.values())

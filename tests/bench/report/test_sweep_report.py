@@ -8,8 +8,9 @@ import matplotlib.image
 import pytest
 from rich.console import Console
 
+from bench.report.style import save
 from bench.report.sweep import export_sweeps, print_sweep
-from bench.report.sweep_figure import _draw, sweep_figure
+from bench.report.sweep_figure import sweep_figure
 from bench.study.sweep import Sweep, sweeps
 from tests.support.stored import stored_run
 
@@ -68,9 +69,9 @@ def test_formats_agree_on_every_point(found):
 
 def test_the_picture_has_its_size_and_every_text_lies_in_it(found, tmp_path):
     path = tmp_path / "deep" / "sweep.png"
-    sweep_figure(found, path)
+    save(sweep_figure(found), path)
     assert matplotlib.image.imread(path).shape[:2] == (800, 1600)
-    figure = _draw(found)
+    figure = sweep_figure(found)
     figure.canvas.draw()
     left, right = figure.axes
     texts = [*left.texts, *right.get_yticklabels(), left.xaxis.label, left.yaxis.label, right.xaxis.label]

@@ -1,6 +1,5 @@
-"""The picture of a run: mAP against latency and against FLOPs, one colour and marker per strategy, the
-frontier and the verdict. The colours are Okabe and Ito's, which colour-blind readers can tell apart, and two
-more."""
+"""The picture of a run: mAP against latency and against FLOPs, one colour and marker per strategy, the frontier and the
+verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +7,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,31 +15,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from bench.files import replacing
 from bench.judge.frontier import frontier
 from bench.judge.groups import by_runtime, short_name
 from bench.judge.verdict import verdict
 from bench.records import Record, baseline_of, same_split
+from bench.report.style import COLOURS, DASHES, GREY, INK, MARKERS, plain
 from bench.report.table import flops_format
 from bench.report.telling import Cost, telling
 
-COLOURS = (
-    "#222222",
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#7A5195",
-    "#8C6D31",
-    "#999933",
-    "#882255",
-)
-MARKERS = ("s", "o", "D", "^", "v", "p", "X", "<", ">", "h", "P")
-INK, GREY, PALE = "#222222", "#6E6E6E", "#E8E8E8"
 DECISIONS = {"WORTH IT": "#00704F", "NOT WORTH IT": "#B03A00", "UNDECIDED": "#8A6100", None: INK}
-DASHES = (0, (5, 4))
 
 
 @dataclass(frozen=True)
@@ -54,28 +36,17 @@ class _Panel:
     title: str = ""
 
 
-def pareto(records: Sequence[Record], path: Path) -> None:
-    """Write `pareto_figure` as a PNG."""
-    save(pareto_figure(records), path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG."""
-    with replacing(Path(path)) as partial:
-        figure.savefig(partial, format="png")
-
-
 def pareto_figure(records: Sequence[Record]) -> Figure:
     """Draw mAP against time and against FLOPs, or with several runtimes against the time on each.
 
     Args:
-        records: Of one run.
+        records: of one run, or of several that share their test split.
 
     Returns:
         A figure of 1600 x 800 px.
 
     Raises:
-        UserError: The records were measured on different test splits.
+        UserError: the records were measured on different test splits.
     """
     same_split(records)
     panels, styles = _panels(records), _styles(records)
@@ -145,10 +116,7 @@ def _title(figure: Figure, records: Sequence[Record]) -> None:
 
 
 def _frame(axes: Axes, records: Sequence[Record], cost: Cost, everyone: Sequence[Record]) -> None:
-    axes.grid(color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=GREY, labelsize=13, length=0)
-    axes.spines[:].set_visible(False)
+    plain(axes, labelsize=13)
     axes.set_xlim(*_roomy([cost(r) for r in records], 0.1))
     axes.set_ylim(*_roomy([end for r in everyone for end in (*r.map_interval, r.map)], 0.05))
 

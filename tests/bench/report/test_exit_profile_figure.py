@@ -9,7 +9,9 @@ from matplotlib.text import Text
 from rich.console import Console
 
 from bench.records import Leavers, Record
-from bench.report.leavers import MOST_GATES, MOST_GROUPS, _draw, by_factor, gates, leavers_figure, leavers_table
+from bench.report.exit_profile import MOST_GROUPS, by_factor, exit_profile_table, gates
+from bench.report.exit_profile_figure import MOST_GATES, exit_profile_figure
+from bench.report.style import save
 from models.errors import UserError
 
 
@@ -60,17 +62,16 @@ def test_a_slower_runtime_speaks_where_nobody_leaves_on_the_fastest(gate):
     assert gates([gate("early_exit-b8-tol5", 2.2, (0.0, 1.0)), slow]) == [slow]
 
 
-def test_without_a_gate_there_is_neither_table_nor_picture(run, gate, tmp_path):
+def test_without_a_gate_there_is_neither_table_nor_picture(run, gate):
     for records in (run, [gate("early_exit-b8-tol1", 2.0, (0.0, 1.0))]):
-        assert leavers_table(records) is None
-        assert leavers_figure(records, tmp_path / "deep" / "leavers.png") is False
-        assert not list(tmp_path.iterdir())
+        assert exit_profile_table(records) is None
+        assert exit_profile_figure(records) is None
 
 
 def test_other_test_splits_are_refused(gate):
     one, other = gate("early_exit-b8-tol1", 2.0, (0.5, 0.5)), gate("early_exit-b9-tol1", 2.0, (0.5, 0.5))
     with pytest.raises(UserError, match="test split"):
-        leavers_table([one, other.model_copy(update={"split_hash": "0" * 64})])
+        exit_profile_table([one, other.model_copy(update={"split_hash": "0" * 64})])
 
 
 def test_of_many_classes_those_with_the_most_images_are_shown_in_their_order():
@@ -86,7 +87,7 @@ def test_the_table_names_every_group_and_fits_100_columns(gate):
     long = "early_exit+quant+distil+resize-b7-8-9-10-12-int8-256px-tol5"
     records = [gate(long, 2.0, share, classes=3, precision="int8"), gate("early_exit-b8-tol5", 2.0, (0.25, 0.75))]
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(leavers_table(records))
+    console.print(exit_profile_table(records))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 100
     (high,) = [line for line in lines if "high" in line and "100/0/0/0/0" in line]
@@ -108,7 +109,7 @@ def seen(figure) -> list[Text]:
 @pytest.mark.parametrize("share", [(0.35, 0.65), (0.2, 0.15, 0.65), (0.2, 0.05, 0.3, 0.02, 0.43)])
 def test_no_text_covers_another_or_leaves_the_picture(gate, share, columns):
     names = [f"early_exit+quant-b7-8-9-int8-{k}-tol5" for k in range(columns)]
-    figure = _draw([gate(name, 2.0, share, classes=20) for name in names])
+    figure = exit_profile_figure([gate(name, 2.0, share, classes=20) for name in names])
     width, height = figure.canvas.get_width_height()
     assert width == 1600
     figure.canvas.draw()
@@ -123,7 +124,7 @@ def test_no_text_covers_another_or_leaves_the_picture(gate, share, columns):
 
 def test_the_bars_are_as_long_as_the_shares(gate):
     share = (0.2, 0.15, 0.65)
-    everybody, sizes = _draw([gate("early_exit-b8-tol5", 2.0, share)]).axes
+    everybody, sizes = exit_profile_figure([gate("early_exit-b8-tol5", 2.0, share)]).axes
     assert [bar.get_width() for bar in everybody.patches] == pytest.approx(share)
     assert [bar.get_width() for bar in sizes.patches] == pytest.approx([*share, *share, 1, 0, 0])
     assert [bar.get_x() for bar in sizes.patches[:3]] == pytest.approx([0, 0.2, 0.35])
@@ -132,7 +133,7 @@ def test_the_bars_are_as_long_as_the_shares(gate):
 
 def test_the_file_is_whole_and_1600_px_wide(gate, tmp_path):
     path = tmp_path / "plots" / "leavers.png"
-    assert leavers_figure([gate("early_exit-b8-tol5", 2.0, (0.35, 0.65))], path) is True
+    save(exit_profile_figure([gate("early_exit-b8-tol5", 2.0, (0.35, 0.65))]), path)
     assert [one.name for one in path.parent.iterdir()] == ["leavers.png"]
     image = matplotlib.image.imread(path)
     assert image.shape[1] == 1600

@@ -1,11 +1,8 @@
-"""Who leaves early, as a table and as a picture: of each kind of image, how many every exit answers. One gate speaks
-for a detector, the one through which most images leave, of those that do not send nearly all to one exit; on the
-fastest runtime, since which images leave hardly depends on it."""
+"""Exit profiles as a picture: gate by gate, of each kind of image, how many every exit answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,77 +12,34 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from bench.files import replacing
-from bench.judge.groups import by_runtime, short_name
-from bench.judge.verdict import disguised
-from bench.records import Leavers, Record, same_split
-from bench.report.plot import COLOURS, DASHES, GREY, INK
+from bench.judge.groups import short_name
+from bench.records import Leavers, Record
+from bench.report.exit_profile import EXPLAINED, by_factor, gates
+from bench.report.style import COLOURS, DASHES, GREY, INK
 
-MOST_GROUPS = 15  # shown of a factor, those with the most images: there may be any number of classes
 MOST_GATES = 4  # side by side in the picture, those through which most images leave; the table has all
 WIDTH, TOP, BOTTOM, LEFT, RIGHT, BETWEEN = 1600, 130, 90, 330, 30, 30  # px
 BAR, HEADLINE, GAP = 26, 30, 16  # px of height, of a bar, of what stands above a panel, and below it
 SIDES = ("left", "center", "right")  # of the ticks' labels, so that columns keep apart
 LONGEST = 25  # characters of a group's name
 STAYED = "#D5D5D5"  # who does not leave early
-EXPLAINED = {
-    "object size": "mean over the boxes of an image, as a share of its side",
-    "crowding": "the largest IoU of two boxes of an image",
-}
 
 
-def gates(records: Sequence[Record]) -> list[Record]:
-    """Of each detector on the fastest runtime with such a gate, the gate through which most images leave early, of
-    those that tell images apart if there are any; detectors whose images all stay have none. Raises UserError when the
-    records' test splits differ."""
-    same_split(records)
-    for here in by_runtime(records).values():
-        best: dict[tuple[str, ...], Record] = {}
-        for record in here:
-            if record.leavers and record.exit_share[-1] < 1:
-                detector = (record.strategy, record.variant, record.precision)
-                best[detector] = min(best.get(detector, record), record, key=lambda r: (disguised(r), r.exit_share[-1]))
-        if best:
-            return list(best.values())
-    return []
+def exit_profile_figure(records: Sequence[Record]) -> Figure | None:
+    """Draw a column per gate, a panel per factor, a bar per kind of image.
 
+    Args:
+        records: of one run, or of several that share their test split.
 
-def leavers_table(records: Sequence[Record]) -> Table | None:
-    """Gate by gate, where the images of each kind leave; None when there is no gate through which any leave early.
-    Fits 100 columns."""
+    Returns:
+        A figure 1600 px wide; None when there is no gate through which any image leaves early.
+
+    Raises:
+        UserError: the records were measured on different test splits.
+    """
     found = gates(records)
-    if not found:
-        return None
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
-    shown.title = f"Who leaves early, on {found[0].runtime}"
-    shown.caption = Text("\n".join(f"{factor}: {what}" for factor, what in EXPLAINED.items()), style="dim")
-    shown.add_column("told apart by", overflow="fold", max_width=36)
-    shown.add_column("kind of image", overflow="fold")
-    shown.add_column("images", justify="right", no_wrap=True)
-    shown.add_column("exits %", justify="right", overflow="fold")
-    for record in found:
-        shown.add_section()
-        shown.add_row(Text(short_name(record), style="bold"), "", str(record.test_images), _percent(record.exit_share))
-        for factor, groups in by_factor(record).items():
-            for i, one in enumerate(groups):
-                cells = (factor if i == 0 else "", one.group, str(one.images), _percent(one.exit_share))
-                shown.add_row(*(Text(cell) for cell in cells))
-    return shown
-
-
-def leavers_figure(records: Sequence[Record], path: Path) -> bool:
-    """Write a PNG, 1600 px wide, and say so: a column per gate, a panel per factor, a bar per kind of image. Writes
-    nothing and returns False when there is no gate through which any image leaves early."""
-    found = gates(records)
-    if not found:
-        return False
-    with replacing(Path(path)) as partial:
-        _draw(found).savefig(partial, format="png")
-    return True
+    return _draw(found) if found else None
 
 
 def _draw(gates: Sequence[Record]) -> Figure:
@@ -121,21 +75,6 @@ def _panels(record: Record) -> dict[str, list[Leavers]]:
     """What a column of the picture shows: first all images, then factor by factor."""
     everybody = Leavers(factor="", group="all", images=record.test_images, exit_share=record.exit_share)
     return {"all test images": [everybody], **by_factor(record)}
-
-
-def by_factor(record: Record) -> dict[str, list[Leavers]]:
-    """Factor -> its groups in their order, at most MOST_GROUPS of them; a factor that has more says so."""
-    found: dict[str, list[Leavers]] = {}
-    for one in record.leavers:
-        found.setdefault(one.factor, []).append(one)
-    return dict(_most(factor, groups) for factor, groups in found.items())
-
-
-def _most(factor: str, groups: list[Leavers]) -> tuple[str, list[Leavers]]:
-    if len(groups) <= MOST_GROUPS:
-        return factor, groups
-    most = sorted(range(len(groups)), key=lambda i: -groups[i].images)[:MOST_GROUPS]
-    return f"{factor}, {MOST_GROUPS} of {len(groups)} with the most images", [groups[i] for i in sorted(most)]
 
 
 def _bars(axes: Axes, groups: Sequence[Leavers], overall: Sequence[float], width: float) -> None:
@@ -205,7 +144,3 @@ def _colours(exits: int) -> list[str]:
 def _bright(colour: str) -> bool:
     """Whether dark text reads better on it than white."""
     return float(np.dot(to_rgb(colour), (0.3, 0.59, 0.11))) > 0.55
-
-
-def _percent(shares: Sequence[float]) -> str:
-    return "/".join(f"{100 * share:.0f}" for share in shares)
