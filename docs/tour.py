@@ -50,10 +50,11 @@ mine = bench.run(
     threads=1,
     out=out,
     options={
-        "data.sizes": [24, 8, 12],
+        "data.sizes": [12, 6, 8],
         "model.size": 64,
         "measure.images": 6,
         "measure.repeats": 1,
+        "measure.warmup": 1,
         "measure.resamples": 100,
         "strategy.baseline.epochs": 1,
     },
