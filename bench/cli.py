@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +19,7 @@ from bench.data.convert.commands import app as data
 from bench.experiments.commands import app as ablate
 from bench.experiments.probe.commands import probe_command
 from bench.folder import RUNS, find
+from bench.progress import hushed
 from models.errors import UserError
 
 app = typer.Typer(
@@ -276,18 +275,9 @@ def show(folder: Path, format: str) -> None:
 app.command("probe")(probe_command)
 
 
-def hush() -> None:
-    """Silence what other libraries say on every start and nobody can act on."""
-    warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
-    warnings.filterwarnings("ignore", message=".*NumPy array is not writable")
-    warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
-    for chatty in ("torch.utils.cpp_extension", "torch.utils._pytree"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-
-
+@hushed()
 def main() -> None:
     """The `bench` command."""
-    hush()
     try:
         app()
     except UserError as error:

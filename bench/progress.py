@@ -1,11 +1,14 @@
-"""Progress bars for everything that takes longer than two seconds.
+"""What is said while a run goes on.
 
-A live bar on a terminal; elsewhere one line when done, so that a log stays readable.
+A live bar on a terminal for everything that takes longer than two seconds, elsewhere one line when done, so that a log
+stays readable; and nothing of what other libraries say on every start.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +23,18 @@ from rich.progress import (
 )
 
 console = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Silence what other libraries say on every start and nobody can act on."""
+    for chatty in ("torch.utils.cpp_extension", "torch.utils._pytree"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
+        warnings.filterwarnings("ignore", message=".*NumPy array is not writable")
+        warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
+        yield
 
 
 @contextmanager
