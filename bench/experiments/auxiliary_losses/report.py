@@ -6,11 +6,11 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from bench.experiments.auxiliary_losses.result import Schooling, Taught
 from bench.files import replacing
-from bench.report.simple import markdown_table, print_table
+from bench.report.formats import markdown
+from bench.report.page import Page, simple_table
 from bench.report.style import COLOURS, GREY, INK, plain, save
 
 
@@ -38,18 +38,14 @@ def notes(found: Schooling) -> list[str]:
     ]
 
 
-def markdown(found: Schooling) -> str:
-    return markdown_table(headers(found), [cells(one) for one in found.taught], notes(found))
-
-
-def print_report(found: Schooling, console: Console) -> None:
-    print_table(console, headers(found), [cells(one) for one in found.taught], notes(found))
+def page(found: Schooling) -> Page:
+    return Page([simple_table(headers(found), [cells(one) for one in found.taught], notes=notes(found))])
 
 
 def write_report(found: Schooling, folder: Path) -> None:
     """FOLDER/lessons.md and FOLDER/lessons.png, each whole or not at all."""
     with replacing(folder / "lessons.md") as partial:
-        partial.write_text(markdown(found))
+        partial.write_text(markdown(page(found)))
     save(_draw(found), folder / "lessons.png")
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from bench.experiments.phases.result import Phases, Run
 from bench.files import replacing
-from bench.report.simple import markdown_table, print_table
+from bench.report.formats import markdown
+from bench.report.page import Page, simple_table
 from bench.report.style import GREY, INK, save
 
 HEADERS = ("recipe", "anchors", "exit 1", "exit 2", "full", "routed", "exits %", "temperatures", "alarms", "outcome")
@@ -24,18 +24,15 @@ ASSIGNMENTS = {"random": "anchors dealt at random", "iou": "anchors matched by I
 def write_report(found: Phases, folder: Path) -> None:
     """FOLDER/phases.md and FOLDER/phases.png, each whole or not at all."""
     with replacing(folder / "phases.md") as partial:
-        partial.write_text(markdown(found))
+        partial.write_text(markdown(page(found)))
     save(_draw(found), folder / "phases.png")
 
 
-def print_report(found: Phases, console: Console) -> None:
+def page(found: Phases) -> Page:
     words = set(HEADERS) - set(HEADERS[2:6])
     styles = ["" if run.as_expected else "bold red" for run in found.runs]
-    print_table(console, HEADERS, [cells(run) for run in found.runs], notes(found), left=words, styles=styles)
-
-
-def markdown(found: Phases) -> str:
-    return markdown_table(HEADERS, [cells(run) for run in found.runs], notes(found))
+    rows = [cells(run) for run in found.runs]
+    return Page([simple_table(HEADERS, rows, words=words, notes=notes(found), styles=styles)])
 
 
 def cells(run: Run) -> list[str]:

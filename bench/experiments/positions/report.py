@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from bench.experiments.positions.result import Place, Positions
 from bench.files import replacing
-from bench.progress import console
-from bench.report.simple import markdown_table, print_table
+from bench.report.formats import markdown
+from bench.report.page import Page, simple_table
 from bench.report.style import COLOURS, GREY, INK, plain, save
 
 HEADERS = ("what", "mAP [95 %]", "AP50", "MFLOPs", "ms", "share of the time [95 %]")
@@ -63,18 +63,14 @@ def unit_of(exits: Sequence[Place]) -> str:
     return exits[0].name.split()[0]
 
 
-def markdown(found: Positions) -> str:
-    return markdown_table(HEADERS, [cells(place) for place in found.places], notes(found))
-
-
-def print_report(found: Positions) -> None:
-    print_table(console, HEADERS, [cells(place) for place in found.places], notes(found))
+def page(found: Positions) -> Page:
+    return Page([simple_table(HEADERS, [cells(place) for place in found.places], notes=notes(found))])
 
 
 def write_report(found: Positions, folder: Path) -> None:
     """FOLDER/positions.md and FOLDER/positions.png, each whole or not at all."""
     with replacing(folder / "positions.md") as partial:
-        partial.write_text(markdown(found))
+        partial.write_text(markdown(page(found)))
     save(_draw(found), folder / "positions.png")
 
 
