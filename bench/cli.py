@@ -15,9 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.api import listed
+from bench.api import run as carry_out
 from bench.data.convert.commands import app as data
 from bench.experiments.commands import app as ablate
 from bench.experiments.probe.commands import probe_command
+from bench.folder import RUNS, find
 from models.errors import UserError
 
 app = typer.Typer(
@@ -29,7 +32,6 @@ app = typer.Typer(
 )
 app.add_typer(ablate, name="ablate")
 app.add_typer(data, name="data")
-RUNS = Path("results/runs")
 
 
 @app.command("run")
@@ -73,46 +75,30 @@ def run_command(
 
       bench run --strategies early_exit,prune,prune+quant --runtime openvino,onnxruntime --name mine
     """
-    from bench.spec import read
-
-    overrides = {
-        "strategies": names(strategies),
-        "data.source": data,
-        "data.classes": names(classes),
-        "data.cap": cap,
-        "model.name": model,
-        "model.weights": weights,
-        "runtimes": names(runtime),
-        "threads": threads,
-        "device": device,
-        "seed": seed,
-        "name": name,
-    }
-    preset = preset or default_preset(model, data)
-    plan = read(preset, spec, overrides)
-    folder = claim(out / plan.name, plan, resume)
-    from bench.pipeline import run
-
     try:
-        run(plan, folder, force=force)
+        done = carry_out(
+            strategies,
+            preset=preset,
+            spec=spec,
+            data=data,
+            classes=classes,
+            cap=cap,
+            model=model,
+            weights=weights,
+            runtime=runtime,
+            threads=threads,
+            device=device,
+            seed=seed,
+            name=name,
+            out=out,
+            resume=resume,
+            force=force,
+        )
     except KeyboardInterrupt:
         again = shlex.join([*sys.argv[1:], *([] if resume else ["--resume"])])
         print(f"bench: interrupted; what is trained is kept, go on with: bench {again}", file=sys.stderr)
         raise typer.Exit(130) from None
-    show(folder, "table")
-
-
-def default_preset(model: str | None, data: str | None) -> str:
-    """The preset for a model and data on which nothing else is said."""
-    from bench.spec import presets
-    from models.families import family_of
-
-    if model in presets():
-        return model
-    if data in (None, "shapes"):
-        return "default"
-    own = f"photographs-{family_of(model)}" if model else ""
-    return own if own in presets() else "photographs"
+    show(done.folder, "table")
 
 
 @app.command()
@@ -213,7 +199,7 @@ def sweep_command(
 
     if format not in FORMATS:
         raise unknown("format", format, FORMATS, where="--format")
-    folder, chosen = find(run, out), names(criteria)
+    folder, chosen = find(run, out), listed(criteria)
     asked = {"cost": cost, "budgets": budget or (), "tolerances": tolerance or ()}
     found = sweeps(folder, criteria=chosen, detector=detector, **asked)
     if format != "table":
@@ -268,40 +254,6 @@ def list_command() -> None:
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     Console(width=100 if not sys.stdout.isatty() else None).print(table)
-
-
-def names(text: str | None) -> list[str] | None:
-    """A comma-separated option as a list; None when it was not given."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def find(run: str, out: Path) -> Path:
-    """The folder of a run given by name or by path."""
-    return Path(run) if Path(run).is_dir() else out / run
-
-
-def claim(folder: Path, plan, resume: bool) -> Path:
-    """The run's folder, made ready. A folder in which nothing was trained or measured yet is as good as none; otherwise
-    UserError unless it is to be resumed with the same spec."""
-    from bench.files import replacing
-
-    path, text = folder / "spec.json", plan.model_dump_json(indent=2)
-    if not any((folder / part).exists() for part in ("checkpoints", "records")):
-        for part in (path, folder / "splits.json"):
-            part.unlink(missing_ok=True)
-    if path.exists() and not resume:
-        raise UserError(
-            "this run exists already", where=str(folder), fix="go on with --resume, or choose another --name"
-        )
-    if path.exists() and path.read_text() != text:
-        raise UserError(
-            "this run was started with other settings",
-            where=str(path),
-            fix="repeat those, or choose another --name",
-        )
-    with replacing(path) as partial:
-        partial.write_text(text)
-    return folder
 
 
 def show(folder: Path, format: str) -> None:

@@ -137,7 +137,7 @@ def ours(setting: Setting, folder: Path, bf16: bool = False) -> Block:
         return losses
 
     def block() -> np.ndarray:
-        trainer(detector, name=f"block {next(blocks)}", objective=objective, epochs=1, rate=1e-4)
+        trainer(detector, name=f"block {next(blocks)}", objective=objective, epochs=1, learning_rate=1e-4)
         return watch.seconds.copy()
 
     return block

@@ -1,11 +1,12 @@
 """Copy a run's records, splits, spec and plots to results/reference/, with its whole table as a page of its own, what
 its exit tables say of routing as another, and a third class by class where there are several.
-Fill the README's blocks about the study: its rows that tell most between
+Fill the blocks about the study in README.md and docs/results.md, each where a file has one: its rows that tell most
+between
 
     <!-- begin results/reference/NAME --> and <!-- end results/reference/NAME -->
 
-and the verdict's sentence between <!-- begin verdict NAME --> and <!-- end verdict NAME -->, each where it has one.
-Everything is generated from the records. Usage:
+the verdict's sentence between <!-- begin verdict NAME --> and <!-- end verdict NAME -->, and how `bench report` shows
+it between <!-- begin screen NAME --> and <!-- end screen NAME -->. Everything is generated from the records. Usage:
 
     publish.py NAME            a run of results/runs
     publish.py NAME --pages    pages and blocks anew, from the records that are there already
@@ -17,7 +18,10 @@ import os
 import re
 import shutil
 import sys
+from io import StringIO
 from pathlib import Path
+
+from rich.console import Console
 
 from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
@@ -30,20 +34,34 @@ from bench.report.spread import export_spread
 from bench.report.style import save
 from bench.report.sweep import export_sweeps
 from bench.report.sweep_figure import sweep_figure
+from bench.report.terminal import print_report
 from bench.study.sweep import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results/reference"
+FILLED = (ROOT / "README.md", ROOT / "docs/results.md")
+FIRST, LAST = 9, 6  # lines of the screen that the README has room for
 KEPT = ("records", "spec.json", "splits.json", "pareto.png", "leavers.png")
 
 
 def blocks(name: str) -> dict[str, str]:
-    """What the README may say of a reference study: the name in a block's markers -> what stands between them."""
+    """What a page may say of a reference study: the name in a block's markers -> what stands between them."""
     records = load_records(REFERENCE / name)
     return {
         f"results/reference/{name}": f"\n{short_markdown(records)}",
         f"verdict {name}": verdict(records).sentence,
+        f"screen {name}": f"\n```text\n{screen(records)}\n```\n",
     }
+
+
+def screen(records: list[Record]) -> str:
+    """How `bench report` begins and ends in a terminal of 100 columns: the first lines, and the verdict."""
+    console = Console(file=StringIO(), width=100)
+    print_report(records, console)
+    shown = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip("\n")
+    first_words = " ".join(verdict(records).sentence.split()[:6])
+    closing = shown[shown.rindex(first_words) :].split("\n\n")[0]
+    return "\n".join([*shown.splitlines()[:FIRST], "...", *closing.splitlines()[:LAST]])
 
 
 def filled(text: str, blocks: dict[str, str]) -> str:
@@ -67,11 +85,12 @@ def pages(name: str) -> dict[str, str]:
 
 
 def write(name: str) -> None:
-    """The pages that need the records alone, and the README's blocks."""
+    """The pages that need the records alone, and the blocks in README.md and docs/results.md."""
     for file, page in pages(name).items():
         (REFERENCE / name / file).write_text(page)
-    readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text(), blocks(name)))
+    said = blocks(name)
+    for page in FILLED:
+        page.write_text(filled(page.read_text(), said))
 
 
 def routing(source: Path, target: Path) -> None:

@@ -8,12 +8,14 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from bench.stats import group_medians, interval, percentile_interval, resample
 
-Contender = Callable[[np.ndarray], int]
+Contender = Callable[[np.ndarray], int]  # one image -> the exit that answered
+Input = TypeVar("Input")  # an image, or a batch of them
 Clock = Callable[[], int]
 
 TURN, SETTLE = 20, 5  # timed and, before them, untimed calls of one contender in a row
@@ -103,8 +105,8 @@ class Timing:
 
 
 def interleaved(
-    contenders: Mapping[str, Contender],
-    images: Sequence[np.ndarray],
+    contenders: Mapping[str, Callable[[Input], int]],
+    images: Sequence[Input],
     *,
     repeats: int,
     warmup: int,
@@ -145,8 +147,9 @@ def interleaved(
                     call(pixels[-1 - settling % len(pixels)])
                 for done, image in zip(turn, pixels, strict=True):
                     samples[k, done], exits[k, done] = _timed(call, image, clock)
-            for done in turn if progress is not None else ():
-                progress(done + 1, passes.size)
+            if progress is not None:
+                for done in turn:
+                    progress(done + 1, passes.size)
     finally:
         if was_enabled:
             gc.enable()
@@ -154,7 +157,7 @@ def interleaved(
 
 
 def _warm_up(
-    contenders: Sequence[Contender], images: Sequence[np.ndarray], rounds: int, clock: Clock
+    contenders: Sequence[Callable[[Input], int]], images: Sequence[Input], rounds: int, clock: Clock
 ) -> tuple[int, bool]:
     """Windows of `rounds` rounds until no contender gets faster, or WINDOWS are spent: (rounds spent, steady)."""
     if rounds == 0:
@@ -168,14 +171,16 @@ def _warm_up(
     return WINDOWS * rounds, False
 
 
-def _window(contenders: Sequence[Contender], images: Sequence[np.ndarray], rounds: int, clock: Clock) -> np.ndarray:
+def _window(
+    contenders: Sequence[Callable[[Input], int]], images: Sequence[Input], rounds: int, clock: Clock
+) -> np.ndarray:
     """The median time of each contender over `rounds` rounds, float64 [contenders], in ms. Always on the same images,
     so that windows differ by the state of the machine and not by what early exits make of other images."""
     pixels = [images[i % len(images)] for i in range(rounds)]
     return np.median([[_timed(call, image, clock)[0] for call in contenders] for image in pixels], axis=0)
 
 
-def _timed(call: Contender, pixels: np.ndarray, clock: Clock) -> tuple[float, int]:
+def _timed(call: Callable[[Input], int], pixels: Input, clock: Clock) -> tuple[float, int]:
     """One call: (ms, the exit that answered)."""
     start = clock()
     taken = call(pixels)

@@ -26,22 +26,22 @@ END = 0.01  # how close to an end of its range a temperature counts as having ru
 
 
 def detector_alarms(
-    matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
+    matches: Sequence[Matches], health: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
 ) -> tuple[str, ...]:
     """Everything that is wrong with E exits, in sentences; arguments as of `detector_faults`."""
-    return tuple(chain.from_iterable(detector_faults(matches, vitals, temperatures, seed).values()))
+    return tuple(chain.from_iterable(detector_faults(matches, health, temperatures, seed).values()))
 
 
 def detector_faults(
-    matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
+    matches: Sequence[Matches], health: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
 ) -> dict[str, Sequence[str]]:
-    """The same by the kind of fault, none for a kind that was not found: matches and temperatures, one per exit; vitals
+    """The same by the kind of fault, none for a kind that was not found: matches and temperatures, one per exit; health
     (`bench.exits.health`), float64 [N, E] each, in the order of the matches' image_ids."""
     return {
         "detects nothing": detects_nothing(matches),
         "upside down": upside_down(matches, seed),
-        "uniform scores": uniform(vitals["spread"][with_boxes(matches[-1])]),
-        "boxes out of range": out_of_range(vitals["offset"]),
+        "uniform scores": uniform(health["spread"][with_boxes(matches[-1])]),
+        "boxes out of range": out_of_range(health["offset"]),
         "temperature": runaway(temperatures),
     }
 

@@ -15,7 +15,7 @@ from numba import njit
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
-from bench.exits.path_costs import Prices, Unit
+from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable
 from bench.routing.search import routings
@@ -51,7 +51,7 @@ def settle(
     arms: Sequence[Policy],
     table: ExitTable,
     matches: Sequence[Matches],
-    prices: Prices,
+    path_costs: PathCosts,
     unit: Unit,
     seed: int,
     plays: int = PLAYS,
@@ -64,7 +64,7 @@ def settle(
     quality = np.stack([f1(one) for one in matches], axis=1)
     exits = routings(arms, table).astype(np.intp)
     good = np.take_along_axis(quality, exits.T, axis=1)
-    cost = np.stack([prices.relative(arm, unit)[own] for arm, own in zip(arms, exits, strict=True)], axis=1)
+    cost = np.stack([path_costs.relative(arm, unit)[own] for arm, own in zip(arms, exits, strict=True)], axis=1)
     rng, images = np.random.default_rng(seed), len(quality)
     order = np.concatenate([rng.permutation(images) for _ in range(math.ceil(plays / images))])[:plays]
     found = []

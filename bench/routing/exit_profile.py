@@ -26,7 +26,7 @@ NAMES = {1: ("all",), 2: ("low", "high"), 3: ("low", "middle", "high")}
 NO_BOXES = "no boxes"
 
 
-def leavers(truth: Mapping[str, Any], image_ids: Sequence[int], exits: np.ndarray, count: int) -> list[Leavers]:
+def exit_profile(truth: Mapping[str, Any], image_ids: Sequence[int], exits: np.ndarray, count: int) -> list[Leavers]:
     """The share of images that each of `count` exits answers, by kind of image. truth: a COCO ground-truth dict
     (`bench.data.split.Split.coco`). exits: int [N], in the order of image_ids.
 

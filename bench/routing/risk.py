@@ -13,7 +13,7 @@ from scipy.stats import binom
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
 from bench.exits.criteria import Criterion
-from bench.exits.path_costs import Prices, Unit
+from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable
 from bench.routing.search import Choice, exit_shares, mean_costs, policies, routings
@@ -43,7 +43,7 @@ def p_value(mean: float, images: int, epsilon: float) -> float:
 def sequence(
     table: ExitTable,
     matches: Sequence[Matches],
-    prices: Prices,
+    path_costs: PathCosts,
     criteria: Sequence[str],
     unit: Unit,
     gate: Criterion | None = None,
@@ -57,7 +57,7 @@ def sequence(
     tried = policies(table, criteria, gate)
     exits = routings(tried, table)
     loss = np.take_along_axis(losses(matches)[None], exits[..., None].astype(np.intp), axis=2)[..., 0].mean(axis=1)
-    cost = mean_costs(tried, exit_shares(exits, table.exits), prices, unit)
+    cost = mean_costs(tried, exit_shares(exits, table.exits), path_costs, unit)
     levels = np.linspace(cost.max(), cost.min(), STEPS)
     picked = [min(np.flatnonzero(cost <= level), key=lambda p: (loss[p], -cost[p])) for level in levels]
     return [tried[p] for p in dict.fromkeys(picked)]

@@ -14,7 +14,7 @@ from bench.accuracy.matching import Matches
 from bench.accuracy.pool import pooled
 from bench.exits.budget import Budget
 from bench.exits.criteria import CRITERIA, Criterion
-from bench.exits.path_costs import UNITS, Prices, Unit
+from bench.exits.path_costs import UNITS, PathCosts, Unit
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable
 from models.errors import UserError
@@ -131,24 +131,24 @@ def exit_shares(exits: np.ndarray, count: int) -> np.ndarray:
     return np.stack([(exits == exit).mean(axis=1) for exit in range(count)], axis=1)
 
 
-def mean_costs(tried: Sequence[Policy], shares: np.ndarray, prices: Prices, unit: Unit) -> np.ndarray:
+def mean_costs(tried: Sequence[Policy], shares: np.ndarray, path_costs: PathCosts, unit: Unit) -> np.ndarray:
     """Mean cost of an image under each policy, float64 [P], given its exit shares [P, E]."""
-    return np.array([prices.mean(policy, share, unit) for policy, share in zip(tried, shares, strict=True)])
+    return np.array([path_costs.mean(policy, share, unit) for policy, share in zip(tried, shares, strict=True)])
 
 
 def search(
     table: ExitTable,
     matches: Sequence[Matches],
-    prices: Prices,
+    path_costs: PathCosts,
     criteria: Sequence[str],
     gate: Criterion | None = None,
     count: int = POLICIES,
 ) -> Tried:
     """Try about `count` policies of each criterion on a table. Raises UserError for one made on the test split."""
-    return attempt(policies(table, criteria, gate, count), table, matches, prices)
+    return attempt(policies(table, criteria, gate, count), table, matches, path_costs)
 
 
-def attempt(tried: Sequence[Policy], table: ExitTable, matches: Sequence[Matches], prices: Prices) -> Tried:
+def attempt(tried: Sequence[Policy], table: ExitTable, matches: Sequence[Matches], path_costs: PathCosts) -> Tried:
     """Try these policies on a table. Raises UserError for one made on the test split."""
     if table.role == "test":
         raise UserError(
@@ -160,7 +160,7 @@ def attempt(tried: Sequence[Policy], table: ExitTable, matches: Sequence[Matches
     pool = pooled(tuple(matches))
     full = np.nan_to_num(pool.map(np.full(exits.shape[1], table.exits - 1)))
     shares = exit_shares(exits, table.exits)
-    costs = {unit: mean_costs(tried, shares, prices, unit) for unit in UNITS}
+    costs = {unit: mean_costs(tried, shares, path_costs, unit) for unit in UNITS}
     return Tried(table.role, tried, np.nan_to_num(pool.map_many(exits)), costs, float(full))
 
 

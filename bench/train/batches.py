@@ -47,14 +47,14 @@ class Batches:
     def __len__(self) -> int:
         return len(self.images)
 
-    def epoch(self, batch: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
-        """Shuffled, augmented batches: images float32 [batch, 3, size, size] in [-1, 1], at the stored size unless
+    def epoch(self, batch_size: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
+        """Shuffled, augmented batches: images float32 [batch_size, 3, size, size] in [-1, 1], at the stored size unless
         another is asked for, on the images' device; targets on the CPU. A ragged last batch is left out."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
-        batch = min(batch, len(self))
-        for start in range(0, len(order) - batch + 1, batch):
-            chosen = order[start : start + batch]
+        batch_size = min(batch_size, len(self))
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            chosen = order[start : start + batch_size]
             yield augment(self.images[chosen], self._targets(chosen), generator, size or self.size)
 
     def _targets(self, chosen: Tensor) -> Targets:

@@ -16,36 +16,39 @@ from models.detector import Targets
 
 
 class Prepared:
-    """Stands in for `Batches`: its epochs yield tuples of float32 tensors [batch, ...] in place of images.
+    """Stands in for `Batches`: its epochs yield tuples of float32 tensors [batch_size, ...] in place of images.
 
-    seeds: one per view, of the augmentation. make: images [N, 3, size, size] -> what is kept of them.
+    seeds: of the augmentations, one each. make: images [N, 3, size, size] -> what is kept of them.
     """
 
     def __init__(
         self,
         batches: Batches,
         seeds: Sequence[int],
-        batch: int,
+        batch_size: int,
         size: int,
         make: Callable[[Tensor], tuple[Tensor, ...]],
     ):
-        self._views = []
+        self._augmented = []
         with bar("preparing what stays frozen", len(seeds)) as advance, torch.no_grad():
             for seed in seeds:
-                kept = [([half(part) for part in make(x)], targets) for x, targets in batches.epoch(batch, seed, size)]
+                epoch = batches.epoch(batch_size, seed, size)
+                kept = [([half(part) for part in make(x)], targets) for x, targets in epoch]
                 parts, targets = zip(*kept, strict=True)
                 tensors = [torch.cat(column) for column in zip(*parts, strict=True)]
-                self._views.append((tensors, joined(targets)))
+                self._augmented.append((tensors, joined(targets)))
                 advance()
 
-    def epoch(self, batch: int, seed: int, size: int | None = None) -> Iterator[tuple[tuple[Tensor, ...], Targets]]:
-        """Shuffled batches of one view, which the seed chooses. A ragged last batch is left out."""
-        tensors, targets = self._views[seed % len(self._views)]
+    def epoch(
+        self, batch_size: int, seed: int, size: int | None = None
+    ) -> Iterator[tuple[tuple[Tensor, ...], Targets]]:
+        """Shuffled batches of one augmentation, which the seed chooses. A ragged last batch is left out."""
+        tensors, targets = self._augmented[seed % len(self._augmented)]
         count = len(targets.labels)
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        batch = min(batch, count)
-        for start in range(0, count - batch + 1, batch):
-            chosen = order[start : start + batch]
+        batch_size = min(batch_size, count)
+        for start in range(0, count - batch_size + 1, batch_size):
+            chosen = order[start : start + batch_size]
             yield (
                 tuple(whole(part[chosen]) for part in tensors),
                 Targets(targets.boxes[chosen], targets.labels[chosen], targets.crowd[chosen]),

@@ -38,14 +38,14 @@ def weights_hash(module: nn.Module) -> str:
 class Trainer:
     """A `strategies.base.Fit` bound to one training split.
 
-    data_hash: of the training split. folder: where checkpoints go. batch: images a step. device: "cpu", or "cuda" to
-    train there in bfloat16 (mixed precision: weights stay in fp32).
+    data_hash: of the training split. folder: where checkpoints go. batch_size: images a step. device: "cpu", or
+    "cuda" to train there in bfloat16 (mixed precision: weights stay in fp32).
     """
 
     batches: Batches
     data_hash: str
     folder: Path
-    batch: int
+    batch_size: int
     seed: int
     device: str = "cpu"
 
@@ -56,13 +56,13 @@ class Trainer:
         name: str,
         objective: Objective,
         epochs: int,
-        rate: float,
-        inherited: Sequence[nn.Module] = (),
-        inherited_rate: float = 1.0,
+        learning_rate: float,
+        pretrained_modules: Sequence[nn.Module] = (),
+        pretrained_lr_scale: float = 1.0,
         rates: Mapping[str, float] | None = None,
         options: str = "",
         prepare: Prepare | None = None,
-        views: int = 1,
+        augmentations: int = 1,
     ) -> Detector:
         """Train `detector` in place and return it in eval mode, on the CPU. `objective` must be determined by `name`,
         `options` and the detector: the fingerprint cannot look inside it."""
@@ -70,17 +70,17 @@ class Trainer:
             "name": name,
             "options": options,
             "epochs": epochs,
-            "rate": rate,
-            "inherited_rate": inherited_rate,
-            "batch": self.batch,
+            "rate": learning_rate,
+            "inherited_rate": pretrained_lr_scale,
+            "batch": self.batch_size,
         }
         recipe |= {
             "seed": self.seed,
             "data": self.data_hash,
             "start": weights_hash(detector),
-            "inherited": len(inherited),
+            "inherited": len(pretrained_modules),
         }
-        recipe |= {"views": views} if prepare else {}
+        recipe |= {"views": augmentations} if prepare else {}
         recipe |= {"rates": dict(rates)} if rates else {}
         recipe |= {"device": self.device} if self.device != "cpu" else {}
         fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
@@ -89,10 +89,11 @@ class Trainer:
             detector.load_state_dict(load_file(done))
             return detector.eval()
         if epochs > 0:
-            for module in inherited:
-                module.requires_grad_(inherited_rate > 0)
-            groups = parameter_groups(detector, inherited, rate, inherited_rate, rates or {})
-            self._train(detector, objective, epochs, groups, inherited, done.with_suffix(".part"), prepare, views)
+            for module in pretrained_modules:
+                module.requires_grad_(pretrained_lr_scale > 0)
+            groups = parameter_groups(detector, pretrained_modules, learning_rate, pretrained_lr_scale, rates or {})
+            part = done.with_suffix(".part")
+            self._train(detector, objective, epochs, groups, pretrained_modules, part, prepare, augmentations)
         with replacing(done) as partial:
             save_file({key: value.contiguous() for key, value in detector.state_dict().items()}, partial)
         done.with_suffix(".part").unlink(missing_ok=True)
@@ -104,14 +105,14 @@ class Trainer:
         objective: Objective,
         epochs: int,
         groups: list[dict[str, Any]],
-        inherited: Sequence[nn.Module],
+        pretrained_modules: Sequence[nn.Module],
         part: Path,
         prepare: Prepare | None,
-        views: int,
+        augmentations: int,
     ) -> None:
         detector.to(self.device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
-        steps = max(1, len(self.batches) // min(self.batch, len(self.batches)))
+        steps = max(1, len(self.batches) // min(self.batch_size, len(self.batches)))
         peaks = [group["lr"] for group in optimizer.param_groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=peaks, total_steps=epochs * steps + 1, pct_start=0.15, cycle_momentum=False
@@ -119,16 +120,16 @@ class Trainer:
         name = part.name.rsplit("-", 1)[0]
         first = self._restore(part, detector, optimizer, schedule)
         log = LossLog(part.with_suffix(".losses.jsonl"), first)
-        source = self._prepared(detector.eval(), prepare, min(views, epochs), name) if prepare else self.batches
+        source = self._prepared(detector.eval(), prepare, min(augmentations, epochs), name) if prepare else self.batches
         with bar(f"training {name}", epochs * steps) as advance:
             advance(first * steps)
             for epoch in range(first, epochs):
                 detector.train()
-                for module in inherited:
+                for module in pretrained_modules:
                     if isinstance(module, nn.BatchNorm2d):
                         module.eval()
                 torch.manual_seed(self._seed(name, epoch))
-                for inputs, targets in source.epoch(self.batch, self._seed(name, epoch), detector.size):
+                for inputs, targets in source.epoch(self.batch_size, self._seed(name, epoch), detector.size):
                     with mixed(self.device):
                         losses = objective(detector, moved(inputs, self.device), targets.to(self.device))
                     log.add(losses)
@@ -146,14 +147,14 @@ class Trainer:
                     torch.save(state | {"schedule": schedule.state_dict(), "epoch": epoch + 1}, partial)
         detector.to("cpu", memory_format=torch.contiguous_format).requires_grad_(True)
 
-    def _prepared(self, detector: Detector, prepare: Prepare, views: int, name: str) -> Prepared:
-        seeds = [self._seed(f"{name}/view", view) for view in range(views)]
+    def _prepared(self, detector: Detector, prepare: Prepare, augmentations: int, name: str) -> Prepared:
+        seeds = [self._seed(f"{name}/view", view) for view in range(augmentations)]
 
         def make(images: Tensor) -> tuple[Tensor, ...]:
             with mixed(self.device):
                 return prepare(detector, moved(images, self.device))
 
-        return Prepared(self.batches, seeds, self.batch, detector.size, make)
+        return Prepared(self.batches, seeds, self.batch_size, detector.size, make)
 
     def _seed(self, name: str, epoch: int) -> int:
         return zlib.crc32(f"{self.seed}/{name}/{epoch}".encode())
@@ -204,23 +205,23 @@ class LossLog:
 
 def parameter_groups(
     detector: nn.Module,
-    inherited: Sequence[nn.Module],
-    rate: float,
-    inherited_rate: float,
+    pretrained_modules: Sequence[nn.Module],
+    learning_rate: float,
+    pretrained_lr_scale: float,
     rates: Mapping[str, float],
     decay: float = 0.02,
 ) -> list[dict[str, Any]]:
     """AdamW groups of what is trained, by learning rate (see `strategies.base.Fit`); weight decay only on weights of
     more than one dimension. What `rates` sets to 0 is frozen here."""
-    old = {id(parameter) for module in inherited for parameter in module.parameters()}
+    old = {id(parameter) for module in pretrained_modules for parameter in module.parameters()}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in detector.named_parameters():
         if parameter.requires_grad:
-            factor = (inherited_rate if id(parameter) in old else 1.0) * factor_of(name, rates)
+            factor = (pretrained_lr_scale if id(parameter) in old else 1.0) * factor_of(name, rates)
             parameter.requires_grad_(factor > 0)
             groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
     return [
-        {"params": members, "lr": rate * factor, "weight_decay": decay if matrix else 0.0}
+        {"params": members, "lr": learning_rate * factor, "weight_decay": decay if matrix else 0.0}
         for (factor, matrix), members in groups.items()
         if factor > 0
     ]

@@ -101,22 +101,6 @@ def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, arguments, expecte
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize(
-    ("model", "data", "expected"),
-    [
-        (None, None, "default"),
-        (None, "shapes", "default"),
-        (None, "coco:x", "photographs"),
-        ("ssdlite", "coco:x", "photographs"),
-        ("yolos", None, "yolos"),
-        ("yolos-small", "coco:x", "photographs-yolos"),
-        ("yolo", "coco:x", "photographs"),
-    ],
-)
-def test_the_preset_follows_model_and_data(model, data, expected):
-    assert cli.default_preset(model, data) == expected
-
-
 def test_ls_names_everything(monkeypatch, capsys):
     code, out, _ = bench(monkeypatch, capsys, "ls")
     assert code == 0

@@ -12,11 +12,13 @@ from pycocotools.cocoeval import COCOeval
 from bench.accuracy.coco import accuracy, ground_truth
 from bench.exits.criteria import NAMES
 from bench.exits.policy import Policy
+from bench.judge.seeds import open_repeat
 from bench.measure.exit_table import evaluate
 from bench.measure.store import load_prices, load_table, stored_detectors
-from bench.pipeline import run
+from bench.pipeline import open_data, run
 from bench.records import load_records
 from bench.spec import RunSpec, read
+from bench.study.stored import open_run
 from models.errors import UserError
 
 TINY = {
@@ -126,7 +128,7 @@ def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.looks) == set(NAMES)
+    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(NAMES)
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):
@@ -164,7 +166,7 @@ def test_a_repeated_run_trains_nothing_again(folder, monkeypatch):
 
     before = {record.name: record.map for record in load_records(folder)}
     monkeypatch.setattr(Trainer, "_train", refuse)
-    run(tiny(), folder)
+    run(tiny(), folder, resume=True)
     assert {record.name: record.map for record in load_records(folder)} == before
 
 
@@ -177,9 +179,22 @@ def test_tables_of_detectors_that_are_no_longer_there_go(folder):
     assert [path.name for path in (folder / "tables").iterdir()] == ["early_exit-b8-12-eager"]
 
 
+def test_a_run_from_python_is_whole_to_whoever_opens_it(folder):
+    assert RunSpec.model_validate_json((folder / "spec.json").read_text()) == tiny()
+    assert open_run(folder).seed == tiny().seed
+    assert open_repeat(folder, "mine").settings["measure.images"] == 6
+
+
+def test_a_run_is_not_overwritten_by_another(folder):
+    with pytest.raises(UserError, match="exists already"):
+        run(tiny(), folder)
+    with pytest.raises(UserError, match="other settings"):
+        run(tiny(seed=1), folder, resume=True)
+
+
 def test_other_data_is_not_mixed_into_a_run(folder):
     with pytest.raises(UserError, match="split"):
-        run(tiny(**{"data.sizes": [24, 8, 13]}), folder)
+        open_data(tiny(**{"data.sizes": [24, 8, 13]}), folder)
 
 
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
@@ -187,7 +202,7 @@ def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
         run(strict, tmp_path)
     assert not (tmp_path / "records").exists()
-    forced = run(strict, tmp_path, force=True)
+    forced = run(strict, tmp_path, resume=True, force=True)
     assert all(record.forced and not record.foundation.passed for record in forced)
 
 

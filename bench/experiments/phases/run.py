@@ -103,7 +103,7 @@ def baseline(assignment: Assignment, data: Dataset, trainer: Trainer, settings: 
         name=f"baseline-{assignment}",
         objective=plain_objective,
         epochs=settings.baseline_epochs,
-        rate=settings.rate,
+        learning_rate=settings.rate,
     )
 
 
@@ -131,7 +131,7 @@ def run(
         scores = confidences(detector, data.test, recipe)
     exits = policy.route(scores)
     temperatures = [float(stage.temperature) for stage in detector.stages]
-    faults = detector_faults(matches, table.vitals, temperatures, settings.seed)
+    faults = detector_faults(matches, table.health, temperatures, settings.seed)
     faults |= {"gate collapsed": policy_alarms(exits, detector.exits)}
     alone = [accuracy(matches, np.full(len(exits), exit), full=False) for exit in range(detector.exits)]
     return Run(
@@ -167,9 +167,9 @@ def train(
         objective=router,
         options=f"{options} to {router.end}",
         epochs=settings.epochs,
-        rate=settings.rate,
-        inherited=brought,
-        inherited_rate=INHERITED_RATE,
+        learning_rate=settings.rate,
+        pretrained_modules=brought,
+        pretrained_lr_scale=INHERITED_RATE,
     )
     del detector.router
     if recipe.temperature == "fitted":
