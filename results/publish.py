@@ -21,6 +21,7 @@ import sys
 from io import StringIO
 from pathlib import Path
 
+from bench.report.terminal import print_report
 from rich.console import Console
 
 from bench.experiments.probe.result import Probe
@@ -28,13 +29,13 @@ from bench.experiments.stored import load
 from bench.judge.seeds import open_repeat, spread
 from bench.judge.verdict import verdict
 from bench.records import Record, load_records
-from bench.report.classes import classes_markdown
-from bench.report.export import markdown, short_markdown
-from bench.report.spread import export_spread
+from bench.report.classes import classes_page
+from bench.report.formats import markdown
+from bench.report.run_page import run_page, short_page
+from bench.report.seeds import seeds_page as page_of_seeds
 from bench.report.style import save
-from bench.report.sweep import export_sweeps
+from bench.report.sweep import sweeps_page
 from bench.report.sweep_figure import sweep_figure
-from bench.report.terminal import print_report
 from bench.study.sweep import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ def blocks(name: str) -> dict[str, str]:
     """What a page may say of a reference study: the name in a block's markers -> what stands between them."""
     records = load_records(REFERENCE / name)
     return {
-        f"results/reference/{name}": f"\n{short_markdown(records)}",
+        f"results/reference/{name}": f"\n{markdown(short_page(records))}",
         f"verdict {name}": verdict(records).sentence,
         f"screen {name}": f"\n```text\n{screen(records)}\n```\n",
     }
@@ -77,11 +78,11 @@ def pages(name: str) -> dict[str, str]:
     """The pages about a reference study that its records alone can tell: file name -> Markdown."""
     records = load_records(REFERENCE / name)
     found, links = {}, "Other policies, criteria and controls: [routing.md](routing.md)."
-    if classes := classes_markdown(records):
-        found["classes.md"] = f"# {name}, class by class\n\n{classes}"
+    if classes := classes_page(records):
+        found["classes.md"] = f"# {name}, class by class\n\n{markdown(classes)}"
         links += " Class by class: [classes.md](classes.md)."
     pictures = "![mAP against time](pareto.png)\n\n![Who leaves early](leavers.png)\n"
-    return found | {"README.md": f"# {name}\n\n{markdown(records)}\n{links}\n\n{pictures}"}
+    return found | {"README.md": f"# {name}\n\n{markdown(run_page(records))}\n{links}\n\n{pictures}"}
 
 
 def write(name: str) -> None:
@@ -104,7 +105,7 @@ def routing(source: Path, target: Path) -> None:
     for one in found:
         save(sweep_figure(one), target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
-    (target / "routing.md").write_text(f"# Routing\n\n{export_sweeps(found, 'markdown')}\n{pictures}")
+    (target / "routing.md").write_text(f"# Routing\n\n{markdown(sweeps_page(found))}\n{pictures}")
 
 
 def key_of(record: Record) -> str:
@@ -133,7 +134,7 @@ def hide_folder(spec: Path) -> None:
 def seeds_page(folder: Path = REFERENCE / "seeds") -> str:
     """The page about runs of several seeds, each with its records in a folder of its own."""
     runs = [open_repeat(one, one.name) for one in sorted(folder.iterdir()) if one.is_dir()]
-    return f"# Several seeds\n\n{export_spread(spread(runs), 'markdown')}"
+    return f"# Several seeds\n\n{markdown(page_of_seeds(spread(runs)))}"
 
 
 def copy_seeds(names: list[str]) -> None:

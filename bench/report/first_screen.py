@@ -15,7 +15,7 @@ from bench.judge.verdict import Verdict, is_early, verdict
 from bench.records import Record, baseline_of, same_split
 from bench.report.formats import terminal
 from bench.report.notes import alarms, fastest
-from bench.report.page import Block, Column, Line, Lines, Page, Row, Section, Table, lines
+from bench.report.page import Column, Line, Lines, Page, Row, Section, Table, lines
 from bench.report.records_table import bracketed, exit_shares, map_interval, speed_up, variant
 from bench.report.run_page import verdict_style
 from bench.report.selection import best_of_each, compared_with
@@ -34,9 +34,7 @@ COLUMNS = (
     Column("speed"),
     Column("exits %", words=True),
 )
-LEGEND = (
-    "F %: probability of being on the frontier of mAP and ms; speed: against the fp32 baseline; >: see the verdict",
-)
+LEGEND = ("F %: probability of being on the frontier; speed: against the fp32 baseline; >: in the verdict",)
 
 
 def first_screen(records: Sequence[Record], folder: Path, name: str, console: Console) -> str:
@@ -60,12 +58,13 @@ def first_screen(records: Sequence[Record], folder: Path, name: str, console: Co
     here = shipped(records, found)
     ranked = by_worth(here, found)
     rows = _rows(here, found)
-    below = _below(records, here, found, folder, name, console.width)
+    said, judged, further = _below(records, here, found, folder, name, console.width)
     count = len(ranked)
     while True:
         shown = ranked[:count]
         table = Table(COLUMNS, [Section([rows[r.name] for r in here if r in shown])], _title(here), LEGEND)
-        text = terminal(Page([table, Lines([*_left_out(here, shown, name), *below[0].lines], False), *below[1:]]), console)
+        more = Lines([*_left_out(here, shown, name), *said], listed=False)
+        text = terminal(Page([table, more, judged, further]), console)
         excess = text.count("\n") - MOST_LINES
         if excess <= 0 or count == 1:
             return text
@@ -98,10 +97,11 @@ def _ms(record: Record) -> float:
 def _rows(here: Sequence[Record], found: Verdict) -> dict[str, Row]:
     """Name -> its row."""
     front, against = frontier_probability(here), compared_with(found)
+    winner = "bold green" if found.decision == "NOT WORTH IT" else "bold"
     rows = {}
     for r in here:
         marked = r.name == found.early or r.name in against
-        style = verdict_style(found, here) if r.name == found.early else "bold" if marked else ""
+        style = verdict_style(found, here) if r.name == found.early else winner if marked else ""
         cells = (
             ">" if marked else "",
             f"{100 * front[r.name]:.0f}",
@@ -132,8 +132,8 @@ def _left_out(here: Sequence[Record], shown: Sequence[Record], name: str) -> lis
 
 def _below(
     records: Sequence[Record], here: Sequence[Record], found: Verdict, folder: Path, name: str, width: int
-) -> list[Block]:
-    """What stands under the table."""
+) -> tuple[list[Line], Lines, Lines]:
+    """What stands under the table: noise and alarms, the verdict, and where to read on."""
     first = here[0]
     machine = f"{first.environment.cpu}, {first.environment.threads} threads"
     said = [Line(f"noise: the baseline's time against its own is {bracketed(first.noise)}; {machine}", "dim")]
@@ -148,11 +148,8 @@ def _below(
         more = f"and {len(raised) - MOST_ALARMS} more alarms: bench report {shlex.quote(name)} --all"
         said.append(Line(more, "red"))
     sentence = Line(found.sentence, verdict_style(found, records))
-    return [
-        Lines(said, False),
-        Lines([sentence, *lines([found.at_equal_map]).lines], False),
-        lines(_next(here, folder, name), "dim", listed=False),
-    ]
+    judged = Lines([sentence, *lines([found.at_equal_map]).lines], False)
+    return said, judged, lines(_next(here, folder, name), "dim", listed=False)
 
 
 def _next(here: Sequence[Record], folder: Path, name: str) -> list[str]:
@@ -166,7 +163,8 @@ def _next(here: Sequence[Record], folder: Path, name: str) -> list[str]:
         asked[f"bench report {shlex.quote(name)} --format latex"] = "or markdown, csv, json"
     room = max(map(len, asked))
     found = [f"{command:<{room}}  {what}" for command, what in asked.items()]
-    return [*found, "pictures: " + ", ".join(str(folder / one) for one in PICTURES if (folder / one).exists())]
+    drawn = [picture for picture in PICTURES if (folder / picture).exists()]
+    return [*found, f"pictures in {folder}: {', '.join(drawn)}"]
 
 
 def _cut(text: str, width: int) -> str:
