@@ -21,7 +21,6 @@ import sys
 from io import StringIO
 from pathlib import Path
 
-from bench.report.terminal import print_report
 from rich.console import Console
 
 from bench.experiments.probe.result import Probe
@@ -30,6 +29,7 @@ from bench.judge.seeds import open_repeat, spread
 from bench.judge.verdict import verdict
 from bench.records import Record, load_records
 from bench.report.classes import classes_page
+from bench.report.first_screen import first_screen
 from bench.report.formats import markdown
 from bench.report.run_page import run_page, short_page
 from bench.report.seeds import seeds_page as page_of_seeds
@@ -57,9 +57,8 @@ def blocks(name: str) -> dict[str, str]:
 
 def screen(records: list[Record]) -> str:
     """How `bench report` begins and ends in a terminal of 100 columns: the first lines, and the verdict."""
-    console = Console(file=StringIO(), width=100)
-    print_report(records, console)
-    shown = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip("\n")
+    console = Console(file=StringIO(), width=100, color_system=None)
+    shown = first_screen(records, Path(), "", console)
     first_words = " ".join(verdict(records).sentence.split()[:6])
     closing = shown[shown.rindex(first_words) :].split("\n\n")[0]
     return "\n".join([*shown.splitlines()[:FIRST], "...", *closing.splitlines()[:LAST]])

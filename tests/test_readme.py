@@ -3,24 +3,25 @@ records say, to the letter."""
 
 import importlib.util
 import re
-from io import StringIO
+import shutil
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.experiments.auxiliary_losses import report as lessons_report
 from bench.experiments.auxiliary_losses.result import Schooling
 from bench.experiments.phases import report as phases_report
 from bench.experiments.phases.result import Phases
 from bench.experiments.positions import report as positions_report
 from bench.experiments.positions.result import Positions
-from bench.experiments.probe.report import markdown as probe_markdown
+from bench.experiments.probe.report import page as probe_page
 from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
 from bench.judge.verdict import verdict
 from bench.records import load_records
-from bench.report.terminal import print_report
+from bench.report.formats import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 FILLED = {name: (ROOT / name).read_text() for name in ("README.md", "docs/results.md")}
@@ -69,11 +70,11 @@ def test_the_readme_is_short_and_its_numbers_are_generated():
     assert len(re.findall(r"<!-- begin verdict ", FILLED["README.md"])) == 3
 
 
-def test_the_screen_is_an_excerpt_of_the_report(publish):
-    console = Console(file=StringIO(), width=100)
-    records = load_records(ROOT / "results/reference/coco-person")
-    print_report(records, console)
-    printed = [line.rstrip() for line in console.file.getvalue().splitlines()]
+def test_the_screen_is_an_excerpt_of_what_bench_report_prints(publish, tmp_path):
+    folder = tmp_path / "coco-person"
+    shutil.copytree(ROOT / "results/reference/coco-person/records", folder / "records")
+    records = load_records(folder)
+    printed = [line.rstrip() for line in CliRunner().invoke(app, ["report", str(folder)]).output.splitlines()]
     first, last = publish.screen(records).split("\n...\n")
     for part in (first.splitlines(), last.splitlines()):
         assert any(printed[k : k + len(part)] == part for k in range(len(printed)))
@@ -101,9 +102,9 @@ def test_the_verdict_is_a_sentence_and_the_table_has_its_rows_once(publish):
 
 
 ABLATIONS = {
-    "phases": lambda folder: phases_report.markdown(load(Phases, folder / "phases.json")),
-    "lessons": lambda folder: lessons_report.markdown(load(Schooling, folder / "lessons.json")),
-    "positions": lambda folder: positions_report.markdown(load(Positions, folder / "positions.json")),
+    "phases": lambda folder: phases_report.page(load(Phases, folder / "phases.json")),
+    "lessons": lambda folder: lessons_report.page(load(Schooling, folder / "lessons.json")),
+    "positions": lambda folder: positions_report.page(load(Positions, folder / "positions.json")),
 }
 
 
@@ -112,13 +113,13 @@ ABLATED = [path for name in ABLATIONS for path in sorted((ROOT / "results/refere
 
 @pytest.mark.parametrize("path", ABLATED, ids=lambda path: path.parent.name)
 def test_tables_of_ablations_are_generated_from_their_results(path):
-    assert path.with_suffix(".md").read_text() == ABLATIONS[path.stem](path.parent)
+    assert path.with_suffix(".md").read_text() == markdown(ABLATIONS[path.stem](path.parent))
 
 
 @pytest.mark.parametrize("folder", PROBES, ids=lambda folder: folder.name)
 def test_tables_of_probes_are_generated_from_their_records(folder):
     found = load(Probe, folder / "probe.json")
-    assert (folder / "probe.md").read_text() == probe_markdown(found)
+    assert (folder / "probe.md").read_text() == markdown(probe_page(found))
     assert (folder / "attention.png").exists() == (found.data == "shapes"), "no photograph is published"
 
 
