@@ -60,7 +60,7 @@ def run_command(
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run of this name.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on below the foundation gate; stamps every record.")
+        bool, typer.Option("--force", help="Go on below the foundation check; stamps every record.")
     ] = False,
 ) -> None:
     """Train or load a baseline, apply strategies, measure them all, print the table and the verdict.
@@ -214,10 +214,10 @@ def sweep_command(
 @app.command()
 def gate(
     run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
-    against: Annotated[Path, typer.Option(help="TOML file of gates.")] = Path("results/gates.toml"),
+    against: Annotated[Path, typer.Option(help="TOML file of regression checks.")] = Path("results/gates.toml"),
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
-    """Check a run against regression gates; exit status 1 and one line per broken gate.
+    """Make a run's regression checks; exit status 1 and one line per broken one.
 
     Example:
 
@@ -231,7 +231,7 @@ def gate(
         print(line)
     if broken:
         raise typer.Exit(1)
-    print(f"{run}: every gate of {against} holds")
+    print(f"{run}: every check of {against} holds")
 
 
 @app.command("ls")

@@ -59,16 +59,14 @@ def first_screen(records: Sequence[Record], folder: Path, name: str, console: Co
     ranked = by_worth(here, found)
     rows = _rows(here, found)
     said, judged, further = _below(records, here, found, folder, name, console.width)
-    count = len(ranked)
-    while True:
+    for count in range(min(len(ranked), MOST_LINES), 0, -1):
         shown = ranked[:count]
         table = Table(COLUMNS, [Section([rows[r.name] for r in here if r in shown])], _title(here), LEGEND)
         more = Lines([*_left_out(here, shown, name), *said], listed=False)
         text = terminal(Page([table, more, judged, further]), console)
-        excess = text.count("\n") - MOST_LINES
-        if excess <= 0 or count == 1:
-            return text
-        count = max(1, count - excess)
+        if text.count("\n") <= MOST_LINES:
+            break
+    return text
 
 
 def shipped(records: Sequence[Record], found: Verdict) -> list[Record]:
@@ -144,9 +142,8 @@ def _below(
             said.append(Line(_cut(f"{runtime}: {'; '.join(filter(None, facts))}", width)))
     raised = alarms(records)
     said += [Line(_cut(line, width), "bold red") for line in raised[:MOST_ALARMS]]
-    if len(raised) > MOST_ALARMS:
-        more = f"and {len(raised) - MOST_ALARMS} more alarms: bench report {shlex.quote(name)} --all"
-        said.append(Line(more, "red"))
+    if (more := len(raised) - MOST_ALARMS) > 0:
+        said.append(Line(f"and {more} more alarm{'s' * (more > 1)}: bench report {shlex.quote(name)} --all", "red"))
     sentence = Line(found.sentence, verdict_style(found, records))
     judged = Lines([sentence, *lines([found.at_equal_map]).lines], False)
     return said, judged, lines(_next(here, folder, name), "dim", listed=False)

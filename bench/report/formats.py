@@ -58,9 +58,9 @@ def _print_line(line: Line, console: Console, listed: bool = False) -> None:
 
 
 def _print_table(table: Table, console: Console) -> None:
-    gap = 2 if sum(table.widths()) + 2 * (len(table.columns) - 1) <= console.width else 1
-    shown, left_out = table.fitted(console.width, gap)
-    tight = sum(shown.widths()) + gap * (len(shown.columns) - 1) > console.width
+    shown, left_out = table.fitted(console.width, gap=1)
+    between = (console.width - sum(shown.widths())) // max(1, len(shown.columns) - 1)
+    gap, tight = min(2, max(1, between)), between < 1
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
     for column in shown.columns:
         justify = "left" if column.words else "right"

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Column:
         header: what stands above it.
         words: it holds words, which stand at its left edge; numbers stand at the right.
         folds: a cell may be broken over several lines; otherwise only in a table that fits in no other way.
-        spare: where a terminal has no room, the column with the highest value goes first; one with 0 never goes.
+        spare: where a terminal has no room for all, those with the highest value go first; one with 0 never goes.
     """
 
     header: str
@@ -82,36 +84,36 @@ class Table:
         needed[self.first_words] = max(needed[self.first_words], headings)
         return needed
 
-    def without(self, index: int) -> Table:
-        """The same with one column less."""
+    def only(self, indices: Sequence[int]) -> Table:
+        """The same with these columns only."""
 
-        def rest(cells: Sequence) -> tuple:
-            return (*cells[:index], *cells[index + 1 :])
+        def kept(cells: Sequence[T]) -> list[T]:
+            return [cells[i] for i in indices]
 
         sections = [
-            replace(section, rows=[replace(row, cells=rest(row.cells)) for row in section.rows])
+            replace(section, rows=[replace(row, cells=kept(row.cells)) for row in section.rows])
             for section in self.sections
         ]
-        return replace(self, columns=rest(self.columns), sections=sections)
+        return replace(self, columns=kept(self.columns), sections=sections)
 
     def fitted(self, room: int, gap: int) -> tuple[Table, list[str]]:
-        """What of it fits, spare columns left out.
+        """What of it fits: all columns that are not spare, and as many of the spare ones as there is room for.
 
         Args:
             room: characters of a line.
             gap: characters between columns.
 
         Returns:
-            The table, and the headers that are left out, the first one first.
+            The table, and the headers that are left out.
         """
-        shown, left_out = self, []
-        while sum(shown.widths()) + gap * (len(shown.columns) - 1) > room:
-            index = max(range(len(shown.columns)), key=lambda i: shown.columns[i].spare)
-            if not shown.columns[index].spare:
-                break
-            left_out.append(shown.columns[index].header)
-            shown = shown.without(index)
-        return shown, left_out
+        widths = self.widths()
+        kept: list[int] = []
+        for index in sorted(range(len(self.columns)), key=lambda i: self.columns[i].spare):
+            needed = sum(widths[i] + gap for i in (*kept, index)) - gap
+            if not self.columns[index].spare or needed <= room:
+                kept.append(index)
+        left_out = [header for i, header in enumerate(self.headers) if i not in kept]
+        return self.only(sorted(kept)), left_out
 
 
 def simple_table(

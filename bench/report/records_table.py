@@ -31,7 +31,7 @@ def wide_columns(records: Sequence[Record]) -> dict[Column, Cell]:
         Column("speed [95 %]"): lambda r: " ".join(filter(None, (speed_up(r, records), speed_interval(r, records)))),
         **({Column("vs eager"): lambda r: f"{over_eager(r, records):.2f}x"} if eager else {}),
         **({Column("images/s"): images_per_second} if any(r.offline for r in records) else {}),
-        Column("exits %"): exit_shares,
+        Column("exits %", words=True): exit_shares,
     }
 
 
@@ -54,7 +54,7 @@ def narrow_columns(records: Sequence[Record]) -> dict[Column, Cell]:
         Column("speed"): lambda r: speed_up(r, records),
         Column("speed 95 %", spare=5): lambda r: speed_interval(r, records),
         **({Column("vs eager"): lambda r: f"{over_eager(r, records):.2f}x"} if eager else {}),
-        Column("exits %"): exit_shares,
+        Column("exits %", words=True): exit_shares,
     }
 
 

@@ -16,7 +16,7 @@ def test_columns_are_as_wide_as_their_widest_text():
 
 @pytest.mark.parametrize(
     ("room", "left_out"),
-    [(2 + 9 + 4 + 4 + 3, []), (2 + 9 + 4 + 4 + 2, ["high"]), (2 + 9 + 4 + 1, ["high", "low"]), (3, ["high", "low"])],
+    [(2 + 9 + 4 + 4 + 3, []), (2 + 9 + 4 + 4 + 2, ["high"]), (2 + 9 + 4 + 1, ["low", "high"]), (3, ["low", "high"])],
 )
 def test_spare_columns_go_first_and_only_as_many_as_have_to(room, left_out):
     shown, found = TABLE.fitted(room, gap=1)
@@ -46,3 +46,10 @@ def test_empty_lines_are_left_out():
 
 def test_a_page_knows_its_tables():
     assert Page([lines(["a"]), TABLE, TABLE]).tables == [TABLE, TABLE]
+
+
+def test_a_narrow_spare_column_stays_where_a_wide_one_does_not():
+    columns = (Column("name", words=True), Column("interval", spare=1), Column("n", spare=2))
+    table = Table(columns, [Section([Row(("abcd", "12345678", "1"))])])
+    shown, left_out = table.fitted(4 + 1 + 1, gap=1)
+    assert (shown.headers, left_out) == (["name", "n"], ["interval"])

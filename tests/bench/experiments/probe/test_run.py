@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.experiments.probe.commands import numbers, probe_command
-from bench.experiments.probe.figures import linear_figure
+from bench.experiments.probe.linear_figure import linear_figure
 from bench.experiments.probe.report import page
 from bench.experiments.probe.result import FILE, Focus, Linear, Position, Probe, Separation
 from bench.experiments.probe.run import Settings, positions, probe_into
