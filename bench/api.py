@@ -249,9 +249,10 @@ class Run:
         return f"<Run {self.folder}: {len(self.records)} records>"
 
     def _repr_markdown_(self) -> str:
-        from bench.report.export import short_markdown
+        from bench.report.formats import markdown
+        from bench.report.run_page import short_page
 
-        return f"{short_markdown(self.records)}\n{self.verdict.sentence}\n"
+        return f"{markdown(short_page(self.records))}\n{self.verdict.sentence}\n"
 
 
 def listed(names: str | Iterable[str] | None) -> list[str] | None:

@@ -28,13 +28,14 @@ from bench.experiments.stored import load
 from bench.judge.seeds import open_repeat, spread
 from bench.judge.verdict import verdict
 from bench.records import Record, load_records
-from bench.report.classes import classes_markdown
-from bench.report.export import markdown, short_markdown
-from bench.report.spread import export_spread
+from bench.report.classes import classes_page
+from bench.report.first_screen import first_screen
+from bench.report.formats import markdown
+from bench.report.run_page import run_page, short_page
+from bench.report.seeds import seeds_page as page_of_seeds
 from bench.report.style import save
-from bench.report.sweep import export_sweeps
+from bench.report.sweep import sweeps_page
 from bench.report.sweep_figure import sweep_figure
-from bench.report.terminal import print_report
 from bench.study.sweep import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ def blocks(name: str) -> dict[str, str]:
     """What a page may say of a reference study: the name in a block's markers -> what stands between them."""
     records = load_records(REFERENCE / name)
     return {
-        f"results/reference/{name}": f"\n{short_markdown(records)}",
+        f"results/reference/{name}": f"\n{markdown(short_page(records))}",
         f"verdict {name}": verdict(records).sentence,
         f"screen {name}": f"\n```text\n{screen(records)}\n```\n",
     }
@@ -56,9 +57,8 @@ def blocks(name: str) -> dict[str, str]:
 
 def screen(records: list[Record]) -> str:
     """How `bench report` begins and ends in a terminal of 100 columns: the first lines, and the verdict."""
-    console = Console(file=StringIO(), width=100)
-    print_report(records, console)
-    shown = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()).strip("\n")
+    console = Console(file=StringIO(), width=100, color_system=None)
+    shown = first_screen(records, Path(), "", console)
     first_words = " ".join(verdict(records).sentence.split()[:6])
     closing = shown[shown.rindex(first_words) :].split("\n\n")[0]
     return "\n".join([*shown.splitlines()[:FIRST], "...", *closing.splitlines()[:LAST]])
@@ -77,11 +77,11 @@ def pages(name: str) -> dict[str, str]:
     """The pages about a reference study that its records alone can tell: file name -> Markdown."""
     records = load_records(REFERENCE / name)
     found, links = {}, "Other policies, criteria and controls: [routing.md](routing.md)."
-    if classes := classes_markdown(records):
-        found["classes.md"] = f"# {name}, class by class\n\n{classes}"
+    if classes := classes_page(records):
+        found["classes.md"] = f"# {name}, class by class\n\n{markdown(classes)}"
         links += " Class by class: [classes.md](classes.md)."
     pictures = "![mAP against time](pareto.png)\n\n![Who leaves early](leavers.png)\n"
-    return found | {"README.md": f"# {name}\n\n{markdown(records)}\n{links}\n\n{pictures}"}
+    return found | {"README.md": f"# {name}\n\n{markdown(run_page(records))}\n{links}\n\n{pictures}"}
 
 
 def write(name: str) -> None:
@@ -104,7 +104,7 @@ def routing(source: Path, target: Path) -> None:
     for one in found:
         save(sweep_figure(one), target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
-    (target / "routing.md").write_text(f"# Routing\n\n{export_sweeps(found, 'markdown')}\n{pictures}")
+    (target / "routing.md").write_text(f"# Routing\n\n{markdown(sweeps_page(found))}\n{pictures}")
 
 
 def key_of(record: Record) -> str:
@@ -133,7 +133,7 @@ def hide_folder(spec: Path) -> None:
 def seeds_page(folder: Path = REFERENCE / "seeds") -> str:
     """The page about runs of several seeds, each with its records in a folder of its own."""
     runs = [open_repeat(one, one.name) for one in sorted(folder.iterdir()) if one.is_dir()]
-    return f"# Several seeds\n\n{export_spread(spread(runs), 'markdown')}"
+    return f"# Several seeds\n\n{markdown(page_of_seeds(spread(runs)))}"
 
 
 def copy_seeds(names: list[str]) -> None:

@@ -16,11 +16,12 @@ from bench.experiments.phases import report as phases_report
 from bench.experiments.phases.result import Phases
 from bench.experiments.positions import report as positions_report
 from bench.experiments.positions.result import Positions
-from bench.experiments.probe.report import markdown as probe_markdown
+from bench.experiments.probe.report import page as probe_page
 from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
 from bench.judge.verdict import verdict
 from bench.records import load_records
+from bench.report.formats import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 FILLED = {name: (ROOT / name).read_text() for name in ("README.md", "docs/results.md")}
@@ -101,9 +102,9 @@ def test_the_verdict_is_a_sentence_and_the_table_has_its_rows_once(publish):
 
 
 ABLATIONS = {
-    "phases": lambda folder: phases_report.markdown(load(Phases, folder / "phases.json")),
-    "lessons": lambda folder: lessons_report.markdown(load(Schooling, folder / "lessons.json")),
-    "positions": lambda folder: positions_report.markdown(load(Positions, folder / "positions.json")),
+    "phases": lambda folder: phases_report.page(load(Phases, folder / "phases.json")),
+    "lessons": lambda folder: lessons_report.page(load(Schooling, folder / "lessons.json")),
+    "positions": lambda folder: positions_report.page(load(Positions, folder / "positions.json")),
 }
 
 
@@ -112,13 +113,13 @@ ABLATED = [path for name in ABLATIONS for path in sorted((ROOT / "results/refere
 
 @pytest.mark.parametrize("path", ABLATED, ids=lambda path: path.parent.name)
 def test_tables_of_ablations_are_generated_from_their_results(path):
-    assert path.with_suffix(".md").read_text() == ABLATIONS[path.stem](path.parent)
+    assert path.with_suffix(".md").read_text() == markdown(ABLATIONS[path.stem](path.parent))
 
 
 @pytest.mark.parametrize("folder", PROBES, ids=lambda folder: folder.name)
 def test_tables_of_probes_are_generated_from_their_records(folder):
     found = load(Probe, folder / "probe.json")
-    assert (folder / "probe.md").read_text() == probe_markdown(found)
+    assert (folder / "probe.md").read_text() == markdown(probe_page(found))
     assert (folder / "attention.png").exists() == (found.data == "shapes"), "no photograph is published"
 
 

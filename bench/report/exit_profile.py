@@ -6,13 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from bench.judge.groups import by_runtime, short_name
 from bench.judge.verdict import disguised
 from bench.records import Leavers, Record, same_split
+from bench.report.page import Column, Row, Section, Table
+from bench.report.records_table import percent
 
 MOST_GROUPS = 15  # shown of a factor, those with the most images: there may be any number of classes
 EXPLAINED = {
@@ -43,21 +41,18 @@ def exit_profile_table(records: Sequence[Record]) -> Table | None:
     found = gates(records)
     if not found:
         return None
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
-    shown.title = f"Who leaves early, on {found[0].runtime}"
-    shown.caption = Text("\n".join(f"{factor}: {what}" for factor, what in EXPLAINED.items()), style="dim")
-    shown.add_column("told apart by", overflow="fold", max_width=36)
-    shown.add_column("kind of image", overflow="fold")
-    shown.add_column("images", justify="right", no_wrap=True)
-    shown.add_column("exits %", justify="right", overflow="fold")
+    columns = [Column("told apart by", words=True), Column("kind of image", words=True)]
+    columns += [Column("images"), Column("exits %")]
+    sections = []
     for record in found:
-        shown.add_section()
-        shown.add_row(Text(short_name(record), style="bold"), "", str(record.test_images), _percent(record.exit_share))
+        rows = [Row((short_name(record), "", str(record.test_images), percent(record.exit_share)), "bold")]
         for factor, groups in by_factor(record).items():
             for i, one in enumerate(groups):
-                cells = (factor if i == 0 else "", one.group, str(one.images), _percent(one.exit_share))
-                shown.add_row(*(Text(cell) for cell in cells))
-    return shown
+                cells = (factor if i == 0 else "", one.group, str(one.images), percent(one.exit_share))
+                rows.append(Row(cells))
+        sections.append(Section(rows))
+    notes = [f"{factor}: {what}" for factor, what in EXPLAINED.items()]
+    return Table(columns, sections, f"Who leaves early, on {found[0].runtime}", notes)
 
 
 def by_factor(record: Record) -> dict[str, list[Leavers]]:
@@ -73,7 +68,3 @@ def _most(factor: str, groups: list[Leavers]) -> tuple[str, list[Leavers]]:
         return factor, groups
     most = sorted(range(len(groups)), key=lambda i: -groups[i].images)[:MOST_GROUPS]
     return f"{factor}, {MOST_GROUPS} of {len(groups)} with the most images", [groups[i] for i in sorted(most)]
-
-
-def _percent(shares: Sequence[float]) -> str:
-    return "/".join(f"{100 * share:.0f}" for share in shares)

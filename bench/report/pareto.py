@@ -19,9 +19,9 @@ from bench.judge.frontier import frontier
 from bench.judge.groups import by_runtime, short_name
 from bench.judge.verdict import verdict
 from bench.records import Record, baseline_of, same_split
+from bench.report.records_table import flops_format
+from bench.report.selection import Cost, select_rows
 from bench.report.style import COLOURS, DASHES, GREY, INK, MARKERS, plain
-from bench.report.table import flops_format
-from bench.report.telling import Cost, telling
 
 DECISIONS = {"WORTH IT": "#00704F", "NOT WORTH IT": "#B03A00", "UNDECIDED": "#8A6100", None: INK}
 
@@ -155,15 +155,15 @@ def _points(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, 
 
 
 def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, str]], cost: Cost) -> None:
-    """Name the telling points where the name covers the least: beside it if that is free, else further off, with a
-    leader."""
+    """Name the points worth reading where the name covers the least: beside it if that is free, else further off, with
+    a leader."""
     places = axes.transData.transform([(cost(r), r.map) for r in records])
     lines = [line.get_transform().transform(line.get_xydata()) for line in axes.lines]
     lines += [axes.transData.transform([(cost(r), end) for end in r.map_interval]) for r in records]
     markers = np.repeat(_around(places, 9), 3, axis=0)
     taken = np.concatenate([markers, *(_around(_along(line), 2) for line in lines)])
     names = np.empty((0, 4))
-    named = telling(records, cost)
+    named = select_rows(records, cost)
     for record, place in zip(records, places, strict=True):
         if record.name not in named:
             continue

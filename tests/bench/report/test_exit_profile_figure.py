@@ -6,13 +6,13 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.text import Text
-from rich.console import Console
 
 from bench.records import Leavers, Record
 from bench.report.exit_profile import MOST_GROUPS, by_factor, exit_profile_table, gates
 from bench.report.exit_profile_figure import MOST_GATES, exit_profile_figure
 from bench.report.style import save
 from models.errors import UserError
+from tests.support.printed import printed
 
 
 def kinds(share: tuple[float, ...], classes: int = 0) -> list[Leavers]:
@@ -86,9 +86,7 @@ def test_the_table_names_every_group_and_fits_100_columns(gate):
     share = (0.12, 0.08, 0.2, 0.1, 0.5)
     long = "early_exit+quant+distil+resize-b7-8-9-10-12-int8-256px-tol5"
     records = [gate(long, 2.0, share, classes=3, precision="int8"), gate("early_exit-b8-tol5", 2.0, (0.25, 0.75))]
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(exit_profile_table(records))
-    lines = console.export_text().splitlines()
+    lines = printed(exit_profile_table(records))
     assert max(map(len, lines)) <= 100
     (high,) = [line for line in lines if "high" in line and "100/0/0/0/0" in line]
     assert high.split() == ["high", "(0.56", "to", "1.00)", "1002", "100/0/0/0/0"]

@@ -7,11 +7,12 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-from rich.console import Console
 
 from bench.judge.seeds import Repeat, spread
-from bench.report.spread import caption, export_spread, notes, print_spread, summary, verdicts
+from bench.report.formats import formatted
+from bench.report.seeds import caption, notes, seeds_page, summary, verdicts
 from models.errors import UserError
+from tests.support.printed import printed
 
 SHIFTS = (-0.01, 0.0, 0.01)
 
@@ -31,31 +32,30 @@ def found(runs):
     return spread(runs)
 
 
-def printed(found) -> list[str]:
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    print_spread(found, console)
-    return console.file.getvalue().splitlines()
+def shown(found) -> list[str]:
+    return printed(seeds_page(found))
 
 
 def test_a_row_holds_mean_spread_and_range(found):
-    line = next(line for line in printed(found) if line.startswith(" prune-30 "))
+    line = next(line for line in shown(found) if line.startswith("prune-30 "))
     assert line.split() == ["prune-30", "0.405", "±0.0100", "0.648", "±0.0000", "1.40x", "±0.00", "100", "2.38-2.38"]
 
 
-def test_rows_that_the_verdicts_name_stand_first_and_apart(found):
-    lines = [line.strip() for line in printed(found)]
+def test_rows_that_the_verdicts_name_stand_first(found):
+    lines = [line.strip() for line in shown(found)]
     first = next(number for number, line in enumerate(lines) if line.startswith("baseline "))
     named = sum(1 for row in found.rows if row.role)
     assert "baseline 3" in lines[first]
     assert "early" in lines[first + 1]
-    blank = lines.index("", first)
-    assert sum("±" in line for line in lines[first:blank]) == named
+    rows = lines[first : first + len(found.rows)]
+    assert all("±" in line for line in rows)
+    assert [row.role != "" for row in found.rows] == [True] * named + [False] * (len(found.rows) - named)
 
 
 def test_it_fits_the_terminal(found, three_runtimes):
     several = spread([Repeat(f"run-{seed}", seed, {"seed": seed}, tuple(three_runtimes)) for seed in (1, 2)])
     for one in (found, several):
-        lines = printed(one)
+        lines = shown(one)
         assert max(map(len, lines)) <= 100
         assert "…" not in "".join(lines)
     heads = [line.strip() for line in lines if line.strip() in ("openvino", "onnxruntime", "eager")]
@@ -103,7 +103,7 @@ def test_other_machines_forced_runs_and_missing_records_are_said(runs):
 
 
 def test_json_holds_what_the_terminal_says(found):
-    tree = json.loads(export_spread(found, "json"))
+    tree = json.loads(formatted(seeds_page(found), "json"))
     assert tree["rows"] == json.loads(json.dumps([asdict(row) for row in found.rows]))
     assert [one["decision"] for one in tree["verdicts"]] == [said.decision for said in found.verdicts]
     assert [one["sentence"] for one in tree["verdicts"]] == [said.sentence for said in found.verdicts]
@@ -111,7 +111,7 @@ def test_json_holds_what_the_terminal_says(found):
 
 
 def test_csv_is_one_row_per_name(found):
-    read = list(csv.DictReader(io.StringIO(export_spread(found, "csv"))))
+    read = list(csv.DictReader(io.StringIO(formatted(seeds_page(found), "csv"))))
     assert [one["name"] for one in read] == [row.name for row in found.rows]
     for one, row in zip(read, found.rows, strict=True):
         assert float(one["map.sd"]) == row.map.sd
@@ -120,7 +120,7 @@ def test_csv_is_one_row_per_name(found):
 
 
 def test_markdown_is_one_table_and_ends_with_the_verdicts(found):
-    text = export_spread(found, "markdown")
+    text = formatted(seeds_page(found), "markdown")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(found.rows)
     assert len({line.count("|") for line in lines}) == 1
@@ -130,4 +130,4 @@ def test_markdown_is_one_table_and_ends_with_the_verdicts(found):
 
 def test_an_unknown_format_is_refused(found):
     with pytest.raises(UserError, match="did you mean 'markdown'"):
-        export_spread(found, "markdwn")
+        formatted(seeds_page(found), "markdwn")

@@ -1,10 +1,7 @@
 """The table of criteria: the best first, every inner exit, nothing for a plain detector."""
 
-import io
-
-from rich.console import Console
-
 from bench.report.criteria import criteria_table
+from tests.support.printed import printed
 
 
 def auroc(criterion: str, exit: int, value: float | None) -> dict:
@@ -16,9 +13,7 @@ KNOWN = [auroc("margin", 0, 0.6), auroc("learned", 0, 0.8), auroc("margin", 1, N
 
 
 def lines(records) -> list[str]:
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    console.print(criteria_table(records))
-    return console.file.getvalue().splitlines()
+    return printed(criteria_table(records))
 
 
 def test_every_inner_exit_has_a_column_and_the_best_criterion_comes_first(make):

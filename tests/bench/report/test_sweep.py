@@ -6,12 +6,13 @@ import json
 
 import matplotlib.image
 import pytest
-from rich.console import Console
 
+from bench.report.formats import formatted
 from bench.report.style import save
-from bench.report.sweep import export_sweeps, print_sweep
+from bench.report.sweep import sweeps_page
 from bench.report.sweep_figure import sweep_figure
 from bench.study.sweep import Sweep, sweeps
+from tests.support.printed import printed
 from tests.support.stored import stored_run
 
 
@@ -21,14 +22,8 @@ def found(tmp_path_factory) -> Sweep:
     return sweeps(folder)[0]
 
 
-def printed(found: Sweep) -> str:
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    print_sweep(found, console)
-    return console.file.getvalue()
-
-
 def test_the_terminal_shows_everything_in_100_columns(found):
-    text = printed(found)
+    text = "\n".join(printed(sweeps_page([found])))
     assert max(map(len, text.splitlines())) <= 100
     lines = [line.split() for line in text.splitlines()]
     for one in found.points:
@@ -47,8 +42,8 @@ def test_the_terminal_shows_everything_in_100_columns(found):
 
 
 def test_formats_agree_on_every_point(found):
-    tree = json.loads(export_sweeps([found], "json"))[0]
-    rows = list(csv.DictReader(io.StringIO(export_sweeps([found], "csv"))))
+    tree = json.loads(formatted(sweeps_page([found]), "json"))[0]
+    rows = list(csv.DictReader(io.StringIO(formatted(sweeps_page([found]), "csv"))))
     assert [point["name"] for point in tree["points"]] == [row["name"] for row in rows]
     for point, row, one in zip(tree["points"], rows, found.points, strict=True):
         assert point["map"] == float(row["map"]) == one.map
@@ -61,7 +56,7 @@ def test_formats_agree_on_every_point(found):
             ]
     assert len(tree["curves"]) == 3
     assert tree["promises"][0]["name"] == "risk5"
-    text = export_sweeps([found], "markdown")
+    text = formatted(sweeps_page([found]), "markdown")
     for line in (one for one in text.splitlines() if one.startswith("|")):
         assert line.endswith("|")
     assert all(f"| {one.name} |" in text for one in found.points)

@@ -1,24 +1,19 @@
-"""Several runs of different seeds as one table, what its spread holds and what not, and each run's verdict; for the
-terminal (fits 100 columns), and as JSON, CSV and Markdown."""
+"""Several runs of different seeds as one table, what its spread holds and what not, and each run's verdict."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from bench.judge.seeds import LEVEL, Moments, Repeat, Spread, moments, sd_factors
+from bench.judge.seeds import Row as Seed
+from bench.report.formats import flat
+from bench.report.page import Column, Line, Lines, Page, Row, Section, Table, lines
+from bench.report.run_page import STYLES
+from bench.report.selection import compared_with
 
-from bench.judge.seeds import LEVEL, Moments, Repeat, Row, Spread, moments, sd_factors
-from bench.report.csv_text import csv_text, flat
-from bench.report.terminal import STYLES
-from models.errors import unknown
-
-COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (  # header, and what a row shows under it
+COLUMNS: Sequence[tuple[str, Callable[[Seed], str]]] = (  # header, and what a row shows under it
     ("name", lambda row: row.name.removesuffix(f"-{row.runtime}")),
     ("verdicts", lambda row: f"{row.role} {row.named}" if row.role else ""),
     ("mAP", lambda row: _ap(row.map)),
@@ -82,7 +77,7 @@ def verdicts(found: Spread) -> list[str]:
             lines.append(head + said.sentence)
             continue
         gap = f"{said.difference:+.3f} mAP [{said.low:.3f}, {said.high:.3f}]"
-        lines.append(f"{head}{said.decision}: {gap}, {said.early} against {said.against}")
+        lines.append(f"{head}{said.decision}: {gap}, {said.early} against {' and '.join(compared_with(said))}")
     return lines
 
 
@@ -98,56 +93,45 @@ def summary(found: Spread) -> str:
 
 
 def table(found: Spread) -> Table:
-    """One line per name, under the name of its runtime if there are several; those that the verdicts name stand first,
-    apart from the others."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
-    for header, _ in COLUMNS:
-        wide, left = header == "name", header in ("name", "verdicts")
-        style = "dim" if header == "ms" else ""
-        shown.add_column(header, justify="left" if left else "right", no_wrap=not wide, overflow="fold", style=style)
+    """One line per name, under the name of its runtime if there are several; those that the verdicts name stand
+    first."""
     sections = _by_runtime(found)
-    for runtime, here in sections.items():
-        if len(sections) > 1:
-            shown.add_section()
-            shown.add_row(Text(runtime, style="bold underline"))
-        named = sum(1 for row in here if row.role)
-        for number, row in enumerate(here, start=1):
-            style = "bold" if row.role == "baseline" else ""
-            shown.add_row(*(Text(cell(row)) for _, cell in COLUMNS), style=style, end_section=number == named)
-    return shown
+    return Table(
+        [Column(header, words=header in ("name", "verdicts")) for header, _ in COLUMNS],
+        [Section([_row(row) for row in here], runtime * (len(sections) > 1)) for runtime, here in sections.items()],
+    )
 
 
-def _by_runtime(found: Spread) -> dict[str, list[Row]]:
-    sections: dict[str, list[Row]] = {}
+def _row(row: Seed) -> Row:
+    return Row([cell(row) for _, cell in COLUMNS], "bold" if row.role else "")
+
+
+def _by_runtime(found: Spread) -> dict[str, list[Seed]]:
+    sections: dict[str, list[Seed]] = {}
     for row in found.rows:
         sections.setdefault(row.runtime, []).append(row)
     return sections
 
 
-def print_spread(found: Spread, console: Console) -> None:
-    """Print the table, what to know about it, and the verdicts."""
-    console.print(table(found))
-    for style, lines in (("dim", caption(found)), ("", notes(found))):
-        for line in lines:
-            console.print(Text(f"- {line}", style=style))
-    console.print("")
-    for line, said in zip(verdicts(found), found.verdicts, strict=True):
-        console.print(Text(line, style=STYLES[said.decision]))
-    console.print(Text(summary(found), style="bold"))
+def seeds_page(found: Spread) -> Page:
+    """The table, what to know about it, and the verdicts. As data: all of that for JSON; for CSV one row per name, its
+    numbers under dotted names."""
+    said = zip(verdicts(found), found.verdicts, strict=True)
+    return Page(
+        [
+            table(found),
+            Lines([*lines(caption(found), "dim").lines, *lines(notes(found)).lines]),
+            Lines([Line(line, STYLES[one.decision]) for line, one in said]),
+            lines([summary(found)], "bold", listed=False),
+        ],
+        lambda: _tree(found),
+        lambda: [flat(asdict(row)) for row in found.rows],
+    )
 
 
-def export_spread(found: Spread, fmt: str) -> str:
-    """The spread as 'json', 'csv' or 'markdown' text. JSON holds all that the terminal says; CSV one row per name, its
-    numbers under dotted names. Raises UserError for another format."""
-    formats = {"json": _json, "csv": _csv, "markdown": _markdown}
-    if fmt not in formats:
-        raise unknown("format", fmt, ("table", *formats), where="--format")
-    return formats[fmt](found)
-
-
-def _json(found: Spread) -> str:
+def _tree(found: Spread) -> dict[str, Any]:
     said = ("decision", "difference", "low", "high", "early", "against", "sentence")
-    tree = {
+    return {
         "runs": len(found.runs),
         "sd_factors": sd_factors(len(found.runs)),
         "verdicts": [
@@ -160,19 +144,3 @@ def _json(found: Spread) -> str:
         "caption": caption(found),
         "notes": notes(found),
     }
-    return json.dumps(tree, indent=1) + "\n"
-
-
-def _csv(found: Spread) -> str:
-    return csv_text([flat(asdict(row)) for row in found.rows])
-
-
-def _markdown(found: Spread) -> str:
-    rows, sections = [[header for header, _ in COLUMNS], ["---"] * len(COLUMNS)], _by_runtime(found)
-    for runtime, here in sections.items():
-        if len(sections) > 1:
-            rows.append([f"**{runtime}**", *[""] * (len(COLUMNS) - 1)])
-        rows += [[cell(row) for _, cell in COLUMNS] for row in here]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines += ["", *(f"- {line}" for line in (*caption(found), *notes(found)))]
-    return "\n".join([*lines, "", *(f"- {line}" for line in verdicts(found)), "", summary(found)]) + "\n"

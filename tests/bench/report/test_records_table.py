@@ -1,58 +1,73 @@
 """The table fits 100 columns and says what its numbers mean."""
 
-import io
-from itertools import pairwise
-
 import pytest
-from rich.console import Console
 
 from bench.judge.frontier import frontier_probability
 from bench.records import Latency
-from bench.report.table import batches_table, caption, columns, exits_table, speed_limit, table
+from bench.report.batches_table import batches_table
+from bench.report.exits_table import exits_table
+from bench.report.page import Table
+from bench.report.records_table import caption, narrow_table, speed_limit, wide_table
 from bench.stats import percentile_interval
 from models.errors import UserError
+from tests.support.printed import printed
 
 
-def rendered(thing, width: int = 100) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    console.print(thing)
-    return console.file.getvalue().splitlines()
+def column(table: Table, header: str) -> list[str]:
+    """What stands under a header, from top to bottom."""
+    index = table.headers.index(header)
+    return [row.cells[index] for row in table.rows]
 
 
-def row(lines: list[str], name: str) -> list[str]:
-    return next(line for line in lines if f" {name} " in line).split()
+def row(lines: list[str], heading: str, name: str) -> list[str]:
+    """The cells of a record under the heading of its strategy."""
+    start = next(i for i, line in enumerate(lines) if line.strip() == heading)
+    return next(line for line in lines[start:] if f" {name} " in line).split()
 
 
 def test_a_row_holds_the_records_numbers(run):
-    quant = row(rendered(table(run)), "quant")
+    quant = row(printed(narrow_table(run)), "quant", "-")
     low, high = run[-1].map_interval
-    assert quant[:5] == ["100", "quant", "0.431", f"[{low:.3f},", f"{high:.3f}]"]
+    assert quant[:5] == ["100", "-", "0.431", f"[{low:.3f},", f"{high:.3f}]"]
     assert quant[5:9] == ["0.690", "446", "2.9", "1.98"]
-    assert quant[10:] == [f"{3.05 / 1.98:.2f}x", "100"]
-    assert row(rendered(table(run)), "early_exit-tol2")[-1] == "43/57"
+    assert quant[10] == f"{3.05 / 1.98:.2f}x"
+    assert quant[-1] == "100"
+    assert row(printed(narrow_table(run)), "early_exit", "tol2")[-1] == "43/57"
 
 
 def test_how_probably_a_row_is_on_the_frontier_is_said(run):
-    shown = {name: columns(run)["F %"](record) for name, record in ((r.name, r) for r in run)}
-    expected = frontier_probability(run)
+    table, expected = wide_table(run), frontier_probability(run)
+    shown = dict(zip(column(table, "name"), column(table, "F %"), strict=True))
     assert shown == {name: f"{100 * share:.0f}" for name, share in expected.items()}
     assert expected["quant"] == 1
     assert min(expected.values()) < 0.05
 
 
-def test_long_names_and_many_exits_fold_and_nothing_is_cut(make):
-    name = "multi_exit_yolos+quant-agreement-with-the-previous-exit-tol0.5"
-    long = make(name, 0.41, 312.5, (1 / 12,) * 12)
-    lines = rendered(table([make("baseline", 0.44, 400.0), long]))
+def test_a_name_never_wraps_and_what_has_no_room_is_said(make):
+    name = "multi_exit_yolos+quant-tokens-l3-6-9-keep70-50-35-reinforced-tol5"
+    long = make(name, 0.41, 312.5, (1 / 6,) * 6)
+    lines = printed(narrow_table([make("baseline", 0.44, 400.0), long]))
     assert max(map(len, lines)) <= 100
     assert "…" not in "".join(lines)
-    start, end = lines[1].index("name"), next(line for line in lines if "0.410" in line).index("0.410")
-    assert name in "".join(line[start:end].strip() for line in lines)
+    assert any(line.strip() == "multi_exit_yolos+quant" for line in lines)
+    assert any("tokens-l3-6-9-keep70-50-35-reinforced-tol5" in line for line in lines)
     assert "312.50" in "".join(lines)
+    left_out = next(line for line in lines if "no room here for" in line).partition(": ")[2].split(", ")
+    assert left_out
+    assert not [header for header in left_out if header in lines[0]]
+
+
+def test_a_name_longer_than_the_terminal_folds_and_is_whole(make):
+    name = f"early_exit-{'very-' * 25}long"
+    lines = printed(narrow_table([make("baseline", 0.44, 4.0), make(name, 0.41, 3.0)]))
+    assert max(map(len, lines)) <= 100
+    start = lines[0].index("variant")
+    folded = [line[start:].split()[0] for line in lines[1:] if line[start:].startswith(("very", "ong", "long"))]
+    assert "".join(folded) == "very-" * 25 + "long"
 
 
 def test_the_caption_says_where_the_numbers_come_from(run):
-    text = "\n".join(rendered(table(run)))
+    text = "\n".join(printed(narrow_table(run)))
     for fact in (
         "600 test images, split 3f2a91bc04de",
         "runtime openvino, threads 1, AMD EPYC",
@@ -65,31 +80,29 @@ def test_the_caption_says_where_the_numbers_come_from(run):
 
 def test_a_forced_run_is_stamped(run):
     forced = [r.model_copy(update={"forced": True}) for r in run]
-    assert "FORCED: the baseline missed its foundation gate" in "\n".join(rendered(table(forced)))
+    assert "FORCED: the baseline missed its foundation gate" in "\n".join(printed(narrow_table(forced)))
 
 
 def test_large_detectors_are_shown_in_gflops(make):
     large = make("baseline", 0.4, 90.0, flops_mean=35.9e9, flops_per_exit=[35_900_000_000])
-    lines = rendered(table([large]))
+    lines = printed(narrow_table([large]))
     assert "GFLOPs" in "\n".join(lines)
-    assert "35.90" in row(lines, "baseline")
+    assert "35.90" in row(lines, "baseline", "-")
 
 
 def test_without_a_baseline_on_its_runtime_nothing_is_a_speed_up(run, make):
-    lines = rendered(table([*run, make("quant-eager", 0.4, 9.0, runtime="eager")]))
-    section = lines[next(i for i, line in enumerate(lines) if line.strip() == "eager") :]
-    assert row(section, "quant")[-2:] == ["-", "100"]
+    lines = printed(narrow_table([*run, make("quant-eager", 0.4, 9.0, runtime="eager")]))
+    assert row(lines, "quant on eager", "-")[-2:] == ["-", "100"]
     assert "vs eager" not in "\n".join(lines)
 
 
 def test_several_runtimes_are_sections_that_fit(three_runtimes):
-    lines = rendered(table(three_runtimes))
+    lines = printed(narrow_table(three_runtimes))
     assert max(map(len, lines)) <= 100
-    heads = [lines.index(line) for line in lines if line.strip() in ("openvino", "onnxruntime", "eager")]
-    assert [lines[i].strip() for i in heads] == ["openvino", "onnxruntime", "eager"]
-    assert [end - start for start, end in pairwise(heads)] == [13, 13], "a heading, 11 rows and a gap: no name wraps"
+    heads = [line.split(" on ")[1] for line in lines if " on " in line and line.startswith("    ")]
+    assert list(dict.fromkeys(heads)) == ["openvino", "onnxruntime", "eager"]
     assert not any(f"-{runtime} " in line for line in lines for runtime in ("openvino", "onnxruntime", "eager"))
-    eager = [row(lines[start:], "quant-int8") for start in heads]
+    eager = [row(lines, f"quant on {runtime}", "int8") for runtime in dict.fromkeys(heads)]
     assert [(cells[-3], cells[-2]) for cells in eager] == [
         ("1.32x", f"{20 / (0.76 * 3):.2f}x"),
         ("1.32x", f"{20 / (0.76 * 4):.2f}x"),
@@ -98,10 +111,10 @@ def test_several_runtimes_are_sections_that_fit(three_runtimes):
 
 
 def test_the_frontier_is_that_of_the_runtime(three_runtimes):
-    shown = columns(three_runtimes)["F %"]
+    shown = []
     for runtime in ("openvino", "onnxruntime", "eager"):
-        here = [r for r in three_runtimes if r.runtime == runtime]
-        assert [shown(r) for r in here] == [columns(here)["F %"](r) for r in here]
+        shown += column(wide_table([r for r in three_runtimes if r.runtime == runtime]), "F %")
+    assert column(wide_table(three_runtimes), "F %") == shown
     assert "F %: probability of being on the frontier of mAP and ms of its runtime" in "\n".join(
         caption(three_runtimes)
     )
@@ -109,8 +122,8 @@ def test_the_frontier_is_that_of_the_runtime(three_runtimes):
 
 def test_vs_eager_is_for_several_runtimes(three_runtimes):
     alone = [r for r in three_runtimes if r.runtime == "eager"]
-    assert "vs eager" in "\n".join(rendered(table(three_runtimes)))
-    assert "vs eager" not in "\n".join(rendered(table(alone)))
+    assert "vs eager" in "\n".join(printed(narrow_table(three_runtimes)))
+    assert "vs eager" not in "\n".join(printed(narrow_table(alone)))
 
 
 def test_the_caption_says_what_each_runtime_measured(run, make):
@@ -162,17 +175,17 @@ def test_times_that_cannot_be_known_or_were_not_steady_are_said(run):
 
 def test_other_test_splits_are_refused(run):
     with pytest.raises(UserError, match="test split"):
-        table([run[0], run[1].model_copy(update={"split_hash": "0" * 64})])
+        narrow_table([run[0], run[1].model_copy(update={"split_hash": "0" * 64})])
 
 
 def test_static_exits_once_per_detector(run):
-    lines = rendered(exits_table(run))
+    lines = printed(exits_table(run))
     assert sum("early_exit fp32" in line for line in lines) == 1
     assert sum("early_exit+quant int8" in line for line in lines) == 1
     assert not any("truncate" in line for line in lines)
     assert not any("baseline" in line for line in lines)
     first = run[1].per_exit[0]
-    assert row(lines, "early_exit fp32 openvino")[3:7] == [
+    assert next(line for line in lines if "early_exit fp32 openvino" in line).split()[3:7] == [
         "1",
         f"{first.map:.3f}",
         f"{first.map50:.3f}",
@@ -187,11 +200,11 @@ def test_single_exit_records_have_no_table_of_exits(run):
 def test_batches_are_a_table_of_their_own(run):
     silent = [one.model_copy(update={"offline": None}) for one in run]
     assert batches_table(silent) is None
-    assert "images/s" not in columns(silent, wide=True)
-    lines = rendered(batches_table([*run[:1], *silent[1:]]))
+    assert "images/s" not in wide_table(silent).headers
+    lines = printed(batches_table([*run[:1], *silent[1:]]))
     assert "8 images at once" in lines[0]
     assert sum(run[0].name in line for line in lines) == 1
     assert not any(run[1].name in line for line in lines)
     assert f"{run[0].offline.images_per_second:.0f}" in "\n".join(lines)
     assert "1.10x [1.00, 1.20]" in "\n".join(lines)
-    assert columns(run, wide=True)["images/s"](silent[0]) == "-"
+    assert column(wide_table([*run[:1], *silent[1:]]), "images/s")[1:] == ["-"] * len(silent[1:])
