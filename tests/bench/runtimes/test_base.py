@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 import torch
 
+from bench.data.shapes import shapes
 from bench.exits.criteria import CRITERIA, mean_background
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable, exit_table
-from bench.measure.parity import Parity, check_parity, parity
+from bench.measure.parity import TOLERANCE, Parity, check_parity, parity
 from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
 from models.detector import merged, to_input, to_probabilities
 from models.errors import UserError
+from models.families import build
 from models.resolution import resolution_chain
 from models.ssdlite.exits import add_exits
 from models.ssdlite.network import ssdlite
+from models.yolos.network import multi_exit
 from strategies.base import Candidate
 
 HERE = [name for name in RUNTIMES if name != "inductor"]  # compiling takes long: it has a file of its own
@@ -244,3 +247,29 @@ def test_a_runtime_whose_packages_are_missing_says_which(monkeypatch):
     monkeypatch.setattr(runtimes, "import_module", missing)
     with pytest.raises(UserError, match=r"needs the package 'openvino'.*exitbench\[openvino\]"):
         runtimes.check(["openvino"], {"fp32"})
+
+
+SHAPES = shapes(0, 4, 2, 1, size=64)
+SQUARE = [SHAPES.train.image(index) for index in range(4)]
+
+
+def deployed_yolos(folder, runtime: str, keep: tuple[float, ...] = (), precision: str = "fp32"):
+    torch.manual_seed(0)
+    detector = multi_exit(build("yolos", SHAPES.classes, 64, None), (3, 6, 9), keep).eval()
+    calibration = tuple(SQUARE) if precision == "int8" else ()
+    candidate = Candidate("multi_exit_yolos", "l3-6-9", detector, precision=precision, calibration=calibration)
+    return deploy(candidate, runtime, threads=1, folder=folder)
+
+
+@pytest.mark.parametrize("keep", [(), (0.75, 0.5, 0.25)], ids=["all patches", "fewer patches"])
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_every_exit_of_yolos_answers_as_pytorch_does(tmp_path, runtime, keep):
+    found = parity(deployed_yolos(tmp_path, runtime, keep), SQUARE)
+    assert max(found.probabilities, found.boxes) < TOLERANCE
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_yolos_in_int8_runs_in_int8(tmp_path, runtime):
+    layers = deployed_yolos(tmp_path, runtime, precision="int8").artifact.audit["layers_by_precision"]
+    assert layers["i8"] > 100
+    assert layers.get("f32", 0) < 10
