@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import torch
 
-from bench import records
+from bench import records, registries
 from bench.accuracy.coco import accuracy
 from bench.accuracy.results import coco_results, write_json
 from bench.data.manifest import check_manifest, manifest
@@ -23,6 +23,7 @@ from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import Record
 from bench.runtimes import Deployed, deploy, runs_on
+from bench.runtimes.registry import libraries
 from bench.spec import RunSpec
 from bench.study.recording import Recorder
 from bench.study.study import baseline_point, key, last_exit_map, study, time_batches, time_points
@@ -40,6 +41,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
 
     force: go on although the baseline misses its foundation gate; every record is stamped.
     """
+    registries.freeze()
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
@@ -84,7 +86,7 @@ def measure(
         spec,
         data,
         foundation,
-        records.environment(spec.threads),
+        records.environment(spec.threads, libraries(runtime)),
         time_points(studies, spec.measure, spec.seed, data.test),
         time_batches(studies, spec.measure, spec.seed, data.test),
         baseline_point(studies).name,

@@ -83,7 +83,8 @@ class Score(Protocol):
 
 
 class Strategy(Protocol):
-    """Takes a trained candidate and returns cheaper ones."""
+    """Takes a trained candidate and returns cheaper ones. A class that makes others than fp32 says which, so that a run
+    without a runtime for them is refused before it starts: `precisions: ClassVar[frozenset[str]]`."""
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int

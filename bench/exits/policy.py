@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from bench.exits.criteria import CRITERIA, Criterion
+from bench.exits.criteria import Criterion
+from bench.exits.registry import CRITERIA
 from bench.exits.view import View
 
 
@@ -23,12 +25,17 @@ class Policy:
     thresholds: tuple[float, ...]
     gate: Criterion | None = None
 
+    @cached_property
+    def score(self) -> Criterion:
+        """The criterion behind the name, looked up once: `answers` is on the timed path."""
+        return self.gate or CRITERIA.get(self.criterion)
+
     def answers(self, exit: int, view: View) -> bool:
         """Whether this exit (not the last) answers, given its view of the image."""
         threshold = self.thresholds[exit]
         if self.criterion is None or threshold == math.inf:
             return threshold == -math.inf
-        return (self.gate or CRITERIA[self.criterion])(view) >= threshold
+        return self.score(view) >= threshold
 
     def route(self, scores: np.ndarray) -> np.ndarray:
         """The exit of each image, int64 [N], from criterion scores [N, E] (E exits, the last column is not read)."""

@@ -26,6 +26,7 @@ from bench.pipeline import make, open_data, open_trainer, start
 from bench.progress import console
 from bench.records import environment
 from bench.runtimes import deploy
+from bench.runtimes.registry import libraries
 from bench.spec import RunSpec
 from bench.stats import corrected_interval
 from bench.study.study import answer, few_threads, timed_images
@@ -78,7 +79,7 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
         split=data.val.hash,
         seed=spec.seed,
         places=tuple(measured),
-        environment=environment(spec.threads),
+        environment=environment(spec.threads, libraries(spec.runtimes[0])),
     )
 
 
