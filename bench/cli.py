@@ -46,9 +46,7 @@ def run_command(
     cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
     model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
     weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="Comma-separated; bench ls names them.")
-    ] = None,
+    runtime: Annotated[str | None, typer.Option(help="Comma-separated; bench ls names them.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
     device: Annotated[str | None, typer.Option(help="What trains: cpu, or cuda in bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,

@@ -64,9 +64,8 @@ def _table(path: Path) -> _Table:
     try:
         return _Table.model_validate(given)
     except ValidationError as error:
-        first = min(
-            error.errors(), key=lambda one: one["loc"][0] not in given
-        )  # what is misspelt before what is missing
+        # What is misspelt or wrong is said before what is missing.
+        first = min(error.errors(), key=lambda one: one["loc"][0] not in given)
         raise _said(first, given, path) from error
 
 

@@ -73,12 +73,12 @@ def test_toml_with_a_folder_per_role(toml):
         (
             'val = "instances_val.json", ',
             "",
-            r"'annotations' is \{'train'.*'test'.*\}, not one path for each of train, val",
+            r"'annotations' is \{'train'.*\}, not one path for each of train, val",
         ),
         (
             'val = "instances_val.json"',
             "val = 3",
-            r"'annotations' is \{.*'val': 3.*\}, not one path for each of train, val",
+            r"'annotations' is \{.*'val': 3,.*\}, not one path for each of",
         ),
         ('"my-parts"', '"x"\ncap = "many"', r"'cap' is 'many', not a whole number"),
         ('"my-parts"', '"x"\ncap = true', r"'cap' is True, not a whole number"),
