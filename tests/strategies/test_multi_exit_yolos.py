@@ -91,6 +91,25 @@ def test_pruning_takes_whole_heads_and_the_width_of_feed_forward_parts():
     assert boxes.isfinite().all()
 
 
+def test_a_chain_of_resolutions_stays_a_yolos_and_loses_whole_heads_at_every_one():
+    (chain,) = apply(ResolutionExit(scales=(0.7,)), start())
+    assert chain.detector.family == "yolos"
+    prune = Prune(ratios=(0.5,), importance="magnitude", scope="layer", epochs=1, trunk_rate=0.5, decay=0.5)
+    fit = OneStep()
+    (made,) = apply(prune, chain, fit)
+    small, full = made.detector.stages[0].stage, made.detector.stages[1]
+    for stage in (small, full):
+        for layer in stage.layers:
+            attention = layer.layer.attention.attention
+            assert (attention.num_attention_heads, attention.query.out_features) == (2, 64)
+    rates = fit.calls[0]["rates"]
+    for before in ("stages.0.stage", "stages.1"):
+        assert (rates[f"{before}.layers.11"], rates[f"{before}.embed"]) == (0.5, 0.5**13)
+        assert rates[f"{before}.embed.queries"] == 1
+    learned = {name.partition(".embed")[0] for name in fit.calls[0]["touched"] if ".embed." in name}
+    assert learned == {"stages.0.stage", "stages.1"}
+
+
 def test_a_pruned_yolos_is_fine_tuned_and_checked():
     fit = OneStep()
     (made,) = apply(Prune(ratios=(0.25,), importance="magnitude", epochs=1), start(), fit)
