@@ -71,7 +71,11 @@ class Decoder(Protocol):
         says of an object, much more once a box head has diverged."""
 
 
-Lessons = Callable[..., tuple[list[Raw], dict[str, Tensor]]]
+class AuxiliaryLoss(Protocol):
+    """Training losses beside those of the exits' answers."""
+
+    def __call__(self, detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+        """The raw answer of every exit, and named scalar losses, the exits' own among them."""
 
 
 class Loss(Protocol):
@@ -89,8 +93,8 @@ class Detector(nn.Module):
     loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw, its
     teacher's) -> the same for one exit.
     classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
-    family: of networks, by name (`models.families`). lessons: (detector, images, targets) -> the raw of every exit and
-    named scalar losses, for families that learn from more than their exits' answers; none: `loss` of these.
+    family: of networks, by name (`models.families`). auxiliary_losses: for families that learn from
+    more than their exits' answers; None: `loss` of these.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class Detector(nn.Module):
         size: int,
         *,
         family: str,
-        lessons: Lessons | None = None,
+        auxiliary_losses: AuxiliaryLoss | None = None,
     ):
         super().__init__()
         self.stages = nn.ModuleList(stages)
@@ -113,7 +117,7 @@ class Detector(nn.Module):
         self.classes = classes
         self.size = size
         self.family = family
-        self.lessons = lessons
+        self.auxiliary_losses = auxiliary_losses
 
     @property
     def exits(self) -> int:
@@ -141,7 +145,7 @@ class Detector(nn.Module):
             self.classes,
             self.size,
             family=self.family,
-            lessons=self.lessons,
+            auxiliary_losses=self.auxiliary_losses,
         )
 
     def walk(self, images: Tensor) -> Iterator[Raw]:

@@ -58,5 +58,5 @@ def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
     decoders = [look.decoders[0] for look in looks]
     loss = EachLoss([look.loss for look in looks])
     made = detector.with_stages(stages, decode=decoders, loss=loss)
-    made.lessons = None  # a family's would look for its own stages, in these they are wrapped
+    made.auxiliary_losses = None  # a family's would look for its own stages, in these they are wrapped
     return made

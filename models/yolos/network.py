@@ -18,10 +18,12 @@ from models.detector import Detector, Raw, State
 from models.errors import UserError
 from models.patches import PATCH, PatchHead, centres
 from models.set_loss import SetLoss, UnitBoxes, select
-from models.yolos.auxiliary import START, Lessons
 
 if TYPE_CHECKING:
     from transformers import YolosForObjectDetection
+
+
+START = 0.3  # of the image: how large a box a query starts from
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def assemble(embed: Embed, layers: list[Layer], head: QueryHead, classes: tuple[
     hidden = embed.positions.shape[-1]
     patches = PatchHead(hidden, 1 + len(classes))
     stage = YolosStage(embed, layers, head, patches, embed.queries.shape[1], last=True)
-    return Detector([stage], UnitBoxes(), select, SetLoss(), classes, size, family="yolos", lessons=Lessons())
+    return Detector([stage], UnitBoxes(), select, SetLoss(), classes, size, family="yolos")
 
 
 def conv_stem(hidden: int) -> nn.Sequential:

@@ -5,7 +5,7 @@ import torch
 
 from models.errors import UserError
 from models.families import build
-from models.yolos.auxiliary import Lessons
+from models.yolos.auxiliary import AuxiliaryLosses
 from models.yolos.network import multi_exit
 from strategies.base import Candidate
 from strategies.baseline import Baseline
@@ -133,14 +133,14 @@ def test_a_baseline_around_a_trunk_lets_it_learn_less_and_its_queries_all():
     assert not any(name.startswith("stages.0.head") for name in rates)
 
 
-def test_a_baseline_is_asked_what_its_lessons_say():
+def test_a_baseline_is_asked_what_its_auxiliary_losses_say():
     fit = OneStep()
-    (made,) = apply(Baseline(epochs=1, lessons={"every": 0, "patches": False, "denoise": 1}), start(), fit)
+    (made,) = apply(Baseline(epochs=1, auxiliary_losses={"every": 0, "patches": False, "denoise": 1}), start(), fit)
     (call,) = fit.calls
     parts = ("class", "l1", "giou")
     assert set(call["losses"]) == {f"exit1/{before}{part}" for part in parts for before in ("", "denoise-")}
     assert call["options"] == "denoise 1 every 0 patches False"
-    assert made.detector.lessons == Lessons(every=0, patches=False, denoise=1)
+    assert made.detector.auxiliary_losses == AuxiliaryLosses(every=0, patches=False, denoise=1)
 
 
 @pytest.mark.parametrize("strategy", [Prune, Truncate])
@@ -153,8 +153,8 @@ def test_what_comes_of_a_trunk_learns_at_its_rates(strategy):
     assert all(name.startswith("exit1/distil-") for call in fit.calls for name in call["losses"])
 
 
-@pytest.mark.parametrize("options", [{"lessons": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
-def test_ssdlite_has_neither_lessons_nor_layers(options):
+@pytest.mark.parametrize("options", [{"auxiliary_losses": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
+def test_ssdlite_has_neither_auxiliary_losses_nor_layers(options):
     with pytest.raises(UserError, match="ssdlite has no"):
         apply(Baseline(epochs=1, **options), start("ssdlite"))
 

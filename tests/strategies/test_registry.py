@@ -143,3 +143,13 @@ def test_third_parties_join_through_entry_points(monkeypatch):
 
     monkeypatch.setattr(registry, "entry_points", lambda group: [Point()] if group == registry.GROUP else [])
     assert only("mine", {"mine": {"images": 7}}) == Quant(images=7)
+
+
+def test_an_option_is_known_by_its_older_name_too_also_in_a_variant():
+    asked = {"every": 0, "patches": False}
+    for key in ("lessons", "auxiliary_losses"):
+        assert only("baseline", {"baseline": {key: asked}}).auxiliary_losses == asked
+    of_variant = only("baseline.long", {"baseline": {"long": {"lessons": asked}, "lessons": {}}})
+    assert of_variant.auxiliary_losses == asked
+    with pytest.raises(UserError, match=r"auxiliary_losses is given twice .*leave out lessons"):
+        registry.build("baseline", {"baseline": {"auxiliary_losses": asked, "lessons": asked}})
