@@ -125,13 +125,15 @@ def start(spec: RunSpec, data: Dataset) -> Candidate:
     torch.manual_seed(spec.seed)
     model = spec.model
     detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
-    return Candidate("baseline", "start", detector, note=families.origin(model.weights))
+    return Candidate("baseline", "start", detector, note=families.origin(model.name, model.weights))
 
 
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
     """The candidates of one strategy. It sees train and val; the test split does not come near it."""
     options = dict(spec.strategy)
-    options["baseline"] = options.get("baseline", {}) | {"pretrained": families.detects(spec.model.weights)}
+    options["baseline"] = options.get("baseline", {}) | {
+        "pretrained": families.detects(spec.model.name, spec.model.weights)
+    }
     torch.manual_seed(spec.seed)
     strategy = registry.build(name, options)
     return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)

@@ -1,5 +1,5 @@
 """All registries: what `bench ls` lists, and what is frozen when a run begins. They lie in the rooms whose things they
-name, `registry.py` each, and are found by text, since some of these rooms stand above the run."""
+name (`registry.py`; `families.py` for models), and are found by text, since some of these rooms stand above the run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from models.registry import Registry
 
 WHERE = (
     "strategies.registry:STRATEGIES",
+    "models.families:FAMILIES",
     "bench.runtimes.registry:RUNTIMES",
     "bench.data.registry:READERS",
     "bench.exits.registry:CRITERIA",

@@ -102,8 +102,8 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
 
 def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
     """What every exit says, and the losses of all that the detector is asked in training."""
-    if detector.lessons is not None:
-        return detector.lessons(detector, images, targets)
+    if detector.auxiliary_losses is not None:
+        return detector.auxiliary_losses(detector, images, targets)
     raws = detector(images)
     return raws, plain_losses(detector, raws, targets)
 

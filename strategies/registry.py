@@ -88,12 +88,13 @@ def parts(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[Part, ..
 
 def _part(text: str, options: Mapping[str, Mapping[str, Any]]) -> Part:
     name, dot, label = text.partition(".")
-    kind, table = STRATEGIES.get(name), options.get(name, {})
+    kind = STRATEGIES.get(name)
+    table = _renamed(kind, options.get(name, {}), where=f"strategy {name}")
     names = [field.name for field in fields(kind)]
     variants = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
     own = {key: value for key, value in table.items() if key not in variants}
     if dot:
-        own |= _variant(name, label, variants)
+        own |= _renamed(kind, _variant(name, label, variants), where=f"strategy {text}")
     return Part(name, label, _typed(kind, own, names, where=f"strategy {text}"))
 
 
@@ -107,6 +108,17 @@ def _variant(name: str, label: str, variants: Mapping[str, Mapping[str, Any]]) -
         raise unknown("variant", label, variants, where=f"strategy {name}")
     fix = f"put its options under [strategy.{name}.{label}] in a spec file"
     raise UserError(f"no variant {label!r}", where=f"strategy {name}", fix=fix)
+
+
+def _renamed(kind: type, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """The options under today's names: a strategy's `aliases` say under which older ones they are known too."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        name = getattr(kind, "aliases", {}).get(key, key)
+        if name in found:
+            raise UserError(f"{name} is given twice", where=where, fix=f"leave out {key if key != name else 'one'}")
+        found[name] = value
+    return found
 
 
 def _typed(kind: type, options: Mapping[str, Any], names: list[str], *, where: str) -> Strategy:

@@ -54,7 +54,8 @@ def exit_table(deployed: Deployed, split: Split, images: int | None = None) -> E
 
     def watch(view: View) -> tuple[Detections, dict[str, float], np.ndarray]:
         scores = {name: criterion(view) for name, criterion in criteria.items()}
-        return view.detections, scores | vitals(view), view.features
+        decode = deployed.candidate.detector.decoders[view.exit]
+        return view.detections, scores | vitals(view, decode), view.features
 
     threads = torch.get_num_threads()
     torch.set_num_threads(deployed.artifact.host_threads)

@@ -151,3 +151,13 @@ def test_a_third_party_cannot_take_the_name_of_one_of_ours(monkeypatch):
 def test_every_strategy_of_ours_is_there_and_said_in_one_line():
     assert all(hasattr(kind, "apply") for kind in registry.STRATEGIES.all().values())
     assert all(0 < len(entry.summary) < 80 for entry in registry.STRATEGIES.entries() if entry.origin == OURS)
+
+
+def test_an_option_is_known_by_its_older_name_too_also_in_a_variant():
+    asked = {"every": 0, "patches": False}
+    for key in ("lessons", "auxiliary_losses"):
+        assert only("baseline", {"baseline": {key: asked}}).auxiliary_losses == asked
+    of_variant = only("baseline.long", {"baseline": {"long": {"lessons": asked}, "lessons": {}}})
+    assert of_variant.auxiliary_losses == asked
+    with pytest.raises(UserError, match=r"auxiliary_losses is given twice .*leave out lessons"):
+        registry.build("baseline", {"baseline": {"auxiliary_losses": asked, "lessons": asked}})
