@@ -5,7 +5,8 @@
     run = bench.load_run("results/reference/coco-person")
     run.verdict, run.records, run.to_pandas(), run.pareto(), run.sweep(budget="3ms")
 
-Nothing is loaded before it is asked for. To read how it works, start at pipeline.py."""
+What a run finds by name can be added to before the first one: bench.STRATEGIES.add("mine", Mine), and so for RUNTIMES,
+FAMILIES, CRITERIA and READERS. Nothing is loaded before it is asked for. To read how it works, start at pipeline.py."""
 
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +16,25 @@ from bench.hidden import check_neighbours
 
 if TYPE_CHECKING:
     from bench.api import Run, load_run, run
+    from bench.data.registry import READERS
+    from bench.exits.registry import CRITERIA
+    from bench.runtimes.registry import RUNTIMES
     from models.errors import UserError
+    from models.families import FAMILIES
+    from strategies.registry import STRATEGIES
 
-__all__ = ["Run", "UserError", "load_run", "run"]
-_HOMES = {"Run": "bench.api", "UserError": "models.errors", "load_run": "bench.api", "run": "bench.api"}
+__all__ = ["CRITERIA", "FAMILIES", "READERS", "RUNTIMES", "STRATEGIES", "Run", "UserError", "load_run", "run"]
+_HOMES = {
+    "CRITERIA": "bench.exits.registry",
+    "FAMILIES": "models.families",
+    "READERS": "bench.data.registry",
+    "RUNTIMES": "bench.runtimes.registry",
+    "STRATEGIES": "strategies.registry",
+    "Run": "bench.api",
+    "UserError": "models.errors",
+    "load_run": "bench.api",
+    "run": "bench.api",
+}
 
 check_neighbours(Path(__file__).parent.parent)
 

@@ -17,6 +17,7 @@ from bench.study.sweep import sweeps
 from bench.train.fit import weights_hash
 from models.errors import UserError
 from models.families import build
+from models.registry import Registry
 from tests.support.stored import stored_run
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference" / "coco-person"
@@ -73,6 +74,21 @@ def test_run_is_a_function_whatever_was_imported_before():
     assert bench.UserError is UserError
     with pytest.raises(AttributeError, match="no attribute 'rum'"):
         _ = bench.rum
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("STRATEGIES", "early_exit"),
+        ("RUNTIMES", "openvino"),
+        ("FAMILIES", "yolos"),
+        ("CRITERIA", "max_score"),
+        ("READERS", "coco"),
+    ],
+)
+def test_what_is_found_by_name_can_be_added_to(name, ours):
+    assert isinstance(getattr(bench, name), Registry)
+    assert ours in getattr(bench, name)
 
 
 def test_a_stored_run_is_what_lies_in_its_folder(reference):
