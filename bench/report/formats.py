@@ -59,7 +59,7 @@ def _print_line(line: Line, console: Console, listed: bool = False) -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for text in wrapper.wrap(line.text):
+    for text in [line.text] if line.whole else wrapper.wrap(line.text):
         console.print(Text(text, style=line.style), soft_wrap=True)
 
 
