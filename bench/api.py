@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.folder import RUNS, SPEC, find
+from bench.progress import hushed
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from models.detector import Detector
 
 
+@hushed()
 def run(
     strategies: str | Iterable[str] | None = None,
     *,

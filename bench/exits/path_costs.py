@@ -1,16 +1,20 @@
-"""What each path through a multi-exit detector costs, in time and in FLOPs. A path to exit k runs every stage and every
-head up to k. With these costs the mean cost of any policy is arithmetic: nothing has to be measured again."""
+"""What each path through a multi-exit detector costs, in time and in FLOPs.
+
+The path to exit k runs every stage and every head up to k. With these costs the mean cost of any policy is arithmetic:
+nothing has to be measured again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.exits.policy import Policy
+if TYPE_CHECKING:
+    from bench.exits.policy import Policy
 
 Unit = Literal["latency", "flops"]
 UNITS: tuple[Unit, ...] = get_args(Unit)

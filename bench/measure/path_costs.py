@@ -1,5 +1,7 @@
-"""Measures what the paths through a multi-exit detector cost (`bench.exits.path_costs`): the static exits taking turns,
-and every criterion by itself on views as an exit has them."""
+"""Measures what the paths through a multi-exit detector cost (`bench.exits.path_costs`).
+
+The static exits take turns; every criterion is timed by itself, on views as an exit has them.
+"""
 
 from __future__ import annotations
 

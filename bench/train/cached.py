@@ -1,6 +1,8 @@
-"""What never changes while a part of a detector trains: a frozen trunk's maps and a teacher's answers, made once of
-every training image under a few augmentations and kept in memory as fp16. An epoch over them costs what the trained
-part costs, a fraction of the whole."""
+"""What never changes while a part of a detector trains: a frozen trunk's maps and a teacher's answers.
+
+They are computed once for every training image under a few augmentations and kept in memory as fp16. An epoch over them
+costs what the trained part costs, a fraction of the whole.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.progress import bar
-from bench.train.batches import Batches
+from bench.train.batches import Epochs
 from models.detector import Targets
 
 
 class Prepared:
-    """Stands in for `Batches`: its epochs yield tuples of float32 tensors [batch_size, ...] in place of images.
+    """Prepared tensors that stand in for `Batches`.
 
-    seeds: of the augmentations, one each. make: images [N, 3, size, size] -> what is kept of them.
+    Its epochs yield tuples of float32 tensors [batch_size, ...] in place of images.
+
+    Args:
+        batches: the training images.
+        seeds: one for each augmentation to prepare.
+        batch_size: images per call of `make`.
+        size: side of the images in px.
+        make: maps images [N, 3, size, size] to what is kept of them.
     """
 
     def __init__(
         self,
-        batches: Batches,
+        batches: Epochs,
         seeds: Sequence[int],
         batch_size: int,
         size: int,
@@ -42,7 +51,16 @@ class Prepared:
     def epoch(
         self, batch_size: int, seed: int, size: int | None = None
     ) -> Iterator[tuple[tuple[Tensor, ...], Targets]]:
-        """Shuffled batches of one augmentation, which the seed chooses. A ragged last batch is left out."""
+        """Shuffled batches of one augmentation. A last batch that would be smaller is left out.
+
+        Args:
+            batch_size: images per batch; all of them if there are fewer.
+            seed: chooses the augmentation and the order.
+            size: not used; the size is that of the preparation.
+
+        Yields:
+            Prepared tensors, float32 [batch_size, ...] each, and targets.
+        """
         tensors, targets = self._augmented[seed % len(self._augmented)]
         count = len(targets.labels)
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
@@ -56,16 +74,25 @@ class Prepared:
 
 
 def half(part: Tensor) -> Tensor:
+    """A tensor as fp16 on the CPU."""
     return part.detach().to("cpu", torch.float16)
 
 
 def whole(part: Tensor) -> Tensor:
+    """A stored tensor as float32 again, maps in channels-last order."""
     part = part.float()
     return part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part
 
 
 def joined(targets: Sequence[Targets]) -> Targets:
-    """The targets of several batches as one, padded to the fullest image of all."""
+    """The targets of several batches as one, padded to the fullest image of all.
+
+    Args:
+        targets: of each batch.
+
+    Returns:
+        All targets, in order.
+    """
     most = max(one.labels.shape[1] for one in targets)
     pads = [(0, most - one.labels.shape[1]) for one in targets]
     return Targets(

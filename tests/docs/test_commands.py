@@ -15,7 +15,7 @@ from tests.support.pages import PAGES, ROOT, blocks, name, prose
 BENCH = typer.main.get_command(cli.app)
 MAKE = set(re.findall(r"^([\w-]+(?: [\w-]+)*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 TARGETS = {target for line in MAKE for target in line.split()}
-OTHERS = {"uv", "pipx", "pip", ".venv/bin/ruff"}
+OTHERS = {"uv", "pipx", "pip", "python", ".venv/bin/ruff"}
 
 
 def shown() -> list[tuple[str, list[str]]]:
@@ -40,13 +40,19 @@ SHOWN = shown()
 COMMANDS = [(where, words) for where, words in SHOWN if words[0] == "bench" and "CHANGELOG" not in where]
 
 
+def stands_for_any(word: str) -> bool:
+    """Whether a word is a placeholder or an option, and no command."""
+    return word.isupper() or word.startswith(("-", "..."))
+
+
 def resolved(words: list[str]) -> tuple[list[str], Any, list[str]]:
     """The names of a command and its group, the command itself, and what is handed to it."""
     path, command, rest = [], BENCH, words[1:]
-    while (below := getattr(command, "commands", None)) and rest and not rest[0].startswith(("-", "...")):
-        assert rest[0] in below, f"no command {' '.join(words)}"
-        command = below[rest[0]]
-        path, rest = [*path, rest[0]], rest[1:]
+    while hasattr(command, "resolve_command") and rest and not stands_for_any(rest[0]):
+        context = typer.Context(command)
+        assert rest[0] in command.list_commands(context), f"no command {' '.join(words)}"
+        name, command, rest = command.resolve_command(context, rest)
+        path.append(name)
     return path, command, rest
 
 

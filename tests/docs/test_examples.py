@@ -1,6 +1,7 @@
 """Examples in the docs are what they seem: specs that a run would take, checks, options that strategies have, code."""
 
 import ast
+import inspect
 import re
 import sys
 from dataclasses import fields
@@ -8,6 +9,7 @@ from dataclasses import fields
 import pytest
 import yaml
 
+from bench import api
 from bench.judge.regression import load_gates
 from bench.spec import RunSpec
 from strategies import registry
@@ -41,8 +43,22 @@ def test_toml_is_a_spec_or_data_or_checks_or_entry_points(text, tmp_path):
 
 
 @pytest.mark.parametrize("text", PYTHON)
-def test_python_is_python(text):
-    assert ast.parse(text).body
+def test_python_uses_what_the_door_has(text):
+    tree = ast.parse(text)
+    assert tree.body
+    known = {"bench": {"run", "load_run"}, "run": {*dir(api.Run), *(one.name for one in fields(api.Run))}}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert node.attr in known.get(node.value.id, {node.attr})
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = {"bench": api, "run": api.Run}.get(getattr(node.func.value, "id", ""))
+            if owner:
+                given = {keyword.arg for keyword in node.keywords}
+                assert given <= set(inspect.signature(getattr(owner, node.func.attr)).parameters)
+
+
+def test_examples_show_the_door():
+    assert sum("bench.run(" in text or "bench.load_run(" in text for _, text in blocks("python")) >= 3
 
 
 @pytest.mark.parametrize("strategy", ["early_exit", "multi_exit_yolos"])
