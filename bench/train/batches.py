@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.progress import bar
-from models.detector import Targets, resize
+from models.detector import Targets
+from models.pixels import resize
 
 
 class Source(Protocol):

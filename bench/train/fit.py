@@ -129,6 +129,8 @@ class Trainer:
                         module.eval()
                 torch.manual_seed(self._seed(name, epoch))
                 for inputs, targets in source.epoch(self.batch, self._seed(name, epoch), detector.size):
+                    if prepare is None:
+                        inputs = detector.normalise.of_centred(inputs)
                     with mixed(self.device):
                         losses = objective(detector, moved(inputs, self.device), targets.to(self.device))
                     log.add(losses)
@@ -151,7 +153,7 @@ class Trainer:
 
         def make(images: Tensor) -> tuple[Tensor, ...]:
             with mixed(self.device):
-                return prepare(detector, moved(images, self.device))
+                return prepare(detector, moved(detector.normalise.of_centred(images), self.device))
 
         return Prepared(self.batches, seeds, self.batch, detector.size, make)
 

@@ -15,7 +15,7 @@ from bench.measure.exit_table import ExitTable, exit_table
 from bench.measure.parity import Parity, check_parity, parity
 from bench.runtimes import RUNTIMES, Deployed, deploy
 from bench.runtimes import base as runtimes
-from models.detector import merged, to_input, to_probabilities
+from models.detector import merged
 from models.errors import UserError
 from models.resolution import resolution_chain
 from models.ssdlite.exits import add_exits
@@ -49,8 +49,8 @@ def test_every_runtime_agrees_with_the_detector_itself(deployed, staged, exit):
     detector = staged.detector
     for picture in PICTURES[:3]:
         with torch.inference_mode():
-            raw = detector(to_input(picture, 96))[exit]
-            expected = detector.detections(to_probabilities(raw)[0], raw[1][0]).scaled(120, 90)
+            raw = detector(detector.to_input(picture))[exit]
+            expected = detector.detections(detector.probabilities(raw)[0], raw[1][0]).scaled(120, 90)
         for one in deployed.values():
             answer = one.detect(picture, static(exit, 3))
             assert answer.exit == exit
@@ -81,8 +81,8 @@ def test_every_design_of_exits_answers_on_every_runtime_as_in_pytorch(design, ru
     for exit in range(detector.exits):
         answer = one.detect(PICTURES[0], static(exit, detector.exits))
         with torch.inference_mode():
-            raw = detector(to_input(PICTURES[0], 96))[exit]
-            expected = detector.detections(to_probabilities(raw)[0], raw[1][0], exit).scaled(120, 90)
+            raw = detector(detector.to_input(PICTURES[0]))[exit]
+            expected = detector.detections(detector.probabilities(raw)[0], raw[1][0], exit).scaled(120, 90)
         assert torch.allclose(answer.detections.boxes[:5], expected.boxes[:5], atol=0.5)
 
 
