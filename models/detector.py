@@ -24,19 +24,22 @@ Raw = tuple[Tensor, Tensor]  # class logits [N, A, K], which the detector's scor
 class Detections:
     """The answer for one image, sorted by descending score.
 
-    boxes: float32 [k, 4], x1 y1 x2 y2. scores: float32 [k] in [0, 1]. labels: int64 [k], 1..C (0 is background).
+    Args:
+        boxes: float32 [k, 4], x1 y1 x2 y2.
+        scores: float32 [k] in [0, 1].
+        labels: int64 [k], 1..C (0 is background).
     """
 
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def scaled(self, width: float, height: float) -> Detections:
         """The same detections with x multiplied by `width` and y by `height` (unit square to pixels)."""
-        factor = self.boxes.new_tensor([width, height, width, height])
+        factor = np.array([width, height, width, height], np.float32)
         return Detections(self.boxes * factor, self.scores, self.labels)
 
 

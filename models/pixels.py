@@ -1,5 +1,5 @@
-"""From an image's pixels to what a detector takes. Inputs are square, and this is the one place that makes them so; what
-scale their numbers have is the family's to say."""
+"""From an image's pixels to what a detector takes. Inputs are square, and this is the one place that makes them so;
+what scale their numbers have is the family's to say."""
 
 from __future__ import annotations
 

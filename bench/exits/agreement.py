@@ -23,7 +23,7 @@ def agreed(one: Detections, other: Detections) -> float:
 def sure(detections: Detections) -> tuple[np.ndarray, np.ndarray]:
     """Boxes [k, 4] and labels [k] of the detections scored above SURE: the first ones, as scores descend."""
     count = int((detections.scores > SURE).sum())
-    return detections.boxes[:count].numpy(), detections.labels[:count].numpy()
+    return detections.boxes[:count], detections.labels[:count]
 
 
 @njit(cache=True)

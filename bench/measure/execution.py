@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from bench.data.split import Split
 from bench.exits.path_costs import Prices
@@ -43,7 +42,7 @@ def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, 
 
 def same(one: Detections, other: Detections) -> bool:
     """Whether two sets of detections agree bit by bit, in order."""
-    return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
+    return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
 
 
 def predicted_ms(

@@ -52,7 +52,7 @@ class Probe(nn.Module):
         """In the unit square, one entry per image: every cell's best class, without what overlaps a better one."""
         raw = self(cells)
         rows = zip(softmax_probabilities(raw[0]).numpy(), centred(self.boxes(raw[1])).numpy(), strict=True)
-        return [Detections(*map(torch.from_numpy, best_of_each(*row, FLOOR, NMS_IOU))) for row in rows]
+        return [Detections(*best_of_each(*row, FLOOR, NMS_IOU)) for row in rows]
 
 
 @dataclass(frozen=True)
