@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from bench.data.split import Split
 from bench.exits.path_costs import PathCosts
@@ -69,7 +68,7 @@ def same(one: Detections, other: Detections) -> bool:
     Returns:
         True when all parts are equal.
     """
-    return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
+    return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
 
 
 def predicted_ms(

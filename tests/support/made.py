@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from bench.accuracy.coco import accuracy, bootstrap_map, ground_truth
 from bench.accuracy.matching import Matches, match
@@ -51,8 +50,7 @@ def matched(boxes: Sequence[Sequence[np.ndarray]], scores: Sequence[Sequence[np.
     )
 
     def detected(box: np.ndarray, score: np.ndarray) -> Detections:
-        label = torch.ones(len(score), dtype=torch.long)
-        return Detections(torch.from_numpy(np.float32(box)), torch.from_numpy(np.float32(score)), label)
+        return Detections(np.float32(box), np.float32(score), np.ones(len(score), np.int64))
 
     return [match(truth, images, list(map(detected, *exit))) for exit in zip(boxes, scores, strict=True)]
 

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from bench.accuracy.results import write_json
 from bench.exits.path_costs import CriterionCost, PathCosts
@@ -96,7 +95,7 @@ def answer(box: np.ndarray, hit: bool, sloppy: float, alarms: int, rng: np.rando
     order = np.argsort(scores)[::-1]
     boxes = np.array(found).reshape(-1, 4)[order]
     return Detections(
-        torch.tensor(boxes, dtype=torch.float32),
-        torch.tensor(np.array(scores)[order], dtype=torch.float32),
-        torch.ones(len(scores), dtype=torch.long),
+        boxes.astype(np.float32),
+        np.array(scores)[order].astype(np.float32),
+        np.ones(len(scores), np.int64),
     )
