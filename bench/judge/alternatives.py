@@ -1,6 +1,7 @@
-"""What early exit has to beat: what the frontier of the other strategies offers at its time, and when it offers its
-mAP. Everything is computed for the measurement and for every bootstrap draw at once, so that the noise of accuracies
-and of latencies reaches the interval.
+"""What early exit has to beat: what the frontier of the alternatives offers at its time, and when it offers its mAP.
+Which operating points are early exit and which are alternatives is read off them, never off a strategy's name.
+Everything is computed for the measurement and for every bootstrap draw at once, so that the noise of accuracies and of
+latencies reaches the interval.
 
 Which records form the frontier is decided by the measurement and stays. A frontier chosen anew in every draw would be
 the best of many noisy points each time, better than what the others have on average, and the comparison would no longer
@@ -16,7 +17,34 @@ import numpy as np
 
 from bench.judge.frontier import frontier, latency_replicates
 from bench.records import Record
+from bench.routing.alarms import COLLAPSED
 from bench.stats import interval
+
+
+def is_early(record: Record) -> bool:
+    """Whether images leave early because a gate says so: several exits, and a criterion that routes between them."""
+    return len(record.per_exit) > 1 and record.operating_point.criterion is not None
+
+
+def is_alternative(record: Record) -> bool:
+    """Whether early exit is judged against the record: a detector with a single exit, or one of whose several exits an
+    inner one answers every image, which is a smaller network.
+
+    Everybody at the last of several exits is neither early exit nor an alternative: nobody leaves early, and nobody
+    would ship exits that are not used.
+    """
+    return len(record.per_exit) == 1 or (not is_early(record) and record.exit_share[-1] == 0)
+
+
+def collapsed(record: Record) -> bool:
+    """Whether nearly all images take the same exit, so that its gate, if it has one, chooses nothing."""
+    return max(record.exit_share) > COLLAPSED
+
+
+def disguised(record: Record) -> bool:
+    """Whether a gate sends nearly all images to one inner exit: it is a shallower network in disguise, and what it
+    reaches is that network's merit."""
+    return max(record.exit_share[:-1], default=0) > COLLAPSED
 
 
 @dataclass(frozen=True, eq=False)

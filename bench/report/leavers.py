@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.files import replacing
+from bench.judge.alternatives import disguised
 from bench.judge.groups import by_runtime, short_name
-from bench.judge.verdict import disguised
 from bench.records import Leavers, Record, same_split
 from bench.report.plot import COLOURS, DASHES, GREY, INK
 

@@ -78,7 +78,7 @@ def verdicts(found: Spread) -> list[str]:
     lines = []
     for run, said in zip(found.runs, found.verdicts, strict=True):
         head = f"{run.name} (seed {run.seed}): "
-        if said.decision is None:
+        if said.early is None:
             lines.append(head + said.sentence)
             continue
         gap = f"{said.difference:+.3f} mAP [{said.low:.3f}, {said.high:.3f}]"

@@ -18,7 +18,6 @@ from bench.accuracy.matching import Matches
 from bench.data.split import Dataset, Split
 from bench.exits.path_costs import Prices, Unit
 from bench.exits.policy import Policy, static
-from bench.judge.verdict import EARLY
 from bench.measure.execution import Executed, execute
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
 from bench.measure.flops import Cost, flops_per_exit
@@ -150,7 +149,7 @@ def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequenc
     replicates = bootstrap_map(matches, exits, spec.measure.resamples, spec.seed)
     strategy, variant = deployed.candidate.strategy, deployed.candidate.variant
     if choice.policy.criterion is None and (exits < table.exits - 1).all():
-        strategy = truncated(strategy)
+        strategy = deployed.candidate.stopped_name or strategy
     name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
     name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
     return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
@@ -180,11 +179,6 @@ def with_oracle(
         replace(gate, oracle=accuracy(matches, exits, full=False).map or 0.0)
         for gate, exits in zip(gates, best, strict=True)
     ]
-
-
-def truncated(strategy: str) -> str:
-    """What a multi-exit strategy is called when every image leaves at one inner exit: what it amounts to (`EARLY`)."""
-    return "+".join(EARLY.get(part, part) for part in strategy.split("+"))
 
 
 def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:

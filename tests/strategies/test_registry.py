@@ -143,3 +143,32 @@ def test_third_parties_join_through_entry_points(monkeypatch):
 
     monkeypatch.setattr(registry, "entry_points", lambda group: [Point()] if group == registry.GROUP else [])
     assert only("mine", {"mine": {"images": 7}}) == Quant(images=7)
+
+
+@dataclass(frozen=True)
+class Exits:
+    """A made-up strategy that gives a detector exits, and amounts to `short` where everybody leaves at an inner one."""
+
+    def apply(self, start, *, fit, score, train, val, seed):
+        return [Candidate("exits", "x", start.detector, stopped_name="short")]
+
+
+def stopped(name: str) -> list[str]:
+    start = Candidate("baseline", "tuned", None)
+    made = registry.build(name, {}).apply(start, fit=None, score=None, train=None, val=None, seed=0)
+    return [one.stopped_name for one in made]
+
+
+def test_every_part_of_a_composition_says_what_it_amounts_to_when_stopped(monkeypatch):
+    """`first` copies what it is given, name and all, as `quant` does; `other` says nothing of the kind."""
+
+    class Other(Step):
+        def apply(self, start, *, fit, score, train, val, seed):
+            return [Candidate("other", "y", start.detector)]
+
+    monkeypatch.setattr(registry, "available", lambda: {"step": Step, "exits": Exits, "other": Other})
+    assert stopped("exits") == ["short"]
+    assert stopped("exits+step") == ["short+step"]
+    assert stopped("step+exits+step") == ["step+short+step"]
+    assert stopped("exits+other") == ["short+other"]
+    assert stopped("other+exits") == ["other+short"]

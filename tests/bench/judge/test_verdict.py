@@ -6,12 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.judge.alternatives import at_equal_time, seen, speed_ratios
-from bench.judge.verdict import is_early, is_rival, verdict
+from bench.judge.alternatives import at_equal_time, is_alternative, is_early, seen, speed_ratios
+from bench.judge.groups import multi_exit
+from bench.judge.verdict import verdict
 from bench.records import Record
 from bench.stats import resample
 from models.errors import UserError
-from tests.support.made import STORED, gate, made, routed, two_exits
+from tests.support.made import always, gate, made, routed, two_exits
 
 SHARED = np.random.default_rng(0).normal(0, 0.2, 600)  # easy and hard images, for every detector alike
 DRAWS = resample(600, 800, seed=1)
@@ -193,16 +194,19 @@ def test_a_slow_machine_slows_all_and_changes_nothing():
     assert (found.low, found.high) == pytest.approx((verdict(records).low, verdict(records).high), abs=1e-6)
 
 
-def test_a_multi_exit_detector_that_nobody_leaves_is_no_rival():
-    last = {"operating_point": {**STORED["operating_point"], "criterion": None, "thresholds": None}}
-    full = record("early_exit+quant-full", 0.48, 3.5, **last)
+def test_a_multi_exit_detector_that_nobody_leaves_is_neither_side():
+    full = record("early_exit+quant-full", 0.48, 3.5, **always(1))
     assert not is_early(full)
-    assert not is_rival(full)
+    assert not is_alternative(full)
     assert verdict([*OTHERS, full, record("early_exit-a", 0.45, 3.0)]).against == "quant and baseline"
     assert verdict([*OTHERS, full]).sentence == "No verdict: this run has no early-exit record."
-    inner = record("truncate+quant-exit1", 0.48, 3.5, **last)
-    assert is_rival(inner)
-    assert verdict([*OTHERS, inner, record("early_exit-a", 0.45, 3.0)]).against == "quant and truncate+quant-exit1"
+
+
+@pytest.mark.parametrize("strategy", ["truncate+quant", "my_exits"])
+def test_a_multi_exit_detector_that_everybody_leaves_at_one_inner_exit_is_an_alternative(strategy):
+    inner = record("an_exit-exit1", 0.48, 3.5, **always(0)).model_copy(update={"strategy": strategy})
+    assert is_alternative(inner)
+    assert verdict([*OTHERS, inner, record("early_exit-a", 0.45, 3.0)]).against == "quant and an_exit-exit1"
 
 
 @pytest.mark.parametrize(
@@ -295,14 +299,29 @@ def test_a_rival_as_fast_and_as_accurate_is_enough(ms):
     assert f". quant is {ms / 2:.2f} times as fast" in found.sentence
 
 
-def test_a_gate_that_has_collapsed_to_an_inner_exit_does_not_speak_for_early_exit():
-    """It is the fastest of all and as good as any: a shallower network, which has a row of its own."""
-    collapsed = record("early_exit-a", 0.50, 1.0, exit_share=[0.99, 0.01])
-    found = verdict([*OTHERS, collapsed, record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])])
+@pytest.mark.parametrize("share", [(0.99, 0.01), (0.01, 0.99), (0.0, 1.0)])
+def test_a_gate_that_has_collapsed_does_not_speak_for_early_exit(share):
+    """It is the fastest of all and as good as any: the network up to the exit that answers, which has a row."""
+    collapsed = record("early_exit-a", 0.50, 1.0, exit_share=share)
+    alive = record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])
+    found = verdict([*OTHERS, collapsed, alive])
     assert (found.early, found.decision, found.points) == ("early_exit-b", "NOT WORTH IT", 1)
-    late = record("early_exit-a", 0.50, 1.0, exit_share=[0.01, 0.99])
-    assert verdict([*OTHERS, late, record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])]).points == 2
-    assert verdict([*OTHERS, collapsed]).early == "early_exit-a"
+    assert found == verdict([*OTHERS, alive])
+    barely = record("early_exit-a", 0.50, 1.0, exit_share=[0.02, 0.98])
+    assert verdict([*OTHERS, barely, alive]).early == "early_exit-a"
+
+
+def test_where_every_gate_has_collapsed_nothing_is_worth_it():
+    """Faster and more accurate than all others, by the clock of a busy machine."""
+    one = record("early_exit-tol1", 0.60, 1.0, exit_share=[0.0, 1.0])
+    found = verdict([*OTHERS, one])
+    assert (found.decision, found.early, found.at_equal_map, found.against) == ("UNDECIDED", None, "", "")
+    assert found.sentence.startswith(
+        "UNDECIDED: every gate has collapsed: the only early-exit point sends over 98 % of"
+    )
+    found = verdict([*OTHERS, one, record("early_exit-tol5", 0.55, 1.0, exit_share=[0.99, 0.01])])
+    assert found.decision == "UNDECIDED"
+    assert "all 2 early-exit points send over 98 % of the images to one exit" in found.sentence
 
 
 def test_what_may_be_less_accurate_is_not_enough():
@@ -368,14 +387,26 @@ def test_noise_alone_is_rarely_called_a_difference():
     assert called <= 3
 
 
-@pytest.mark.parametrize(
-    ("strategy", "early"),
-    [
-        ("early_exit", True),
-        ("quant+early_exit", True),
-        ("multi_exit_yolos+quant", True),
-        ("early_exit_like", False),
-    ],
-)
-def test_early_exit_is_a_component_of_the_strategy(strategy, early):
-    assert is_early(record("a", 0.4, 3.0, strategy=strategy)) is early
+@pytest.mark.parametrize("strategy", ["my_exits", "my_exits+quant", "early_exit"])
+def test_early_exit_is_read_off_the_operating_point_whatever_the_strategy_is_called(strategy):
+    gated = record("my_exits-tol1", 0.45, 3.0, strategy=strategy)
+    assert is_early(gated)
+    assert not is_alternative(gated)
+    found = verdict([*OTHERS, gated])
+    assert (found.decision, found.early, found.against) == ("WORTH IT", "my_exits-tol1", "quant and baseline")
+
+
+def test_one_exit_is_no_early_exit_whatever_the_strategy_is_called():
+    single = record("baseline-a", 0.45, 3.0, strategy="baseline").model_copy(update={"strategy": "early_exit"})
+    assert not is_early(single)
+    assert is_alternative(single)
+
+
+def test_the_operating_points_of_a_multi_exit_detector_belong_together_whatever_it_is_called():
+    own = {"strategy": "my_exits", "variant": "x"}
+    gated = record("my_exits-x-tol1", 0.45, 3.0, **own)
+    full, inner = (
+        record("my_exits-x-full", 0.5, 4.0, **own, **always(1)),
+        record("my_exits-x-exit1", 0.3, 2.0, **own, **always(0)),
+    )
+    assert multi_exit([*OTHERS, gated, full, inner]) == {"my_exits-x": [gated, full]}

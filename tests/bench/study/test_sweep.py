@@ -243,7 +243,7 @@ bench.study.sweep.sweeps(Path({str(run)!r}))
 
 @pytest.mark.slow
 def test_the_policies_of_a_real_run_reach_what_its_records_say(tmp_path):
-    from tests.bench.test_run import tiny
+    from tests.bench.test_pipeline import tiny
 
     from bench.pipeline import run as carry_out
 
