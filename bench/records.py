@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from bench.files import replacing
+from bench.upgrades import upgrade
 from models.errors import UserError, suggest
 
 SCHEMA_VERSION = 3
@@ -64,15 +65,19 @@ class Latency(_Typed):
     mean: Positive = Field(description="mean over images of each one's median over repeats, ms")
     mean_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
     p50: Positive = Field(description="median, ms")
-    p50_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
+    p50_interval: tuple[Positive, Positive] | None = Field(
+        default=None, description="its 95 % bootstrap interval over images, ms; null: not measured"
+    )
     p90: Positive = Field(description="90th percentile, ms")
     p90_interval: tuple[Positive, Positive] | None = Field(description="its 95 % interval, ms; null: too few samples")
     p99: Positive = Field(description="99th percentile, ms")
     p99_interval: tuple[Positive, Positive] | None = Field(description="its 95 % interval, ms; null: too few samples")
     samples: tuple[Milliseconds, ...] = Field(min_length=1, description="every sample, ms, rounded to 1e-5")
     images: tuple[int, ...] = Field(description="id of the test image behind each sample")
-    warmup: int = Field(ge=0, description="untimed rounds before the first sample")
-    steady: bool = Field(description="whether times had stopped falling by then")
+    warmup: Annotated[int, Field(ge=0)] | None = Field(
+        description="untimed rounds before the first sample; null: not known"
+    )
+    steady: bool = Field(description="whether times had stopped falling by then; false too where nobody looked")
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -188,9 +193,9 @@ class Record(_Typed):
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
     latency_ms: Latency = Field(description="time per image, batch 1: the single-stream scenario")
-    offline: Offline | None = Field(description="throughput in batches; null: not measured")
+    offline: Offline | None = Field(default=None, description="throughput in batches; null: not measured")
     random_exits: Drawn | None = Field(
-        description="mAP when the same exit shares are dealt out at random; null: no gate"
+        default=None, description="mAP when the same exit shares are dealt out at random; null: no gate"
     )
     oracle: Share | None = Field(
         default=None, description="best mAP found at the same mean FLOPs when the boxes are known; null: no gate"
@@ -199,10 +204,16 @@ class Record(_Typed):
         default=None,
         description="(map - random) / (oracle - random); null: no gate, or an oracle no better than random draws",
     )
-    truth: Truth | None = Field(description="the path executed against the simulation; null: no gate")
-    criteria: tuple[Auroc, ...] = Field(description="every criterion at every inner exit; empty: a single exit")
-    leavers: tuple[Leavers, ...] = Field(description="who leaves where, by kind of image; empty: no gate")
-    alarms: tuple[str, ...] = Field(description="what is wrong with this detector or policy; empty: nothing known")
+    truth: Truth | None = Field(default=None, description="the path executed against the simulation; null: no gate")
+    criteria: tuple[Auroc, ...] = Field(
+        default=(), description="every criterion at every inner exit; empty: a single exit, or not measured"
+    )
+    leavers: tuple[Leavers, ...] = Field(
+        default=(), description="who leaves where, by kind of image; empty: no gate, or not measured"
+    )
+    alarms: tuple[str, ...] = Field(
+        default=(), description="what is wrong with this detector or policy; empty: nothing known"
+    )
     speed_up: Ratio = Field(description="the fp32 baseline's time over this one's, same runtime")
     noise: Ratio = Field(description="the fp32 baseline's time over its own, timed as another contender")
     chain_overhead: Ratio | None = Field(description="time of the chain, nobody leaving, over that of one graph")
@@ -251,8 +262,8 @@ def save(record: Record, run_dir: Path) -> Path:
 
 def load_records(run_dir: Path) -> list[Record]:
     """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency.
-    Raises UserError for a folder that is missing or holds no records, and for a file that is not JSON or breaks the
-    schema."""
+    Records of older schemas are upgraded. Raises UserError for a folder that is missing or holds no records, and for a
+    file that is not JSON, breaks the schema or is of a newer one."""
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
@@ -278,11 +289,16 @@ def _load(path: Path) -> Record:
     except (ValueError, OSError) as error:
         raise broken(f"not readable as JSON: {error}") from error
     number = found.get("schema_version") if isinstance(found, dict) else None
-    if number != SCHEMA_VERSION:
-        raise broken(f"schema version {number}, this program reads {SCHEMA_VERSION}")
+    if isinstance(number, int) and number > SCHEMA_VERSION:
+        what = f"written by a newer version: its schema is {number}, this program reads up to {SCHEMA_VERSION}"
+        raise UserError(what, where=str(path), fix="update exitbench")
+    if not isinstance(number, int) or number < 1:
+        raise broken(f"schema version {number}, this program reads 1 to {SCHEMA_VERSION}")
     try:
-        record = Record.model_validate(found)
-    except ValidationError as error:
+        record = Record.model_validate(upgrade(found))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        if not isinstance(error, ValidationError):
+            raise broken(f"not a record of schema {number}: {error}") from error
         first = error.errors()[0]
         raise broken(f"not a record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     if record.name != path.stem:
