@@ -56,7 +56,7 @@ def run_command(
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run of this name.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on below the foundation gate; stamps every record.")
+        bool, typer.Option("--force", help="Go on where the foundation check fails; stamps every record.")
     ] = False,
 ) -> None:
     """Train or load a baseline, apply strategies, measure them all, print the table and the verdict.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -39,6 +39,9 @@ class OperatingPoint(_Typed):
     thresholds: tuple[float | None, ...] | None = Field(description="one per exit but the last; null: never")
     chosen_on: str | None = Field(description="role of the split the thresholds were chosen on, e.g. 'val'")
     note: str = Field(default="", description="anything a reader of the point must know")
+    weights: str | None = Field(
+        default=None, description="weights of a learned criterion, relative to the run; null: it has none, or not kept"
+    )
 
 
 class ExitAccuracy(_Typed):
@@ -224,8 +227,8 @@ class Record(_Typed):
     splits: dict[str, str] = Field(description="content hash of every split by role")
     weights_hash: str = Field(description="content hash of the weights")
     seed: int = Field(description="seed of the run")
-    forced: bool = Field(description="the baseline missed its foundation gate and the run went on by force")
-    foundation: Foundation = Field(description="the foundation gate: is the baseline worth comparing with")
+    forced: bool = Field(description="the baseline failed the foundation check and the run went on by force")
+    foundation: Foundation = Field(description="the foundation check: is the baseline worth comparing with")
     detections: str = Field(description="gzipped COCO results of the test split, relative to the run")
     audit: dict[str, JsonValue] = Field(default={}, description="facts about the artifact, e.g. int8 layers")
     environment: Environment = Field(description="where and when it was measured")
@@ -311,6 +314,26 @@ def baseline_of(records: Sequence[Record], runtime: str) -> Record | None:
     as loaded and fine-tuned, it is the one that the strategies were built on."""
     here = [r for r in records if (r.strategy, r.runtime, r.precision) == ("baseline", runtime, "fp32")]
     return next((r for r in here if r.variant != "loaded"), here[0] if here else None)
+
+
+class Named(Protocol):
+    """What has a strategy and a variant: a candidate, or a record of one."""
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def variant(self) -> str: ...
+
+
+def detector_id(made: Named, runtime: str = "") -> str:
+    """Name a detector in files and tables, e.g. "early_exit-b8-12-openvino".
+
+    Args:
+        made: the candidate, or a record of one of its operating points.
+        runtime: that it is deployed on; empty: none in particular.
+    """
+    return "-".join(filter(None, (made.strategy, made.variant, runtime)))
 
 
 def same_split(records: Sequence[Record]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -114,9 +114,14 @@ class Split:
             digest.update(bytes.fromhex(image_hash))
         return digest.hexdigest()
 
-    def coco(self) -> dict:
-        """The ground truth as a COCO dictionary: category ids 1..C, annotation ids from 1, bbox xywh. An image whose
-        difficulty is known carries it, by name, under "difficulty"."""
+    def coco(self) -> Mapping[str, Any]:
+        """The ground truth as a COCO dictionary, made once and shared by all who ask: nobody may change it. Category
+        ids 1..C, annotation ids from 1, bbox xywh. An image whose difficulty is known carries it, by name, under
+        "difficulty"."""
+        return self._coco
+
+    @cached_property
+    def _coco(self) -> dict[str, Any]:
         annotations = []
         for example in self.examples:
             boxes = example.boxes.astype(np.float64)

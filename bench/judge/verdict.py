@@ -218,4 +218,4 @@ def _warning(records: Sequence[Record]) -> str:
     if forced is None:
         return ""
     reached = f"AP50 {forced.foundation.map50:.3f}, floor {forced.foundation.floor:.3f}"
-    return f"WARNING: the baseline missed its foundation gate ({reached}): nothing here can be trusted. "
+    return f"WARNING: the baseline failed the foundation check ({reached}): nothing here can be trusted. "

@@ -65,7 +65,7 @@ def notes(found: Spread) -> list[str]:
         lines.append(f"the runs differ in {', '.join(differ)}: the spread holds that too")
     forced = [run.name for run in found.runs if any(record.forced for record in run.records)]
     if forced:
-        lines.append(f"WARNING: the baseline missed its foundation gate in {', '.join(forced)}")
+        lines.append(f"WARNING: the baseline failed the foundation check in {', '.join(forced)}")
     return lines
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from bench.accuracy.coco import Accuracy, bootstrap_map, pooled_accuracy
 from bench.exits.budget import Budget, parse
 from bench.exits.path_costs import UNITS, Prices, Unit
-from bench.exits.policy import Policy
+from bench.exits.stored import routing
 from bench.measure.store import load_prices, stored_detectors
 from bench.progress import bar
-from bench.records import Auroc, Drawn, Leavers, Record
+from bench.records import Auroc, Drawn, Leavers, Record, detector_id
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import gate_efficiency, random_exits
@@ -165,7 +165,7 @@ def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
     asked = [p for p in points if p.kind in ("tolerance", "budget")] or [p for p in points if p.kind == "frontier"]
     example = min(asked, key=lambda p: max(p.share))  # the one that tells the most images apart
     routed = exits[points.index(example)]
-    own = [r for r in run.records if f"{r.strategy}-{r.variant}-{r.runtime}" == folder.name]
+    own = [r for r in run.records if detector_id(r, r.runtime) == folder.name]
     temperatures = [one.temperature or 1.0 for one in own[0].per_exit] if own else []
     promises = [promise(record, test) for record in own if record.operating_point.name.startswith("risk")]
     made = {one.name for one in promises}
@@ -310,9 +310,7 @@ def curve(name: str, tried: Tried, test: Seen, prices: Prices, unit: Unit) -> tu
 
 def promise(record: Record, test: Seen) -> Promise:
     """A risk-controlled policy as the run recorded it, and what it loses on the test table."""
-    made = record.operating_point
-    policy = Policy(made.criterion, tuple(math.inf if one is None else one for one in made.thresholds))
-    exits = test.route(policy)
+    made, exits = record.operating_point, test.route(routing(record))
     lost = losses(test.matches)[np.arange(len(exits)), exits].mean()
     return Promise(
         name=made.name,

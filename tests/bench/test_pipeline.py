@@ -184,7 +184,7 @@ def test_other_data_is_not_mixed_into_a_run(folder):
 
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     strict = tiny(foundation=0.99, strategies=["prune"])
-    with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
+    with pytest.raises(UserError, match=r"under its floor of 0.99.*--force"):
         run(strict, tmp_path)
     assert not (tmp_path / "records").exists()
     forced = run(strict, tmp_path, force=True)

@@ -358,7 +358,7 @@ def test_without_early_exit_there_is_no_verdict():
 def test_a_forced_run_begins_with_a_warning():
     poor = {"forced": True, "foundation": {"map50": 0.21, "floor": 0.5, "passed": False}}
     found = verdict([*OTHERS, record("early_exit-a", 0.45, 3.0, **poor)])
-    assert found.sentence.startswith("WARNING: the baseline missed its foundation gate (AP50 0.210, floor 0.500)")
+    assert found.sentence.startswith("WARNING: the baseline failed the foundation check (AP50 0.210, floor 0.500)")
     assert "WORTH IT: at 3.00 ms" in found.sentence
 
 

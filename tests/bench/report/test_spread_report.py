@@ -98,7 +98,7 @@ def test_other_machines_forced_runs_and_missing_records_are_said(runs):
     assert said == [
         "only in run-0: quant",
         "the runs differ in cpu, libraries: the spread holds that too",
-        "WARNING: the baseline missed its foundation gate in run-1",
+        "WARNING: the baseline failed the foundation check in run-1",
     ]
 
 

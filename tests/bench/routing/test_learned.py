@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
 from bench.exits.criteria import LEARNED
+from bench.exits.learned import LearnedGate
 from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable, exit_table
 from bench.routing.auroc import areas
-from bench.routing.learned import PENALTY, LearnedGate, learn, with_gate
+from bench.routing.learned import PENALTY, learn, with_gate
 from bench.study.study import few_threads
 from models.errors import UserError
 from tests.support import small

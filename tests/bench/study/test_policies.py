@@ -50,7 +50,9 @@ def test_one_policy_for_every_tolerance_and_every_budget_that_can_be_kept(chosen
     assert names[:3] == ["tol0", "tol50", "within0.00035MFLOPs"]
     assert set(names[3:]) <= {"risk90"}
     assert all(one.policy.criterion and one.chosen_on == "val" and "on val" in one.note for one in chosen.choices)
-    assert all((one.policy.gate is chosen.gate) == (one.policy.criterion == LEARNED) for one in chosen.choices)
+    assert all(
+        (one.policy.gate is chosen.learned[LEARNED]) == (one.policy.criterion == LEARNED) for one in chosen.choices
+    )
 
 
 def test_what_is_chosen_keeps_its_word_on_val(chosen):
@@ -76,7 +78,7 @@ def test_every_criterion_has_a_score_and_a_price(chosen):
     assert set(chosen.val.scores) == set(chosen.prices.looks) == {*CRITERIA, LEARNED}
     assert chosen.prices.flops == FLOPS
     assert all(ms > 0 for ms in chosen.prices.ms)
-    assert [len(weights) for weights in chosen.gate.weights] == [18, 35]
+    assert [len(weights) for weights in chosen.learned[LEARNED].weights] == [18, 35]
 
 
 def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, monkeypatch):
@@ -117,7 +119,10 @@ def test_what_agents_decide_is_what_the_detector_does(deployed, with_agents):
     table = with_agents.scored(exit_table(deployed, DATA.val))
     np.testing.assert_array_equal(table.scores[REINFORCED], with_agents.val.scores[REINFORCED])
     own = tuple(float(np.median(column)) for column in table.scores[REINFORCED].T[:-1])
-    for policy in (*(one.policy for one in with_agents.choices), Policy(REINFORCED, own, with_agents.agent)):
+    for policy in (
+        *(one.policy for one in with_agents.choices),
+        Policy(REINFORCED, own, with_agents.learned[REINFORCED]),
+    ):
         exits = policy.route(table.scores[policy.criterion])
         executed = execute(deployed, policy, DATA.val, table, exits)
         assert (executed.exits_differ, executed.detections_differ) == (0, 0)

@@ -243,9 +243,8 @@ bench.study.sweep.sweeps(Path({str(run)!r}))
 
 @pytest.mark.slow
 def test_the_policies_of_a_real_run_reach_what_its_records_say(tmp_path):
-    from tests.bench.test_pipeline import tiny
-
     from bench.pipeline import run as carry_out
+    from tests.bench.test_pipeline import tiny
 
     spec = tiny(strategies=["early_exit"], **{"measure.risks": [0.9], "measure.budgets": ["1GFLOPs"]})
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
