@@ -1,18 +1,31 @@
-# Two commands on a bare machine: `make bench` runs the main job on the embedded data, `make test` checks everything.
+# On a bare machine: `make bench` runs the main job on the embedded data, `make test` checks everything, `make quick` in a
+# minute what most changes break.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench test smoke benchmark clean reference reference-person reference-chair reference-fifteen \
+.PHONY: bench test quick lint types smoke benchmark clean reference reference-person reference-chair reference-fifteen \
 	reference-seeds reference-phases reference-positions reference-lessons reference-yolos reference-yolos-positions \
 	reference-yolos-person reference-probes
 
 bench: .venv/installed
 	$(BIN)/bench run --resume
 
-test: .venv/installed
+# One worker per core, as memory allows. A file stays on one worker, with the networks it trains once for all its tests.
+PYTEST = $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+test: lint types
+	$(PYTEST) --durations 10
+
+quick: .venv/installed
+	$(PYTEST) -m "not slow"
+
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pytest
+	$(BIN)/lint-imports
+
+types: .venv/installed
+	$(BIN)/mypy
 
 smoke: .venv/installed
 	rm -rf results/runs/smoke
@@ -82,7 +95,7 @@ reference-probes: .venv/installed reference-yolos
 		$(BIN)/python results/publish.py --probe probe-$$name results/runs/probe-$$name || exit 1; done
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,onnxruntime,inductor,dev]'
 	touch $@
 

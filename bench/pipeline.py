@@ -13,34 +13,49 @@ import numba
 import numpy as np
 import torch
 
-from bench import records
+from bench import given, records
 from bench.accuracy.coco import accuracy
 from bench.accuracy.results import coco_results, write_json
 from bench.data.manifest import check_manifest, manifest
 from bench.data.spec import load
 from bench.data.split import Dataset, Split
 from bench.files import replacing
+from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import Record, detector_id
 from bench.runtimes import Deployed, deploy, runs_on
-from bench.spec import Measure, RunSpec
+from bench.spec import IN_MEMORY, Measure, RunSpec
 from bench.study.recording import Recorder
 from bench.study.study import baseline_point, last_exit_map, study, time_batches, time_points
 from bench.train.batches import Batches
 from bench.train.fit import Trainer, weights_hash
 from models import families
-from models.detector import merged
+from models.detector import Detector, merged
 from models.errors import UserError
 from strategies import registry
 from strategies.base import Candidate, Score
 
 
-def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
-    """Carry out `spec` in `folder` and return its records, which are saved there too.
+def run(
+    spec: RunSpec, folder: Path, *, resume: bool = False, force: bool = False, detector: Detector | None = None
+) -> list[Record]:
+    """Carry out a spec in a folder.
 
-    force: go on although the baseline fails the foundation check; every record is stamped.
+    Args:
+        spec: What to do; kept in the folder as spec.json.
+        folder: Where everything goes; made when it is not there.
+        resume: Go on with a run that was started there under the same spec.
+        force: Go on although the baseline fails the foundation check; every record is stamped.
+        detector: The baseline of a spec whose `model.weights` says "in memory" (`bench.given`).
+
+    Returns:
+        The records, which are saved in the folder too.
+
+    Raises:
+        UserError: Input that cannot be used, a folder with another run, or a baseline that fails the foundation check.
     """
+    claim(folder, spec, resume=resume)
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
@@ -48,7 +63,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     score = scorer(spec.runtimes, spec.threads, data.val, folder)
 
     console.print("[bold]baseline[/]")
-    baselines = make("baseline", start(spec, data), spec, data, trainer, score)
+    baselines = make("baseline", start(spec, data, detector), spec, data, trainer, score)
     base = deploy_to(spec.runtimes[0], baselines[-1], spec.threads, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
 
@@ -149,10 +164,14 @@ def open_trainer(spec: RunSpec, data: Dataset, folder: Path) -> Trainer:
     return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
 
 
-def start(spec: RunSpec, data: Dataset) -> Candidate:
-    """The detector that the baseline is made from: stock weights, or random ones that depend on the seed alone."""
+def start(spec: RunSpec, data: Dataset, detector: Detector | None = None) -> Candidate:
+    """The detector that the baseline is made from: one in memory, stock weights, or random ones that depend on the
+    seed alone."""
     torch.manual_seed(spec.seed)
     model = spec.model
+    if detector is not None or (model.weights or "").startswith(IN_MEMORY):
+        here = given.checked(detector, spec, data.classes)
+        return Candidate("baseline", "start", here, note="from weights in memory")
     detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
     return Candidate("baseline", "start", detector, note=families.origin(model.weights))
 

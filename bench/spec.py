@@ -25,6 +25,7 @@ else:
     import tomli as tomllib
 
 PRESETS = Path(__file__).parent / "presets"
+IN_MEMORY = "in memory"  # how the weights of a detector begin that no file brings back (`bench.given`)
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Risk = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -95,6 +96,16 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
+def default_preset(model: str | None, data: str | None) -> str:
+    """The preset for a model and data on which nothing else is said."""
+    if model in presets():
+        return model
+    if data in (None, "shapes"):
+        return "default"
+    own = f"photographs-{families.family_of(model)}" if model else ""
+    return own if own in presets() else "photographs"
+
+
 def describe_presets() -> dict[str, str]:
     """Each preset's name and the comment that opens its file."""
     return {name: (PRESETS / f"{name}.toml").read_text().splitlines()[0].lstrip("# ") for name in presets()}
@@ -154,7 +165,10 @@ def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
     if spec.device == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no CUDA device here", where="device", fix="leave it out to train on the CPU")
-    families.check(spec.model.name, spec.model.size, spec.model.weights, spec.model.queries)
+    in_memory = (spec.model.weights or "").startswith(IN_MEMORY)
+    if in_memory and spec.model.queries is not None:
+        raise UserError("a detector in memory brings its queries", where="model.queries", fix="leave it out")
+    families.check(spec.model.name, spec.model.size, None if in_memory else spec.model.weights, spec.model.queries)
     names = (*spec.controls, *spec.strategies)
     parts = [part for name in names for part in registry.parts(name, spec.strategy)]
     for part in parts:

@@ -35,7 +35,7 @@ class Baseline:
     ) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
-            [Candidate("baseline", "loaded", start.detector, note="stock weights, untouched")]
+            [Candidate("baseline", "loaded", start.detector, note=f"{start.note.removeprefix('from ')}, untouched")]
             if self.pretrained
             else []
         )
@@ -53,8 +53,8 @@ class Baseline:
             name="baseline",
             objective=plain_objective,
             epochs=self.epochs,
-            rate=self.rate,
-            inherited=inherited,
+            learning_rate=self.rate,
+            pretrained_modules=inherited,
             options=" ".join(f"{name} {value}" for name, value in sorted(self.lessons.items())),
             rates=families.trunk_rates(detector, self.trunk_rate, self.decay),
         )

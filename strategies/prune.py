@@ -67,7 +67,7 @@ class Prune:
                 fit=fit,
                 name=f"prune-{ratio:g}" + (f"-step{step}" if self.steps > 1 else ""),
                 epochs=-(-self.epochs // self.steps),
-                rate=self.rate,
+                learning_rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),

@@ -71,10 +71,10 @@ class Quant:
             fit=fit,
             name="quant-aware",
             epochs=self.epochs,
-            rate=self.rate,
+            learning_rate=self.rate,
             distil=self.distil,
             labels=self.labels,
-            inherited=tuple(detector.modules()),
+            pretrained_modules=tuple(detector.modules()),
             forward=simulated,
         )
 

@@ -49,11 +49,11 @@ class Truncate:
                 fit=fit,
                 name=f"truncate-{place}",
                 epochs=self.epochs,
-                rate=self.rate,
+                learning_rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
-                inherited=brought,
-                inherited_rate=self.inherited_rate,
+                pretrained_modules=brought,
+                pretrained_lr_scale=self.inherited_rate,
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )
             note = f"ends after {unit} {place}, trained {self.epochs} epochs with distillation"

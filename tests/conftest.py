@@ -1,14 +1,43 @@
-"""Fixtures every test may use: the folder of real photographs, when there is one."""
+"""Fixtures every test may use: the smallest real run, and the folder of real photographs, when there is one."""
 
 import os
 from pathlib import Path
 
+# One thread for each worker, read when torch and numba are first imported: two workers with two threads each on two
+# cores hinder each other, and sums in another order are other floats.
+os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Numba replaces its files whole but numbers them unlocked: of two processes that compile one function for different
+    # arguments, one may find the other's code under the number of its own.
+    os.environ["NUMBA_CACHE_DIR"] = (
+        f"{Path(__file__).parents[1]}/.pytest_cache/numba-{os.environ['PYTEST_XDIST_WORKER']}"
+    )
+
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
+torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Path:
+    """The folder of one run of `tests.support.tiny.tiny()`, made once for all workers. Only to be read: a test that
+    writes into it copies it."""
+    from bench.pipeline import run
+    from tests.support.tiny import tiny
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-run"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "made").exists():
+            run(tiny(), folder)
+            (folder / "spec.json").write_text(tiny().model_dump_json())
+            (folder / "made").touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +51,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """torch on one thread: sums in another order are other floats, so answers that are compared come from as many."""
+    """torch on one thread, whatever a test of the same worker left it at."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -18,7 +18,7 @@ STRETCH = math.log(1000 / 16)  # of a box's side over its anchor's; decoding cla
 PLAUSIBLE = torch.tensor([SHIFT, SHIFT, STRETCH, STRETCH]) * torch.tensor(BOX_WEIGHTS)
 
 
-def vitals(view: View) -> dict[str, float]:
+def exit_health(view: View) -> dict[str, float]:
     """spread: the foreground probability of the best anchor less that of the median one, in [0, 1]; 0 where the scores
     are uniform over the image, or not numbers.
 

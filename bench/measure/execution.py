@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bench.data.split import Split
-from bench.exits.path_costs import Prices
+from bench.exits.path_costs import PathCosts
 from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable
 from bench.measure.latency import Timing
@@ -47,7 +47,7 @@ def same(one: Detections, other: Detections) -> bool:
 
 
 def predicted_ms(
-    policy: Policy, prices: Prices, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
+    policy: Policy, path_costs: PathCosts, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
 ) -> float:
     """Mean ms that the policy should take on the timed images (their places in the split, distinct and ascending): what
     the static exit that answers an image took on it, and the price of company and of the looks on its way. exits: int
@@ -55,5 +55,5 @@ def predicted_ms(
     alone = np.stack([timing.per_image for timing in static])
     taken = exits[images]
     share = np.bincount(taken, minlength=len(alone)) / len(taken)
-    more = prices.in_company(share) - np.array(prices.ms) + prices.looked(policy)
+    more = path_costs.mixed_traffic_ms(share) - np.array(path_costs.ms) + path_costs.criterion_ms(policy)
     return float((alone[taken, np.arange(len(taken))] + more[taken]).mean())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.files import replacing
-from bench.runtimes.base import Program, programs
+from bench.runtimes.base import programs
 from models.detector import Detector, State
 from strategies.base import Candidate
 
@@ -29,7 +29,9 @@ class EagerArtifact:
 
 
 class EagerChain:
-    def __init__(self, programs: Sequence[Program]):
+    """Stages that are called one after the other; each takes and returns what a `Program` does."""
+
+    def __init__(self, programs: Sequence[Callable[..., tuple[Tensor, ...]]]):
         self._programs = programs
         self._state: State = ()
 

@@ -149,7 +149,8 @@ def compile_graphs(graphs: Sequence[GraphModule], size: int, threads: int) -> tu
     programs = []
     with bar("compiling", len(graphs)) as advance, _quiet(), config.patch({"freezing": True, "cpp.threads": threads}):
         for graph in graphs:
-            unguarded = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}  # torch.compile empties what it gets
+            # Made anew each time: torch.compile empties what it gets.
+            unguarded: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
             programs.append(torch.compile(graph, fullgraph=True, dynamic=False, options=unguarded))
             try:
                 *following, _, _ = programs[-1](*state)

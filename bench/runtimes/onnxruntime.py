@@ -105,7 +105,7 @@ def convert(detector: Detector) -> list[onnx.ModelProto]:
         for program, state in programs(detector, batch=2):
             handed = len(program(*state)) - 2
             names = [*(f"next{index}" for index in range(handed)), "probabilities", "code"]
-            file = io.BytesIO()
+            file: Any = io.BytesIO()  # taken as well, although the signature names paths alone
             torch.onnx.export(
                 program,
                 state,

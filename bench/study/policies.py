@@ -10,10 +10,10 @@ from bench.data.split import Dataset
 from bench.exits import budget
 from bench.exits.criteria import CRITERIA, LEARNED, NAMES
 from bench.exits.learned import LearnedGate
-from bench.exits.path_costs import Prices
+from bench.exits.path_costs import PathCosts
 from bench.exits.policy import static
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
-from bench.measure.path_costs import prices as measure_prices
+from bench.measure.path_costs import measure_path_costs
 from bench.progress import console
 from bench.routing.bandit import UCB, arms_of, settle
 from bench.routing.learned import learn, with_gate
@@ -32,7 +32,7 @@ class Chosen:
     reinforced one where the run asks for it."""
 
     choices: list[Choice]
-    prices: Prices
+    prices: PathCosts
     learned: Mapping[str, LearnedGate]
     val: ExitTable
 
@@ -52,7 +52,7 @@ def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Mea
     train, val = with_gate(train, gate), with_gate(exit_table(deployed, data.val), gate)
     images = [data.train.image(index) for index in range(min(PRICED_IMAGES, len(data.train)))]
     looked_at = CRITERIA | {LEARNED: gate}
-    prices = measure_prices(deployed, images, flops, looked_at, warmup=measure.warmup, seed=seed)
+    prices = measure_path_costs(deployed, images, flops, looked_at, warmup=measure.warmup, seed=seed)
     criteria, unit = deployed.candidate.criteria or NAMES, measure.cost
     matches = evaluate(val, data.val.coco())
     tried = search(val, matches, prices, criteria, gate)
@@ -73,7 +73,8 @@ def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Mea
     if REINFORCED in measure.agents:
         learned[REINFORCED] = agent(train, train_matches, prices, unit)
         val = with_gate(val, learned[REINFORCED], REINFORCED)
-        prices = replace(prices, looks={**prices.looks, REINFORCED: prices.looks[LEARNED]})
+        costs = prices.criterion_costs
+        prices = replace(prices, criterion_costs={**costs, REINFORCED: costs[LEARNED]})
         choices += for_tolerances(REINFORCED, search(val, matches, prices, [REINFORCED], learned[REINFORCED]), measure)
     if UCB in measure.agents:
         arms = arms_of(order, val.exits)

@@ -3,46 +3,39 @@
 import gzip
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from bench import pipeline
 from bench.accuracy.coco import accuracy, ground_truth
+from bench.data.shapes import shapes
 from bench.exits.criteria import NAMES
 from bench.exits.policy import Policy
+from bench.judge.seeds import open_repeat
 from bench.measure.exit_table import evaluate
 from bench.measure.store import load_prices, load_table, stored_detectors
-from bench.pipeline import run
+from bench.pipeline import open_data, run, save
 from bench.records import load_records
-from bench.spec import RunSpec, read
+from bench.spec import RunSpec
+from bench.study.stored import open_run
+from bench.train.fit import Trainer
 from models.errors import UserError
-
-TINY = {
-    "strategies": ["early_exit", "prune"],
-    "runtimes": ["eager"],
-    "threads": 1,
-    "data.sizes": [24, 8, 12],
-    "model.size": 64,
-    "strategy.baseline.epochs": 1,
-    "strategy.early_exit.widths": [16, 24],
-    "measure.images": 6,
-    "measure.repeats": 2,
-    "measure.resamples": 100,
-    "measure.budgets": ["1000MFLOPs", "0.001MFLOPs"],
-}
+from tests.support.tiny import tiny
 
 
-def tiny(**changes) -> RunSpec:
-    return read("smoke", None, TINY | changes)
+@pytest.fixture
+def folder(tiny_run):
+    return tiny_run
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    run(tiny(), folder)
-    return folder
+@pytest.fixture
+def copied(tiny_run, tmp_path):
+    """The run's folder for a test that writes into it."""
+    return shutil.copytree(tiny_run, tmp_path / "copied")
 
 
 def test_every_strategy_has_its_rows_and_the_controls_stand_beside_them(folder):
@@ -126,7 +119,7 @@ def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.looks) == set(NAMES)
+    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(NAMES)
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):
@@ -156,30 +149,38 @@ def test_one_seed_gives_one_result(folder, tmp_path):
         assert other.split_hash == record.split_hash
 
 
-def test_a_repeated_run_trains_nothing_again(folder, monkeypatch):
-    from bench.train.fit import Trainer
-
+def test_a_repeated_run_trains_nothing_again(copied, monkeypatch):
     def refuse(*args):
         raise AssertionError("trained again")
 
-    before = {record.name: record.map for record in load_records(folder)}
+    before = {record.name: record.map for record in load_records(copied)}
     monkeypatch.setattr(Trainer, "_train", refuse)
-    run(tiny(), folder)
-    assert {record.name: record.map for record in load_records(folder)} == before
+    run(tiny(), copied, resume=True)
+    assert {record.name: record.map for record in load_records(copied)} == before
 
 
-def test_tables_of_detectors_that_are_no_longer_there_go(folder):
-    from bench.data.shapes import shapes
-    from bench.pipeline import save
+def test_tables_of_detectors_that_are_no_longer_there_go(copied):
+    (copied / "tables" / "early_exit-gone-eager").mkdir()
+    save(load_records(copied), shapes(0, 24, 8, 12, size=64), copied)
+    assert [path.name for path in (copied / "tables").iterdir()] == ["early_exit-b8-12-eager"]
 
-    (folder / "tables" / "early_exit-gone-eager").mkdir()
-    save(load_records(folder), shapes(0, 24, 8, 12, size=64), folder)
-    assert [path.name for path in (folder / "tables").iterdir()] == ["early_exit-b8-12-eager"]
+
+def test_a_run_from_python_is_whole_to_whoever_opens_it(folder):
+    assert RunSpec.model_validate_json((folder / "spec.json").read_text()) == tiny()
+    assert open_run(folder).seed == tiny().seed
+    assert open_repeat(folder, "mine").settings["measure.images"] == 6
+
+
+def test_a_run_is_not_overwritten_by_another(folder):
+    with pytest.raises(UserError, match="exists already"):
+        run(tiny(), folder)
+    with pytest.raises(UserError, match="other settings"):
+        run(tiny(seed=1), folder, resume=True)
 
 
 def test_other_data_is_not_mixed_into_a_run(folder):
     with pytest.raises(UserError, match="split"):
-        run(tiny(**{"data.sizes": [24, 8, 13]}), folder)
+        open_data(tiny(**{"data.sizes": [24, 8, 13]}), folder)
 
 
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
@@ -187,29 +188,16 @@ def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     with pytest.raises(UserError, match=r"under its floor of 0.99.*--force"):
         run(strict, tmp_path)
     assert not (tmp_path / "records").exists()
-    forced = run(strict, tmp_path, force=True)
+    forced = run(strict, tmp_path, resume=True, force=True)
     assert all(record.forced and not record.foundation.passed for record in forced)
 
 
-def test_the_test_split_is_only_ever_looked_at(folder):
+def test_the_test_split_is_only_ever_looked_at(folder, tmp_path, monkeypatch):
     """Whatever the test images and boxes are, the same thresholds, temperatures and weights come out."""
-    from bench.data.shapes import shapes
-    from bench.pipeline import run as run_again
-
-    def with_other_test(*args, **options):
-        data = shapes(0, 24, 8, 12, size=64)
-        other = shapes(1, 24, 8, 12, size=64)
-        return type(data)(data.name, data.classes, data.train, data.val, other.test)
-
-    import bench.pipeline as module
-
-    original = module.load
-    try:
-        module.load = with_other_test
-        folder_again = folder.parent / "other-test"
-        found = {record.name: record for record in run_again(tiny(), folder_again)}
-    finally:
-        module.load = original
+    data, other = (shapes(seed, 24, 8, 12, size=64) for seed in (0, 1))
+    mixed = type(data)(data.name, data.classes, data.train, data.val, other.test)
+    monkeypatch.setattr(pipeline, "load", lambda *args, **options: mixed)
+    found = {record.name: record for record in run(tiny(), tmp_path)}
     for record in load_records(folder):
         assert found[record.name].weights_hash == record.weights_hash
         assert found[record.name].operating_point.thresholds == record.operating_point.thresholds

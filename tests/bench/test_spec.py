@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.spec import RunSpec, describe_presets, presets, read
+from bench.spec import RunSpec, default_preset, describe_presets, presets, read
 from models.errors import UserError
 
 
@@ -140,3 +140,19 @@ def test_a_file_has_its_bases_settings_where_it_says_nothing_else(tmp_path):
     file.write_text('base = "smok"\nname = "mine"\n')
     with pytest.raises(UserError, match="did you mean 'smoke'"):
         read("default", file, {})
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "expected"),
+    [
+        (None, None, "default"),
+        (None, "shapes", "default"),
+        (None, "coco:x", "photographs"),
+        ("ssdlite", "coco:x", "photographs"),
+        ("yolos", None, "yolos"),
+        ("yolos-small", "coco:x", "photographs-yolos"),
+        ("yolo", "coco:x", "photographs"),
+    ],
+)
+def test_the_preset_follows_model_and_data(model, data, expected):
+    assert default_preset(model, data) == expected

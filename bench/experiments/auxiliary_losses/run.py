@@ -18,13 +18,14 @@ from rich.console import Console
 from bench.accuracy.coco import accuracy
 from bench.data.shapes import shapes
 from bench.data.split import Dataset, Split
-from bench.experiments.auxiliary_losses.report import print_report, write_report
+from bench.experiments.auxiliary_losses.report import page, write_report
 from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings, Taught
 from bench.experiments.positions.run import unscored
 from bench.experiments.stored import save
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.runtimes import deploy
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
@@ -53,7 +54,7 @@ def teach_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> N
     found = teach(folder, settings, names)
     save(found, folder / FILE)
     write_report(found, folder)
-    print_report(found, Console(width=None if sys.stdout.isatty() else 120))
+    print(terminal(page(found), Console(width=None if sys.stdout.isatty() else 120)), end="")
 
 
 def teach(folder: Path, settings: Settings, names: Sequence[str] = ()) -> Schooling:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench.accuracy.coco import accuracy, bootstrap_map
 from bench.data.split import Split
 from bench.exits.policy import static
-from bench.experiments.positions.report import print_report, write_report
+from bench.experiments.positions.report import page, write_report
 from bench.experiments.positions.result import FILE, Place, Positions
 from bench.experiments.stored import save
 from bench.measure.exit_table import evaluate, exit_table
@@ -25,6 +25,7 @@ from bench.measure.latency import interleaved, ratio
 from bench.pipeline import make, open_data, open_trainer, start
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.runtimes import deploy
 from bench.spec import RunSpec
 from bench.stats import corrected_interval
@@ -50,7 +51,7 @@ def scan_into(run: Path, options: Mapping[str, Any]) -> None:
     found = scan(spec, run, options)
     save(found, run / FILE)
     write_report(found, run)
-    print_report(found)
+    print(terminal(page(found)), end="")
 
 
 def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:

@@ -116,11 +116,11 @@ def fit(
         objective=partial(objective, after=after),
         options=f"linear probe after {list(after)}",
         epochs=epochs,
-        rate=rate,
-        inherited=frozen,
-        inherited_rate=0.0,
+        learning_rate=rate,
+        pretrained_modules=frozen,
+        pretrained_lr_scale=0.0,
         prepare=partial(prepare, after=after),
-        views=views,
+        augmentations=views,
     )
 
 

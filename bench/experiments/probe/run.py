@@ -18,13 +18,14 @@ from bench.experiments.probe.control import untrained
 from bench.experiments.probe.figures import write_figures
 from bench.experiments.probe.linear import First, fit, measure
 from bench.experiments.probe.observed import Seen, watch
-from bench.experiments.probe.report import print_report, write_markdown
+from bench.experiments.probe.report import page, write_markdown
 from bench.experiments.probe.result import FILE, Position, Probe
 from bench.experiments.probe.target import UNTRAINED, Subject
 from bench.experiments.probe.tokens import separation
 from bench.experiments.stored import save
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.train.batches import Batches
 from bench.train.fit import Trainer, weights_hash
 from models.detector import Detector
@@ -97,7 +98,7 @@ def probe_into(
     save(probe, folder / FILE)
     write_markdown(probe, folder)
     write_figures(probe, seen, data.val, folder)
-    print_report(probe, Console(width=None if sys.stdout.isatty() else 140))
+    print(terminal(page(probe), Console(width=None if sys.stdout.isatty() else 140)), end="")
     return probe
 
 

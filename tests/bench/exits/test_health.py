@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.exits.health import SEEN, STRETCH, vitals
+from bench.exits.health import SEEN, STRETCH, exit_health
 from bench.exits.view import View
 from models.detector import to_probabilities
 from models.ssdlite.loss import BOX_WEIGHTS, encode
@@ -26,20 +26,20 @@ def planted(foreground: float, row: list[float]) -> dict[str, float]:
     """One anchor of 30 with a foreground and a box code of its own; the others see nothing, and code wildly."""
     seen, code = torch.full((ANCHORS,), SEEN / 2), torch.full((ANCHORS, 4), 1e9)
     seen[7], code[7] = foreground, torch.tensor(row)
-    return vitals(view(seen, code))
+    return exit_health(view(seen, code))
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_spread_is_the_lead_of_the_best_anchor_over_the_median_one(ground, best):
     foreground = torch.full((ANCHORS,), ground)
     foreground[7] = best
-    assert vitals(view(foreground))["spread"] == pytest.approx(max(best - ground, 0), abs=1e-6)
+    assert exit_health(view(foreground))["spread"] == pytest.approx(max(best - ground, 0), abs=1e-6)
 
 
 def test_scores_that_are_no_numbers_do_not_spread():
     foreground = torch.full((ANCHORS,), 0.2)
     foreground[3] = math.nan
-    assert vitals(view(foreground))["spread"] == 0
+    assert exit_health(view(foreground))["spread"] == 0
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_an_untrained_detector_is_found_uniform_and_its_boxes_in_range():
     detector = ssdlite(("a", "b"), 96).eval()
     with torch.inference_mode():
         (raw,) = detector(2 * torch.rand(1, 3, 96, 96) - 1)
-        found = vitals(View(to_probabilities(raw)[0], raw[1][0], lambda: None))
+        found = exit_health(View(to_probabilities(raw)[0], raw[1][0], lambda: None))
     assert found["spread"] < 0.05
     assert 0 <= found["offset"] < 0.5

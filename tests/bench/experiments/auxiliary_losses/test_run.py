@@ -6,10 +6,11 @@ import json
 import pytest
 
 from bench.data.shapes import shapes
-from bench.experiments.auxiliary_losses.report import markdown
+from bench.experiments.auxiliary_losses.report import page
 from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings
 from bench.experiments.auxiliary_losses.run import RECIPES, USUAL, step_times, teach_into
 from bench.experiments.stored import load
+from bench.report.formats import markdown
 from models.errors import UserError
 from models.yolos.auxiliary import Lessons
 
@@ -39,7 +40,7 @@ def test_recipes_at_toy_size(tmp_path):
     for one in found.taught:
         assert len(one.own) == len(one.shared) == 4
         assert one.own[-1] == one.shared[-1]
-        assert one.name in markdown(found)
+        assert one.name in markdown(page(found))
     assert (tmp_path / "lessons.png").stat().st_size > 10_000
     first = [json.loads(path.read_text().splitlines()[0]) for path in tmp_path.glob("checkpoints/baseline*.jsonl")]
     parts = sorted(len(losses) for losses in first)
