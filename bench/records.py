@@ -11,7 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from bench.files import replacing
 from bench.upgrades import upgrade
@@ -39,6 +48,9 @@ class OperatingPoint(_Typed):
     thresholds: tuple[float | None, ...] | None = Field(description="one per exit but the last; null: never")
     chosen_on: str | None = Field(description="role of the split the thresholds were chosen on, e.g. 'val'")
     note: str = Field(default="", description="anything a reader of the point must know")
+    promise: bool = Field(
+        default=False, description="whether risk control showed on val that it loses no more than was asked for"
+    )
     weights: str | None = Field(
         default=None, description="weights of a learned criterion, relative to the run; null: it has none, or not kept"
     )
@@ -140,7 +152,7 @@ class Auroc(_Typed):
     interval: tuple[Share, Share] | None = Field(description="its 95 % bootstrap interval over images; null: none")
 
 
-class Leavers(_Typed):
+class ExitProfile(_Typed):
     """Where the images of one kind leave."""
 
     factor: str = Field(description="what the images are told apart by, e.g. 'object size'")
@@ -149,14 +161,18 @@ class Leavers(_Typed):
     exit_share: tuple[Share, ...] = Field(description="share of them that each exit answers")
 
 
-class Truth(_Typed):
+class Execution(_Typed):
     """The conditional path really executed on every test image, against what the exit table says."""
 
     images: int = Field(ge=1, description="test images it was executed on")
     exits_differ: int = Field(ge=0, description="images that left at another exit than simulated")
     detections_differ: int = Field(ge=0, description="images whose detections are not the exit table's, bit by bit")
-    predicted_ms: Positive = Field(description="mean ms of the timed images, from the static exits and the criterion")
-    within: bool = Field(description="whether the prediction lies in the measured mean's 95 % interval")
+    predicted_ms: Positive | None = Field(
+        default=None, description="mean ms that the static exits and the criterion's cost add up to; null: not timed"
+    )
+    within: bool | None = Field(
+        default=None, description="whether that lies in the measured mean's 95 % interval; null: not timed"
+    )
 
 
 class Environment(_Typed):
@@ -207,12 +223,18 @@ class Record(_Typed):
         default=None,
         description="(map - random) / (oracle - random); null: no gate, or an oracle no better than random draws",
     )
-    truth: Truth | None = Field(default=None, description="the path executed against the simulation; null: no gate")
+    execution: Execution | None = Field(
+        default=None,
+        validation_alias=AliasChoices("execution", "truth"),
+        description="the path executed against the simulation; null: no gate, or not executed",
+    )
     criteria: tuple[Auroc, ...] = Field(
         default=(), description="every criterion at every inner exit; empty: a single exit, or not measured"
     )
-    leavers: tuple[Leavers, ...] = Field(
-        default=(), description="who leaves where, by kind of image; empty: no gate, or not measured"
+    exit_profile: tuple[ExitProfile, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("exit_profile", "leavers"),
+        description="which exit answers which kind of image; empty: no gate, or not measured",
     )
     alarms: tuple[str, ...] = Field(
         default=(), description="what is wrong with this detector or policy; empty: nothing known"

@@ -26,6 +26,9 @@ def upgrade(found: Mapping[str, Any]) -> Tree:
     tree = dict(found)
     while (version := tree.get("schema_version")) in UPGRADES:
         tree = UPGRADES[version](tree) | {"schema_version": version + 1}
+    if isinstance(point := tree.get("operating_point"), Mapping) and "promise" not in point:
+        promised = str(point.get("name")).startswith("risk")  # records did not say so otherwise
+        tree["operating_point"] = {**point, "promise": promised}
     return tree
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from bench.judge.alternatives import (
     Comparison,
     Overtaking,
-    Seen,
+    Resampled,
     at_equal_time,
     collapsed,
     edge_of,
     is_alternative,
     is_early,
     overtaken,
-    seen,
+    resampled,
     speed_ratios,
 )
 from bench.judge.frontier import same_resamples
@@ -50,7 +50,7 @@ class Verdict:
     high: float | None = None
     probability: float | None = None
     early: str | None = None
-    against: str = ""
+    against: tuple[str, ...] = ()
     speed_ratio: float | None = None
     speed_low: float | None = None
     speed_high: float | None = None
@@ -107,7 +107,7 @@ def verdict(records: Sequence[Record]) -> Verdict:
     records = _shipped(records)
     if not any(is_early(r) for r in records):
         return Verdict(None, f"{warning}No verdict: this run has no early-exit record.")
-    everyone = seen(records)
+    everyone = resampled(records)
     edge = edge_of([one for one in everyone if is_alternative(one.record)])
     if not edge:
         return Verdict(None, f"{warning}No verdict: no other strategy ran on the runtime of early exit.")
@@ -135,7 +135,7 @@ def _shipped(records: Sequence[Record]) -> list[Record]:
 
 
 def _judge(
-    best: Comparison, edge: Sequence[Seen], passed: Overtaking | None, points: int, faster: bool, warning: str
+    best: Comparison, edge: Sequence[Resampled], passed: Overtaking | None, points: int, faster: bool, warning: str
 ) -> Verdict:
     early, difference, level = best.early.record, best.difference, bonferroni(LEVEL, points)
     low, high = interval(best.differences[1:], level)
@@ -179,12 +179,12 @@ def _inverse(value: float) -> float:
 def _sentence(best: Comparison, bounds: tuple[float, float], points: int, faster: bool, needed: int | None) -> str:
     early, difference = best.early.record, best.difference
     gap = f"{_ap(abs(difference))} {'above' if difference > 0 else 'below'}" if difference else "level with"
-    names = best.names if len(best.rivals) == 1 else f"the line between {best.names}"
+    names = "the line between " * (len(best.names) > 1) + " and ".join(best.names)
     at = f"at {early.latency_ms.mean:.2f} ms"
     if not faster:
         at = f"no early-exit point is faster than the baseline; {at}"
     if not best.reachable:
-        at, names = f"{at}, faster than any other,", f"{names} at {best.rivals[0].ms[0]:.2f} ms"
+        at, names = f"{at}, faster than any other,", f"{names} at {best.alternatives[0].ms[0]:.2f} ms"
     facts = f"95 % interval {_ap(bounds[0])} to {_ap(bounds[1])}"
     facts += f" over {points} points" if points > 1 else ""
     facts += f", {early.test_images:,} test images"
@@ -206,7 +206,7 @@ def _overtaken(passed: Overtaking) -> str:
     if passed.loses < 0.0005:
         accurate = "more accurate" if passed.loses < 0 else "no less accurate"
     fast = f"{passed.ratio:.2f} times as fast [{passed.low:.2f}, {passed.high:.2f}]"
-    return f"{passed.rival.name} is {fast} and {accurate}."
+    return f"{passed.alternative.name} is {fast} and {accurate}."
 
 
 def _ap(value: float) -> str:

@@ -43,7 +43,7 @@ class Chosen:
         return table
 
 
-def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Measure, seed: int) -> Chosen:
+def select_policies(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Measure, seed: int) -> Chosen:
     """Tables on train and val, the learned gate, prices measured on train, and the policies. flops: of the path to each
     exit."""
     train = exit_table(deployed, data.train, measure.gate_images)

@@ -65,9 +65,9 @@ class Recorder:
             random_exits=point.random,
             oracle=point.oracle,
             gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
-            truth=self._truth(one, point),
+            execution=self._execution(one, point),
             criteria=one.criteria,
-            leavers=point.leavers,
+            exit_profile=point.exit_profile,
             alarms=(*one.alarms, *point.alarms),
             speed_up=self._compare(self.reference, point.name),
             noise=self._compare(self.reference, AGAIN),
@@ -121,14 +121,14 @@ class Recorder:
             steady=timing.steady,
         )
 
-    def _truth(self, one: Study, point: Point) -> records.Truth | None:
+    def _execution(self, one: Study, point: Point) -> records.Execution | None:
         if point.executed is None:
             return None
         timing = self.timings[point.name]
         static = [self.timings[other.name] for other in one.static]
         expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(timing.images))
         low, high = timing.mean_interval(self.resamples, self.seed)
-        return records.Truth(**vars(point.executed), predicted_ms=expected, within=low <= expected <= high)
+        return point.executed.model_copy(update={"predicted_ms": expected, "within": low <= expected <= high})
 
     def _offline(self, point: Point) -> records.Offline | None:
         if point.name not in self.batches:
@@ -171,5 +171,6 @@ def operating_point(point: Point) -> records.OperatingPoint:
         thresholds=tuple(None if t == np.inf else t for t in policy.thresholds) if policy.criterion else None,
         chosen_on=point.choice.chosen_on,
         note=point.choice.note,
+        promise=point.choice.promise,
         weights=f"{tables}/{GATES}" if policy.gate else None,
     )

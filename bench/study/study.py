@@ -19,7 +19,7 @@ from bench.data.split import Dataset, Split
 from bench.exits.learned import save_gates
 from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
-from bench.measure.execution import Executed, execute
+from bench.measure.execution import execute
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
 from bench.measure.flops import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
@@ -27,7 +27,7 @@ from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.store import save_prices, save_table
 from bench.measure.throughput import Throughput, throughput
 from bench.progress import bar
-from bench.records import Auroc, Drawn, Leavers, detector_id
+from bench.records import Auroc, Drawn, Execution, ExitProfile, detector_id
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import random_exits
@@ -37,7 +37,7 @@ from bench.routing.search import Choice, static_choices
 from bench.runtimes import Deployed, takes_batches
 from bench.runtimes.batched import Batched
 from bench.spec import Measure
-from bench.study.policies import choose
+from bench.study.policies import select_policies
 from strategies.base import Candidate
 
 
@@ -50,7 +50,7 @@ def last_exit_map(table: ExitTable, split: Split) -> float:
 class Point:
     """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy.
     Of a gate also: random, what the same shares of exits give when they are dealt out at random; oracle, the mAP that
-    its cost buys whoever knows the boxes; executed, the path really taken on every test image; leavers, who leaves
+    its cost buys whoever knows the boxes; executed, the path really taken on every test image; exit_profile, who leaves
     where; alarms."""
 
     name: str
@@ -62,8 +62,8 @@ class Point:
     replicates: np.ndarray
     random: Drawn | None = None
     oracle: float | None = None
-    executed: Executed | None = None
-    leavers: tuple[Leavers, ...] = ()
+    executed: Execution | None = None
+    exit_profile: tuple[ExitProfile, ...] = ()
     alarms: tuple[str, ...] = ()
 
 
@@ -137,7 +137,7 @@ def study(
         static, calibration = points(static_choices(1)), list(map(calibration_error, matches))
         return Study(candidate, costs, table, per_exit(matches), calibration, static, [], agreement, single)
     with few_threads(deployed):
-        chosen = choose(deployed, data, [cost.flops for cost in costs], measure, seed)
+        chosen = select_policies(deployed, data, [cost.flops for cost in costs], measure, seed)
     table = chosen.scored(exit_table(deployed, data.test))
     for one in (chosen.val, table):
         save_table(one, folder)
@@ -198,7 +198,7 @@ def gate(point: Point, table: ExitTable, matches: Sequence[Matches], test: Split
         point,
         random=random_exits(matches, point.exits, seed),
         executed=executed,
-        leavers=tuple(exit_profile(test.coco(), table.image_ids, point.exits, table.exits)),
+        exit_profile=tuple(exit_profile(test.coco(), table.image_ids, point.exits, table.exits)),
         alarms=policy_alarms(point.exits, table.exits),
     )
 

@@ -183,7 +183,7 @@ def as_of_schema(version: int) -> dict:
     later = {1: ("p50_interval", "p90_interval", "p99_interval", "warmup", "steady"), 2: ()}[version]
     times = {key: value for key, value in STORED["latency_ms"].items() if key not in (*later, "mean_interval")}
     times |= {"mean": statistics.mean(times["samples"]), "images": [k // 3 for k in range(len(times["samples"]))]}
-    new = ("truth", "criteria", "leavers", "alarms", *(("offline",) if version == 1 else ()))
+    new = ("execution", "criteria", "exit_profile", "alarms", *(("offline",) if version == 1 else ()))
     older = {key: value for key, value in STORED.items() if key not in new}
     return {**older, "schema_version": version, "latency_ms": times}
 
@@ -204,13 +204,34 @@ def test_records_of_older_schemas_are_upgraded_as_they_are_read(tmp_path, versio
     assert found.latency_ms.mean == pytest.approx(mean)
     low, high = found.latency_ms.mean_interval
     assert low < mean < high
-    assert (found.truth, found.criteria, found.leavers, found.alarms) == (None, (), (), ())
+    assert (found.execution, found.criteria, found.exit_profile, found.alarms) == (None, (), (), ())
     assert found.schema_version == 3
     assert found.latency_ms.samples == record().latency_ms.samples
     assert found.latency_ms.p99_interval == (None if version == 1 else record().latency_ms.p99_interval)
     assert (found.offline is None) is (version == 1)
     save(found, tmp_path)
     assert load_records(tmp_path) == [found]
+
+
+def test_keys_that_changed_their_names_are_read_under_the_old_ones():
+    checked = {"images": 9, "exits_differ": 0, "detections_differ": 0, "predicted_ms": 2.0, "within": True}
+    kinds = [{"factor": "objects", "group": "few", "images": 4, "exit_share": [0.5, 0.5]}]
+    older = {key: value for key, value in STORED.items() if key not in ("execution", "exit_profile")}
+    found = Record.model_validate({**older, "truth": checked, "leavers": kinds})
+    assert found == record(execution=checked, exit_profile=kinds)
+    assert found.execution.predicted_ms == 2.0
+    assert found.exit_profile[0].group == "few"
+
+
+@pytest.mark.parametrize(("name", "promised"), [("risk2", True), ("tol2", False)])
+def test_records_that_did_not_say_whether_they_are_promises_did_by_name(tmp_path, name, promised):
+    point = {key: value for key, value in STORED["operating_point"].items() if key != "promise"} | {"name": name}
+    path = tmp_path / "records" / "early_exit-tol2.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({**STORED, "operating_point": point}))
+    assert load_records(tmp_path)[0].operating_point.promise is promised
+    path.write_text(json.dumps({**STORED, "operating_point": {**point, "promise": not promised}}))
+    assert load_records(tmp_path)[0].operating_point.promise is not promised
 
 
 def test_other_test_splits_never_share_a_table():

@@ -76,7 +76,7 @@ def test_every_run_has_its_word_and_number(found):
     for line, one, said in zip(lines, found.runs, found.verdicts, strict=True):
         assert line.startswith(f"{one.name} (seed {one.seed}): {said.decision}: {said.difference:+.3f} mAP [")
         assert said.early in line
-        assert said.against in line
+        assert " and ".join(said.against) in line
     words = {said.decision for said in found.verdicts}
     assert all(f"{word} in " in summary(found) for word in words)
 
