@@ -49,9 +49,7 @@ def run_command(
     cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
     model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
     weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, inductor, eager.")
-    ] = None,
+    runtime: Annotated[str | None, typer.Option(help="Comma-separated; bench ls names them.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
     device: Annotated[str | None, typer.Option(help="What trains: cpu, or cuda in bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,
@@ -235,20 +233,15 @@ def gate(
 
 @app.command("ls")
 def list_command() -> None:
-    """List strategies, runtimes, presets, data and criteria."""
-    from bench.data.spec import KINDS
-    from bench.exits.criteria import CRITERIA
-    from bench.runtimes import RUNTIMES
+    """List all that goes by a name (strategies, runtimes, data, criteria, ...), and who brought it."""
+    from bench.registries import registries
     from bench.spec import describe_presets
-    from strategies.registry import available, describe
+    from models.registry import OURS
 
-    rows = [("strategy", name, describe(kind)) for name, kind in available().items()]
-    rows += [("runtime", name, text) for name, text in RUNTIMES.items()]
-    rows += [("preset", name, text) for name, text in describe_presets().items()]
-    rows += [("data", name, text) for name, text in KINDS.items()]
-    rows += [("criterion", name, (criterion.__doc__ or "").strip()) for name, criterion in CRITERIA.items()]
+    rows = [(one.kind, each.name, each.summary, each.origin) for one in registries() for each in one.entries()]
+    rows += [("preset", name, text, OURS) for name, text in describe_presets().items()]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("kind", "name", "what it is"):
+    for column in ("kind", "name", "what it is", "from"):
         table.add_column(column, no_wrap=column != "what it is")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import torch
 
-from bench import given, records
+from bench import given, records, registries
 from bench.accuracy.coco import accuracy
 from bench.accuracy.results import coco_results, write_json
 from bench.data.manifest import check_manifest, manifest
@@ -25,6 +25,7 @@ from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import Record, detector_id
 from bench.runtimes import Deployed, deploy, runs_on
+from bench.runtimes.registry import libraries
 from bench.spec import IN_MEMORY, Measure, RunSpec
 from bench.study.recording import Recorder
 from bench.study.study import baseline_point, last_exit_map, study, time_batches, time_points
@@ -56,6 +57,7 @@ def run(
         UserError: Input that cannot be used, a folder with another run, or a baseline that fails the foundation check.
     """
     claim(folder, spec, resume=resume)
+    registries.freeze()
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
@@ -128,7 +130,7 @@ def measure(
     recorder = Recorder(
         data,
         foundation,
-        records.environment(threads),
+        records.environment(threads, libraries(runtime)),
         time_points(studies, settings, seed, data.test),
         time_batches(studies, settings, seed, data.test),
         baseline_point(studies).name,
@@ -173,13 +175,15 @@ def start(spec: RunSpec, data: Dataset, detector: Detector | None = None) -> Can
         here = given.checked(detector, spec, data.classes)
         return Candidate("baseline", "start", here, note="from weights in memory")
     detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
-    return Candidate("baseline", "start", detector, note=families.origin(model.weights))
+    return Candidate("baseline", "start", detector, note=families.origin(model.name, model.weights))
 
 
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
     """The candidates of one strategy. It sees train and val; the test split does not come near it."""
     options = dict(spec.strategy)
-    options["baseline"] = options.get("baseline", {}) | {"pretrained": families.detects(spec.model.weights)}
+    options["baseline"] = options.get("baseline", {}) | {
+        "pretrained": families.detects(spec.model.name, spec.model.weights)
+    }
     torch.manual_seed(spec.seed)
     strategy = registry.build(name, options)
     return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)

@@ -1,5 +1,6 @@
 """What a run is: typed, and checked before anything expensive starts. Presets are TOML files in bench/presets/; a
-`--spec FILE` has the same keys, and the command line overrides either."""
+`--spec FILE` has the same keys, and the command line overrides either. Importing this loads no network and no runtime:
+only `check`, which asks whether they are there, does."""
 
 from __future__ import annotations
 
@@ -9,13 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.exits import budget, criteria
+from bench.exits import budget
+from bench.exits import registry as criteria
 from bench.exits.path_costs import Unit
-from bench.runtimes import base as runtimes
-from models import families
 from models.errors import UserError, unknown
 from strategies import registry
 
@@ -102,6 +101,8 @@ def default_preset(model: str | None, data: str | None) -> str:
         return model
     if data in (None, "shapes"):
         return "default"
+    from models import families
+
     own = f"photographs-{families.family_of(model)}" if model else ""
     return own if own in presets() else "photographs"
 
@@ -163,8 +164,11 @@ def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
 
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("torch sees no CUDA device here", where="device", fix="leave it out to train on the CPU")
+    from bench.runtimes import base as runtimes
+    from models import families
+
+    if spec.device == "cuda":
+        check_cuda()
     in_memory = (spec.model.weights or "").startswith(IN_MEMORY)
     if in_memory and spec.model.queries is not None:
         raise UserError("a detector in memory brings its queries", where="model.queries", fix="leave it out")
@@ -181,5 +185,13 @@ def check(spec: RunSpec) -> None:
     for text in spec.measure.budgets:
         budget.parse(text)
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
-    needs_int8 = any(part.name == "quant" for part in parts)
-    runtimes.check(spec.runtimes, {"fp32", "int8"} if needs_int8 else {"fp32"})
+    made = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
+    runtimes.check(spec.runtimes, {"fp32"}.union(*made))
+
+
+def check_cuda() -> None:
+    """Raise UserError unless there is a GPU to train on."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError("torch sees no CUDA device here", where="device", fix="leave it out to train on the CPU")

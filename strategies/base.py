@@ -100,7 +100,8 @@ class Score(Protocol):
 
 
 class Strategy(Protocol):
-    """Takes a trained candidate and returns cheaper ones."""
+    """Takes a trained candidate and returns cheaper ones. A class that makes others than fp32 says which, so that a run
+    without a runtime for them is refused before it starts: `precisions: ClassVar[frozenset[str]]`."""
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
@@ -118,8 +119,8 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
 
 def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
     """What every exit says, and the losses of all that the detector is asked in training."""
-    if detector.lessons is not None:
-        return detector.lessons(detector, images, targets)
+    if detector.auxiliary_losses is not None:
+        return detector.auxiliary_losses(detector, images, targets)
     raws = detector(images)
     return raws, plain_losses(detector, raws, targets)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.data.coco_file import Box, CocoFile, ImageEntry, read
 from bench.data.images import Files
+from bench.data.registry import Options
 from bench.data.split import ROLES, Dataset, Example, Role, Split
 from models.errors import UserError
 
@@ -83,6 +84,15 @@ def coco_folder(folder: Path, classes: Sequence[str] | None = None, max_images_p
         raise UserError(f"there is no folder {folder / 'images'}", where=str(folder), fix="put the images there")
     annotations = {role: _annotation_file(folder, role) for role in ROLES}
     return coco(folder / "images", annotations, classes, max_images_per_class, name=folder.resolve().name)
+
+
+def read_place(place: str, options: Options) -> Dataset:
+    """`coco:DIR` (`bench.data.registry.Reader`)."""
+    where = f"--data coco:{place}"
+    options.refuse("sizes", "size", owner="shapes", where=where)
+    if not place:
+        raise UserError("this data is not understood", where="--data coco", fix="write coco:DIR")
+    return coco_folder(Path(place).expanduser(), options.classes, options.cap)
 
 
 def _annotation_file(folder: Path, role: Role) -> Path:

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from bench.data.drawing import FIGURES, Figure, coverage, direction, noise, ramp, strokes, unit_extent
 from bench.data.images import Arrays
+from bench.data.registry import Options
 from bench.data.split import ROLES, Dataset, Example, Role, Split
 from models.errors import UserError
 
 CLASSES = FIGURES
+SIZES = (1600, 400, 400)  # train, val and test images, unless others are asked for
+PIXELS = 160
 MOST_OBJECTS = 8
 SMALLEST = 14  # px; below it a small star and a small circle look alike
 SIDES = (14 / 160, 100 / 160)  # box sides, as fractions of the image's side
@@ -28,7 +31,7 @@ Masks = tuple[
 ]  # of one figure: all of it, and what is not hidden; bool [size, size]
 
 
-def shapes(seed: int, train: int, val: int, test: int, size: int = 160) -> Dataset:
+def shapes(seed: int, train: int, val: int, test: int, size: int = PIXELS) -> Dataset:
     """Generate a dataset, kept in memory (3 bytes a pixel).
 
     Each example's `difficulty` holds, in [0, 1]: `clutter` (strength of texture and line fragments), `object_size`
@@ -55,6 +58,14 @@ def shapes(seed: int, train: int, val: int, test: int, size: int = 160) -> Datas
         raise UserError(f"{size} px is too small to recognise the figures", where="shapes", fix="use 64 px or more")
     splits = [_split(seed, role, count, size) for role, count in zip(ROLES, (train, val, test), strict=True)]
     return Dataset("shapes", CLASSES, *splits)
+
+
+def read(place: str, options: Options) -> Dataset:
+    """`shapes` (`bench.data.registry.Reader`)."""
+    options.refuse("classes", "cap", owner="data in COCO format", where="--data shapes")
+    if place:
+        raise UserError("this data is not understood", where=f"--data shapes:{place}", fix="write shapes")
+    return shapes(options.seed, *(options.sizes or SIZES), size=PIXELS if options.size is None else options.size)
 
 
 def scene(seed: int, role: Role, i: int, size: int) -> tuple[Example, NDArray[np.uint8]]:

@@ -1,7 +1,8 @@
 """Criteria: each maps what an exit sees of an image to one score, high for leaving.
 
 A score is never negative unless it is NEVER. No threshold in here: an exit answers when the score is at least its
-policy's threshold. Where it is not plain which way to leave, both directions are criteria, and val decides.
+policy's threshold. Where it is not plain which way to leave, both directions are criteria, and val decides. They are
+found by name (`bench.exits.registry`).
 
 Entropy decides in BranchyNet (Teerapittayanon et al. 2016), the best score in MSDNet (Huang et al. 2018); margin and
 entropy come from uncertainty sampling (Settles 2009). What they pool is compiled (`bench.exits.pooling`).
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from bench.exits import pooling
 from bench.exits.agreement import agreed
 from bench.exits.view import View
-from models.errors import unknown
 
 Criterion = Callable[[View], float]
 
@@ -70,30 +70,3 @@ def few_objects(view: View) -> float:
 def agreement(view: View) -> float:
     """Share of confident detections in common with the exit before; NEVER at the first exit. Needs an NMS of both."""
     return agreed(view.detections, view.previous.detections) if view.previous else NEVER
-
-
-CRITERIA: dict[str, Criterion] = {
-    criterion.__name__: criterion
-    for criterion in (
-        mean_foreground,
-        mean_background,
-        max_score,
-        mean_top_scores,
-        margin,
-        low_entropy,
-        low_weighted_entropy,
-        expected_objects,
-        few_objects,
-        agreement,
-    )
-}
-
-LEARNED = "learned"  # `bench.routing.learned`: a criterion that is trained for each detector
-NAMES = (*CRITERIA, LEARNED)
-
-
-def check(names: tuple[str, ...]) -> None:
-    """UserError with a suggestion unless every name is a criterion."""
-    for name in names:
-        if name not in NAMES:
-            raise unknown("criterion", name, NAMES, where="criteria")

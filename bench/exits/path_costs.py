@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.exits.policy import Policy
+if TYPE_CHECKING:
+    from bench.exits.policy import Policy
 
 Unit = Literal["latency", "flops"]
 UNITS: tuple[Unit, ...] = get_args(Unit)

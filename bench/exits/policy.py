@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.exits.criteria import CRITERIA, Criterion
+from bench.exits.criteria import Criterion
+from bench.exits.registry import CRITERIA
 from bench.exits.view import View
 
 
@@ -26,6 +28,11 @@ class Policy:
     thresholds: tuple[float, ...]
     gate: Criterion | None = None
 
+    @cached_property
+    def score(self) -> Criterion:
+        """The criterion behind the name, looked up once: `answers` is on the timed path."""
+        return self.gate or CRITERIA.get(self.criterion)
+
     def answers(self, exit: int, view: View) -> bool:
         """Whether an exit answers.
 
@@ -39,7 +46,7 @@ class Policy:
         threshold = self.thresholds[exit]
         if self.criterion is None or threshold == math.inf:
             return threshold == -math.inf
-        return (self.gate or CRITERIA[self.criterion])(view) >= threshold
+        return self.score(view) >= threshold
 
     def route(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
         """The exit that answers each image.

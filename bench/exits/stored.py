@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from bench.exits.criteria import CRITERIA
 from bench.exits.learned import load_gates
 from bench.exits.policy import Policy, static
+from bench.exits.registry import CRITERIA
 from bench.records import Record
 from models.errors import UserError
 
@@ -23,10 +23,13 @@ def load_policy(record: Record, run_dir: Path) -> Policy:
         A policy that `Deployed.detect` can execute; of a static point the one of its exit.
 
     Raises:
-        UserError: its criterion is learned and its weights were not kept, are missing or broken.
+        UserError: its criterion is not installed, or it is learned and its weights were not kept, or are not there.
     """
     policy = routing(record)
-    if policy.criterion is None or policy.criterion in CRITERIA:
+    if policy.criterion is None:
+        return policy
+    if policy.criterion not in CRITERIA.reserved:
+        CRITERIA.get(policy.criterion)  # refuses one that is not installed
         return policy
     kept = record.operating_point.weights
     if kept is None:

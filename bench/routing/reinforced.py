@@ -15,10 +15,10 @@ from scipy.special import expit
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
-from bench.exits.criteria import LEARNED
 from bench.exits.learned import LearnedGate
 from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.learned import CONSTANT, features_up_to, for_raw, standardised
 from models.errors import UserError

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from bench.accuracy.matching import Matches
 from bench.accuracy.pool import pooled
 from bench.exits.budget import Budget
-from bench.exits.criteria import CRITERIA, Criterion
+from bench.exits.criteria import Criterion
 from bench.exits.path_costs import UNITS, PathCosts, Unit
 from bench.exits.policy import Policy, static
+from bench.exits.registry import CRITERIA
 from bench.measure.exit_table import ExitTable
 from models.errors import UserError
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from bench.data.split import Dataset
 from bench.exits import budget
-from bench.exits.criteria import CRITERIA, LEARNED, NAMES
 from bench.exits.learned import LearnedGate
 from bench.exits.path_costs import PathCosts
 from bench.exits.policy import static
+from bench.exits.registry import CRITERIA, LEARNED, names
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
 from bench.measure.path_costs import measure_path_costs
 from bench.progress import console
@@ -51,9 +51,9 @@ def select_policies(deployed: Deployed, data: Dataset, flops: Sequence[int], mea
     gate = learn(train, train_matches)
     train, val = with_gate(train, gate), with_gate(exit_table(deployed, data.val), gate)
     images = [data.train.image(index) for index in range(min(PRICED_IMAGES, len(data.train)))]
-    looked_at = CRITERIA | {LEARNED: gate}
+    looked_at = CRITERIA.all() | {LEARNED: gate}
     prices = measure_path_costs(deployed, images, flops, looked_at, warmup=measure.warmup, seed=seed)
-    criteria, unit = deployed.candidate.criteria or NAMES, measure.cost
+    criteria, unit = deployed.candidate.criteria or names(), measure.cost
     matches = evaluate(val, data.val.coco())
     tried = search(val, matches, prices, criteria, gate)
     choices = [tried.cheapest(tolerance, unit) for tolerance in measure.tolerances]

@@ -13,8 +13,8 @@ from pycocotools.cocoeval import COCOeval
 from bench import pipeline
 from bench.accuracy.coco import accuracy, ground_truth
 from bench.data.shapes import shapes
-from bench.exits.criteria import NAMES
 from bench.exits.policy import Policy
+from bench.exits.registry import names
 from bench.judge.seeds import open_repeat
 from bench.measure.exit_table import evaluate
 from bench.measure.store import load_prices, load_table, stored_detectors
@@ -105,7 +105,7 @@ def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
     for record in load_records(folder):
         inner = len(record.per_exit) - 1
         asked = {(one.criterion, one.exit) for one in record.criteria}
-        assert asked == {(name, exit) for name in NAMES for exit in range(inner)}
+        assert asked == {(name, exit) for name in names() for exit in range(inner)}
         gated = record.operating_point.criterion is not None
         assert bool(record.exit_profile) == gated == (record.execution is not None)
         for factor in {one.factor for one in record.exit_profile} - {"class"}:
@@ -120,7 +120,7 @@ def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(NAMES)
+    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(names())
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):

@@ -32,7 +32,10 @@ def notes(found: Schooling) -> list[str]:
         f"every recipe: {ours.epochs} epochs of {ours.images[0]} images from scratch, rate {ours.rate:g}, then "
         f"{ours.head_epochs} of the heads",
         "step: time of a training step beside the usual recipe's",
-        *(f"{one.name}: " + ", ".join(f"{key} {value}" for key, value in one.lessons.items()) for one in found.taught),
+        *(
+            f"{one.name}: " + ", ".join(f"{key} {value}" for key, value in one.auxiliary_losses.items())
+            for one in found.taught
+        ),
     ]
 
 

@@ -18,8 +18,8 @@ from bench.accuracy.coco import accuracy
 from bench.accuracy.pool import pooled
 from bench.data.shapes import shapes
 from bench.data.split import Dataset, Split, tunable
-from bench.exits.criteria import CRITERIA
 from bench.exits.policy import Policy
+from bench.exits.registry import CRITERIA
 from bench.experiments.phases.random_assignment import round_robin
 from bench.experiments.phases.recipes import RECIPES, Assignment, Recipe
 from bench.experiments.phases.report import page, write_report

@@ -27,13 +27,14 @@ from bench.progress import console
 from bench.records import environment
 from bench.report.formats import terminal
 from bench.runtimes import deploy
+from bench.runtimes.registry import libraries
 from bench.spec import RunSpec
 from bench.stats import corrected_interval
 from bench.study.study import answer, few_threads, timed_images
 from models.detector import Detector
 from models.errors import UserError
-from models.families import family, family_of, resized
-from strategies.all_positions import everywhere, options_of, places_of
+from models.families import inspector, of_model, resized, shallower
+from strategies.all_positions import exits_at_all_positions, options_of, positions_of
 from strategies.base import Candidate
 from strategies.resize import sides
 
@@ -58,15 +59,15 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     """Train the heads (or find them trained under `run`), then measure every position on val and on the run's first
     runtime. UserError for options that the run's detector has not."""
     torch.set_num_threads(spec.threads)
-    options = options_of(family_of(spec.model.name), given)
+    options = options_of(of_model(spec.model.name), given)
     data = open_data(spec, run)
     trainer = open_trainer(spec, data, run)
     baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
     torch.manual_seed(spec.seed)
-    of_family, places = family(baseline.detector), places_of(baseline.detector)
-    strategy = everywhere(baseline.detector, places, options)
+    places = positions_of(baseline.detector)
+    strategy = exits_at_all_positions(baseline.detector, places, options)
     (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
-    unit, alone = of_family.sight.unit, of_family.shallower.alone
+    unit, alone = inspector(baseline.detector).unit, shallower(baseline.detector).alone
     detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}
     for size in sides(spec.model.size, SCALES, STEP):
         if size < spec.model.size:
@@ -79,7 +80,7 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
         split=data.val.hash,
         seed=spec.seed,
         places=tuple(measured),
-        environment=environment(spec.threads),
+        environment=environment(spec.threads, libraries(spec.runtimes[0])),
     )
 
 

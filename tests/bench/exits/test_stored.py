@@ -8,6 +8,7 @@ import pytest
 from bench.exits.policy import Policy, static
 from bench.exits.stored import load_policy, routing
 from bench.records import Record
+from models.errors import UserError
 from tests.support.made import STORED, always
 
 
@@ -23,6 +24,12 @@ def test_a_criterion_without_weights_needs_no_file(tmp_path):
     policy = load_policy(Record.model_validate({**STORED, "operating_point": never}), tmp_path)
     assert policy == Policy("max_score", (math.inf,))
     assert policy.route(np.ones((3, 2))).tolist() == [1, 1, 1]
+
+
+def test_a_criterion_that_is_not_installed_is_named(tmp_path):
+    theirs = {**STORED["operating_point"], "criterion": "max_scores"}
+    with pytest.raises(UserError, match=r"max_scores.*did you mean 'max_score'"):
+        load_policy(Record.model_validate({**STORED, "operating_point": theirs}), tmp_path)
 
 
 def test_an_exit_table_routes_a_learned_criterion_without_its_weights():

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from bench.exits.criteria import LEARNED
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.learned import with_gate
 from bench.routing.reinforced import REINFORCED, agent, exchange_rate, expected, reinforce

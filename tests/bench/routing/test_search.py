@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bench.exits.budget import parse
-from bench.exits.criteria import LEARNED, NEVER
+from bench.exits.criteria import NEVER
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.search import POLICIES, grid, search, upper_hull
 from models.errors import UserError

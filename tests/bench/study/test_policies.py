@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bench.accuracy.coco import accuracy
-from bench.exits.criteria import CRITERIA, LEARNED
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
+from bench.exits.registry import CRITERIA, LEARNED
 from bench.measure.execution import execute
 from bench.measure.exit_table import evaluate, exit_table
 from bench.routing.reinforced import REINFORCED

@@ -5,8 +5,8 @@ import pytest
 
 from bench.accuracy.calibration import calibration_error
 from bench.accuracy.coco import accuracy
-from bench.exits.criteria import LEARNED
 from bench.exits.learned import GATES
+from bench.exits.registry import LEARNED
 from bench.exits.stored import load_policy
 from bench.measure.exit_table import evaluate
 from bench.measure.latency import Timing
@@ -28,7 +28,7 @@ def test_every_exit_has_its_calibration_error_and_where_there_are_several_its_cl
     same = Timing(np.ones(2), np.arange(2), np.zeros(2, int))
     timings = dict.fromkeys([*(point.name for point in one.points), AGAIN], same)
     foundation = Foundation(map50=0.5, floor=0.5, passed=True)
-    recorder = Recorder(data, foundation, environment(1), timings, {}, one.static[0].name, 100, 0)
+    recorder = Recorder(data, foundation, environment(1, ()), timings, {}, one.static[0].name, 100, 0)
     exits = recorder.record(one, one.points[0]).per_exit
     matches = evaluate(one.table, data.test.coco())
     assert [exit.calibration_error for exit in exits] == [calibration_error(exit) for exit in matches]
@@ -53,7 +53,7 @@ def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_
     times = Timing(np.ones(2), np.arange(2), np.zeros(2, int))
     timings = dict.fromkeys([*(point.name for point in one.points), AGAIN], times)
     foundation = Foundation(map50=0.5, floor=0.5, passed=True)
-    recorder = Recorder(data, foundation, environment(1), timings, {}, one.static[0].name, 100, 0)
+    recorder = Recorder(data, foundation, environment(1, ()), timings, {}, one.static[0].name, 100, 0)
     for point in one.points:
         save(recorder.record(one, point), tmp_path)
 

@@ -12,7 +12,7 @@ from bench.experiments.auxiliary_losses.run import RECIPES, USUAL, step_times, t
 from bench.experiments.stored import load
 from bench.report.formats import markdown
 from models.errors import UserError
-from models.yolos.auxiliary import Lessons
+from models.yolos.auxiliary import AuxiliaryLosses
 
 TOY = Settings(images=(16, 6), pixels=64, batch=8, epochs=1, head_epochs=1, threads=1)
 
@@ -25,7 +25,7 @@ def test_an_unknown_recipe_is_a_clear_error(tmp_path):
 def test_more_queries_take_more_time(monkeypatch):
     """Thirty-two times as many queries take longer than the usual ones, on any machine."""
     data = shapes(0, 16, 2, 2, size=64)
-    monkeypatch.setitem(RECIPES, "many", Lessons(groups=32))
+    monkeypatch.setitem(RECIPES, "many", AuxiliaryLosses(groups=32))
     found = step_times(("many", "exits alone"), data, TOY)
     assert found["many"] > 1.5
     assert found.keys() == {"many", "exits alone"}

@@ -10,9 +10,9 @@ from bench.experiments.probe.linear import First, Probe, fit, linear, measure, p
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
 from models.detector import Targets
-from models.inspector import after_blocks
 from models.matching import labels_of
 from models.patches import PatchBoxes, nearest_inside
+from models.ssdlite.inspector import after_blocks
 from models.ssdlite.network import ssdlite
 from models.yolos.network import scratch
 from tests.support.small import data
