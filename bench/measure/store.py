@@ -1,5 +1,5 @@
 """ExitTables on disk, so that any routing can be asked for later without the model: RUN/tables/DETECTOR/ holds val.npz,
-test.npz and prices.json."""
+test.npz and prices.json; beside them lie the weights of learned gates (`bench.exits.learned`)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def load_table(folder: Path, role: str) -> ExitTable:
     """The table of one split as `save_table` wrote it. UserError when it is missing or broken."""
     path = folder / f"{role}.npz"
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
         ends = np.concatenate([[0], np.cumsum(stored["counts"])])
         boxes, scores, labels = stored["boxes"], stored["detection_scores"], stored["labels"].astype(np.int64)

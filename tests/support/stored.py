@@ -46,7 +46,13 @@ def stored_run(folder: Path, *, val: int = 60, test: int = 80, alarms: int = 5, 
     ]
     own |= {"per_exit": exits, "flops_per_exit": PRICES.flops}
     half = {"exit_share": (0.5, 0.25, 0.25), "flops_mean": 175e6}
-    gate = {"criterion": "max_score", "thresholds": [0.6, None], "chosen_on": "val", "note": "on val: a promise"}
+    gate = {
+        "criterion": "max_score",
+        "thresholds": [0.6, None],
+        "chosen_on": "val",
+        "note": "on val: a promise",
+        "promise": True,
+    }
     full = {"criterion": None, "thresholds": None, "chosen_on": None, "note": ""}
     for point, how in (("full", full), ("risk5", gate)):
         record = made(

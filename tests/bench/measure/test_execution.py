@@ -7,9 +7,10 @@ import pytest
 
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
-from bench.measure.execution import Executed, execute, predicted_ms, same
+from bench.measure.execution import execute, predicted_ms, same
 from bench.measure.exit_table import exit_table
 from bench.measure.latency import Timing
+from bench.records import Execution
 from models.detector import Detections
 from tests.support import small
 
@@ -30,7 +31,9 @@ def world(tmp_path_factory):
 
 def test_the_path_taken_is_the_one_simulated(world):
     deployed, split, table, policy, exits = world
-    assert execute(deployed, policy, split, table, exits) == Executed(len(split), 0, 0)
+    assert execute(deployed, policy, split, table, exits) == Execution(
+        images=len(split), exits_differ=0, detections_differ=0
+    )
 
 
 def test_an_exit_that_differs_is_found(world):
@@ -51,7 +54,7 @@ def test_one_bit_of_one_detection_that_differs_is_found(world, part):
     answers[index] = replace(answer, **{part: values})
     other = replace(table, detections=[table.detections[0], answers, table.detections[2]])
     found = execute(deployed, static(1, 3), split, other, np.ones(len(split), int))
-    assert found == Executed(len(split), 0, 1)
+    assert found == Execution(images=len(split), exits_differ=0, detections_differ=1)
 
 
 def test_a_detection_more_or_another_order_is_not_the_same():

@@ -80,7 +80,7 @@ def test_the_caption_says_where_the_numbers_come_from(run):
 
 def test_a_forced_run_is_stamped(run):
     forced = [r.model_copy(update={"forced": True}) for r in run]
-    assert "FORCED: the baseline missed its foundation gate" in "\n".join(printed(narrow_table(forced)))
+    assert "FORCED: the baseline failed the foundation check" in "\n".join(printed(narrow_table(forced)))
 
 
 def test_large_detectors_are_shown_in_gflops(make):
