@@ -226,10 +226,10 @@ def gate(
 
       bench gate default --against results/gates.toml
     """
-    from bench.judge.regression import check, load_gates
+    from bench.judge.regression import check, load_checks
     from bench.records import load_records
 
-    broken = check(load_records(find(run, out)), load_gates(against))
+    broken = check(load_records(find(run, out)), load_checks(against))
     for line in broken:
         print(line)
     if broken:
