@@ -199,9 +199,15 @@ def sweep_command(
     from bench.study.sweep import sweeps
 
     FORMATS.check(format)
-    folder, chosen = find(run, out), listed(criteria)
-    asked = {"cost": cost, "budgets": budget or (), "tolerances": tolerance or ()}
-    found = sweeps(folder, criteria=chosen, detector=detector, **asked)
+    folder = find(run, out)
+    found = sweeps(
+        folder,
+        cost=cost,
+        budgets=budget or (),
+        tolerances=tolerance or (),
+        criteria=listed(criteria),
+        detector=detector,
+    )
     print(formatted(sweeps_page(found), format), end="")
     if format == "table":
         drawn = [save(sweep_figure(one), folder / f"sweep-{one.detector}.png") for one in found]
