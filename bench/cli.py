@@ -199,13 +199,13 @@ def sweep_command(
     from bench.study.sweep import sweeps
 
     FORMATS.check(format)
-    folder = find(run, out)
+    folder, chosen = find(run, out), listed(criteria)
     found = sweeps(
         folder,
         cost=cost,
         budgets=budget or (),
         tolerances=tolerance or (),
-        criteria=listed(criteria),
+        criteria=chosen,
         detector=detector,
     )
     print(formatted(sweeps_page(found), format), end="")

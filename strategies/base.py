@@ -76,7 +76,8 @@ class Candidate:
 
     strategy and variant name it. precision: "fp32" or "int8". calibration: training images as uint8 [H, W, 3], needed
     by int8. keep: parts of every stage that stay in fp32 when the rest is int8, by the start of their module path
-    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; none: any of them.
+    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; none: any of them. stopped_name:
+    the strategy that it amounts to where every image leaves at one inner exit, as records call it; empty: its own.
     """
 
     strategy: str
@@ -87,6 +88,7 @@ class Candidate:
     keep: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
     note: str = ""
+    stopped_name: str = ""
 
 
 class Score(Protocol):

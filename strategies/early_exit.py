@@ -88,7 +88,8 @@ class EarlyExit:
             fit_temperatures(detector, val)
         note = f"exits after blocks {self.after}, heads trained {self.epochs} epochs, all {self.joint_epochs}"
         variant = "b" + "-".join(map(str, self.after))
-        return [Candidate("early_exit", variant, detector, criteria=self.criteria, note=note)]
+        made = Candidate("early_exit", variant, detector, criteria=self.criteria, note=note, stopped_name="truncate")
+        return [made]
 
     def build(self, plain: Detector) -> Detector:
         """The detector with untrained exits. UserError for positions or widths that cannot be."""

@@ -89,7 +89,8 @@ class MultiExitYolos:
         if self.keep:
             note += f"; of the patches {', '.join(f'{share:.0%}' for share in self.keep)} go on"
             variant += "-keep" + "-".join(f"{100 * share:.0f}" for share in self.keep)
-        return [Candidate("multi_exit_yolos", variant, detector, criteria=self.criteria, note=note)]
+        known = {"criteria": self.criteria, "note": note, "stopped_name": "truncate"}
+        return [Candidate("multi_exit_yolos", variant, detector, **known)]
 
     def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
         raws = [stage.answer(queries) for stage, queries in zip(detector.stages, kept, strict=True)]

@@ -1,5 +1,6 @@
 """Fixtures every test may use: the smallest real run, and the folder of real photographs, when there is one."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -21,6 +22,13 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """What importing left in memory stays, so that no collection of garbage goes through it again: timing asks for
+    many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,6 @@ ACROSS = {  # about no single module
     "test_tour.py": "docs/tour.py",
 }
 MOVING = {  # not yet where they belong; a line goes with its file
-    "bench/report/test_calibration_notes.py",
-    "bench/report/test_criteria_table.py",
-    "bench/report/test_leavers_report.py",
-    "bench/report/test_spread_report.py",
-    "bench/report/test_sweep_report.py",
     "strategies/test_strategies.py",
 }
 FOUND = sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py"))

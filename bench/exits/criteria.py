@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from bench.exits import pooling
 from bench.exits.agreement import agreed
 from bench.exits.view import View
@@ -59,7 +61,7 @@ def low_weighted_entropy(view: View) -> float:
 
 def expected_objects(view: View) -> float:
     """Sum of the detections' scores: the expected number of objects if scores are calibrated. Needs an NMS."""
-    return float(view.detections.scores.sum())
+    return float(view.detections.scores.sum(dtype=np.float64))
 
 
 def few_objects(view: View) -> float:

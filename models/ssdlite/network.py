@@ -71,7 +71,7 @@ def select(
     non-maximum suppression at `nms_iou`, then the best `most` over all classes. decode: an `AnchorBoxes`."""
     anchors = (decode.centre.numpy(), decode.extent.numpy(), decode.weights.numpy())
     found = postprocess(probabilities.numpy(), code.numpy(), *anchors, floor, nms_iou, candidates, most)
-    return Detections(*map(torch.from_numpy, found))
+    return Detections(*found)
 
 
 def rows(answer: Tensor, columns: int) -> Tensor:

@@ -92,12 +92,13 @@ def test_the_path_of_every_gate_was_executed_and_is_the_simulated_one(folder):
     gated = [record for record in load_records(folder) if record.operating_point.criterion]
     assert len(gated) >= 3
     for record in gated:
-        assert (record.truth.images, record.truth.exits_differ, record.truth.detections_differ) == (12, 0, 0)
+        found = record.execution
+        assert (found.images, found.exits_differ, found.detections_differ) == (12, 0, 0)
         if 1.0 in record.exit_share:
             only = record.per_exit[record.exit_share.index(1.0)]
-            assert record.truth.predicted_ms >= only.latency_ms - 1e-9, "looks come on top"
+            assert record.execution.predicted_ms >= only.latency_ms - 1e-9, "looks come on top"
         low, high = record.latency_ms.mean_interval
-        assert record.truth.within == (low <= record.truth.predicted_ms <= high)
+        assert record.execution.within == (low <= record.execution.predicted_ms <= high)
 
 
 def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
@@ -106,9 +107,9 @@ def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
         asked = {(one.criterion, one.exit) for one in record.criteria}
         assert asked == {(name, exit) for name in names() for exit in range(inner)}
         gated = record.operating_point.criterion is not None
-        assert bool(record.leavers) == gated == (record.truth is not None)
-        for factor in {one.factor for one in record.leavers} - {"class"}:
-            groups = [one for one in record.leavers if one.factor == factor]
+        assert bool(record.exit_profile) == gated == (record.execution is not None)
+        for factor in {one.factor for one in record.exit_profile} - {"class"}:
+            groups = [one for one in record.exit_profile if one.factor == factor]
             assert sum(one.images for one in groups) == record.test_images
             shares = sum(one.images * np.array(one.exit_share) for one in groups) / record.test_images
             assert shares == pytest.approx(record.exit_share)
@@ -185,7 +186,7 @@ def test_other_data_is_not_mixed_into_a_run(folder):
 
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     strict = tiny(foundation=0.99, strategies=["prune"])
-    with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
+    with pytest.raises(UserError, match=r"under its floor of 0.99.*--force"):
         run(strict, tmp_path)
     assert not (tmp_path / "records").exists()
     forced = run(strict, tmp_path, resume=True, force=True)

@@ -36,7 +36,7 @@ from bench.routing.search import exit_shares, policies, routings
 from bench.runtimes import Deployed, deploy
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
-from models.detector import Detector, to_input
+from models.detector import Detector
 from models.errors import unknown
 from models.matching import match
 from models.ssdlite.exits import add_exits, inherited
@@ -200,7 +200,7 @@ def confidences(detector: Detector, split: Split, recipe: Recipe) -> np.ndarray:
     """The recipe's confidence of every exit in every image, float64 [N, E], as its training computes it."""
     rows = []
     for index in range(len(split)):
-        answers = detector(to_input(split.image(index), detector.size))
+        answers = detector(detector.to_input(split.image(index)))
         foreground = [1 - logits.softmax(-1)[..., 0] for logits, _ in answers]
         rows.append([float(confidence(one, recipe.quality)) for one in foreground])
     return np.array(rows)

@@ -1,22 +1,24 @@
-"""What our way of deploying costs over the most direct one, as ratios within one run: contenders take turns, so that a
-busy machine strikes both alike."""
+"""What our way of deploying on OpenVINO costs over the most direct one: nothing that the network does not need.
+What can be counted is counted; the rest is a ratio of processor time, which a busy machine does not change."""
+
+import time
+from itertools import pairwise
 
 import numpy as np
 import openvino as ov
 import pytest
 import torch
 
-from bench.exits.policy import static
 from bench.measure.latency import interleaved
-from bench.runtimes import deploy
+from bench.runtimes import deploy, openvino
 from bench.runtimes.openvino import compile_model
-from models.detector import merged
 from models.ssdlite.exits import add_exits
 from models.ssdlite.network import assemble, stock
 from strategies.base import Candidate
 
-LIMIT = 1.4  # about 1.1 is what both cost; decoding every box again, or a map copied at each boundary, costs twice that
-PICTURES = [np.random.default_rng(i).integers(0, 256, (320, 320, 3), dtype=np.uint8) for i in range(8)]
+SIZE = 320
+PICTURES = [np.random.default_rng(i).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for i in range(8)]
+LIMIT = 1.1  # 0.94 to 0.99 was seen; decoding every box, or torch's threads beside OpenVINO's, costs more than the rest
 
 
 class Plain(torch.nn.Module):
@@ -31,20 +33,14 @@ class Plain(torch.nn.Module):
         return answer["cls_logits"].softmax(-1), answer["bbox_regression"]
 
 
-def median_ratio(a, b) -> float:
-    """Median over images of the paired ratio, so that one stalled call decides nothing."""
-    timings = interleaved({"a": a, "b": b}, PICTURES, repeats=12, warmup=10, seed=0)
-    return float(np.median(timings["a"].per_image / timings["b"].per_image))
-
-
-@pytest.mark.slow
 @torch.inference_mode()
 def test_the_deployed_network_takes_as_long_as_a_plain_openvino_model(tmp_path):
+    """The median over images of the paired ratio of processor time, all threads of the process together."""
     torch.manual_seed(0)
     model = stock(outputs=2).eval()
-    deployed = deploy(Candidate("x", "y", assemble(model, ("a",), 320)), "openvino", threads=1, folder=tmp_path)
+    deployed = deploy(Candidate("x", "y", assemble(model, ("a",), SIZE)), "openvino", threads=1, folder=tmp_path)
     plain = compile_model(
-        ov.convert_model(Plain(model), example_input=torch.zeros(1, 3, 320, 320), input=[1, 3, 320, 320]), threads=1
+        ov.convert_model(Plain(model), example_input=torch.zeros(1, 3, SIZE, SIZE), input=[1, 3, SIZE, SIZE]), threads=1
     )
     request = plain.create_infer_request()
 
@@ -57,15 +53,26 @@ def test_the_deployed_network_takes_as_long_as_a_plain_openvino_model(tmp_path):
         request.infer()
         return 0
 
-    assert median_ratio(ours, direct) < LIMIT
+    calls = {"ours": ours, "direct": direct}
+    timings = interleaved(calls, PICTURES, repeats=8, warmup=5, seed=0, clock=time.process_time_ns)
+    assert np.median(timings["ours"].per_image / timings["direct"].per_image) < LIMIT
 
 
-@pytest.mark.slow
-def test_a_chain_of_stages_costs_little_over_the_same_as_one_graph(tmp_path):
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """A chain of three stages."""
     torch.manual_seed(0)
-    detector = add_exits(assemble(stock(outputs=2), ("a",), 320), (8, 12), (128, 256), context="inner").eval()
-    chain = deploy(Candidate("x", "chain", detector), "openvino", threads=1, folder=tmp_path / "chain")
-    whole = deploy(Candidate("x", "whole", merged(detector)), "openvino", threads=1, folder=tmp_path / "whole")
-    last, only = static(2, 3), static(0, 1)
-    overhead = median_ratio(lambda image: chain.detect(image, last).exit, lambda image: whole.detect(image, only).exit)
-    assert overhead < LIMIT
+    detector = add_exits(assemble(stock(outputs=2), ("a",), SIZE), (8, 12), (32, 32), context="inner").eval()
+    candidate = Candidate("x", "chain", detector)
+    return openvino.build(candidate, threads=1, folder=tmp_path_factory.mktemp("openvino"))
+
+
+def test_a_map_is_handed_from_stage_to_stage_without_a_copy(artifact):
+    stages = artifact.chain(1)._requests
+    handed = [len(stage.model_outputs) - 2 for stage in stages]
+    assert handed == [2, 1, 0]  # the second stage hears what the first one said, too
+    for (before, after), maps in zip(pairwise(stages), handed, strict=False):
+        for index in range(maps):
+            out, into = before.get_output_tensor(index).data, after.get_input_tensor(index).data
+            assert out.ctypes.data == into.ctypes.data
+            assert out.shape == into.shape

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.detector import Targets, to_input
+from models.detector import Targets
+from models.pixels import CENTRED
 from models.ssdlite.exits import EARLY, LATE, add_exits, alone, inherited, truncated
 from models.ssdlite.network import divided, ssdlite
 
-PICTURE = to_input(np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8), 160)
+PICTURE = CENTRED(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 160, 160, 3), dtype=np.uint8)))
 EVERYWHERE = (*EARLY, *LATE)
 
 
