@@ -49,7 +49,8 @@ def margin(view: View) -> float:
 
 
 def low_entropy(view: View) -> float:
-    """One minus the mean entropy of the anchors' classes, as a share of the largest possible."""
+    """One minus the mean entropy of the anchors' classes, as a share of the largest possible; at least 0, where sigmoid
+    scores of many classes may well end (`models.scores.sigmoid_probabilities`)."""
     return max(0.0, 1.0 - pooling.mean_entropy(view.probabilities.numpy()))
 
 

@@ -74,7 +74,8 @@ def mean_margin(probabilities: np.ndarray) -> float:
 
 @njit(cache=True)
 def entropies(probabilities: np.ndarray) -> np.ndarray:
-    """Of each anchor's class distribution, divided by the entropy of all classes alike: float64 [A]."""
+    """Of each anchor's class distribution, divided by the entropy of all classes alike: float64 [A]. In [0, 1] where
+    rows sum to one; of sigmoid scores, which do not, the same sum of -p log p, which may exceed 1."""
     found = np.zeros(probabilities.shape[1])
     for row in range(len(probabilities)):
         for anchor in range(len(found)):
