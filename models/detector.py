@@ -1,13 +1,12 @@
-"""What a detector is here: a chain of stages and one postprocess. A Stage is an `nn.Module` called as
-`stage(*state) -> (next_state, raw)`; the first state is `(images,)`, and `raw` is what the stage's exit head says,
-before decoding. A plain detector has one stage and so one exit; nothing treats it as a special case."""
+"""What a detector is here: a chain of stages and one postprocess. A plain detector has one stage and so one exit;
+nothing treats it as a special case."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 
 from models.pixels import CENTRED, Normalisation, resize
 from models.scores import SOFTMAX, Scores
+
+T = TypeVar("T")
 
 State = tuple[Tensor, ...]
 Raw = tuple[Tensor, Tensor]  # class logits [N, A, K], which the detector's scores explain, and box code [N, A, 4]
@@ -59,6 +60,21 @@ class Targets:
         return Targets(self.boxes.to(device), self.labels.to(device), self.crowd.to(device))
 
 
+class Stage(Protocol):
+    """A stretch of trunk and the exit head that reads it; a module."""
+
+    @property
+    def temperature(self) -> Tensor:
+        """What the exit's logits are divided by (Guo et al. 2017), a buffer []; 1 until fitted."""
+
+    def __call__(self, *state: Tensor) -> tuple[State, Raw]:
+        """The state for the next stage, and what the exit head says before decoding. The first state is `(images,)`;
+        the last stage hands nothing on."""
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The layers whose output channels mean something outside of them, and so must stay when others are pruned."""
+
+
 class Decoder(Protocol):
     """Turns box code into boxes; what lies behind a box is an anchor or, where there are none, a query."""
 
@@ -86,10 +102,15 @@ class Loss(Protocol):
     def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]: ...
 
 
+def module_list(parts: Sequence[T]) -> Sequence[T]:
+    """Modules as a list that their owner registers, still known as what they are."""
+    return cast("Sequence[T]", nn.ModuleList(cast("Sequence[nn.Module]", parts)))
+
+
 class Detector(nn.Module):
     """A chain of stages with one postprocess.
 
-    stages: modules called as `stage(*state) -> (next_state, raw)`.
+    stages: modules that are each a `Stage`.
     decode: a module that is a `Decoder`. One for all exits, or one for each.
     select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
     DETR-style). Only what it picks is ever decoded.
@@ -101,10 +122,13 @@ class Detector(nn.Module):
     these.
     """
 
+    stages: Sequence[Stage]
+    decoders: Sequence[Decoder]
+
     def __init__(
         self,
-        stages: list[nn.Module],
-        decode: nn.Module | Sequence[nn.Module],
+        stages: Sequence[Stage],
+        decode: Decoder | Sequence[Decoder],
         select: Callable[[Tensor, Tensor, Decoder], Detections],
         loss: Loss,
         classes: tuple[str, ...],
@@ -116,8 +140,8 @@ class Detector(nn.Module):
         auxiliary_losses: AuxiliaryLoss | None = None,
     ):
         super().__init__()
-        self.stages = nn.ModuleList(stages)
-        self.decoders = nn.ModuleList([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
+        self.stages = module_list(stages)
+        self.decoders = module_list([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
         self.select = select
         self.loss = loss
         self.classes = classes
@@ -133,9 +157,9 @@ class Detector(nn.Module):
 
     def with_stages(
         self,
-        stages: list[nn.Module],
+        stages: Sequence[Stage],
         *,
-        decode: nn.Module | Sequence[nn.Module] | None = None,
+        decode: Decoder | Sequence[Decoder] | None = None,
         loss: Loss | None = None,
     ) -> Detector:
         """A detector of the same family that differs in its stages alone, unless more is given.
@@ -190,9 +214,15 @@ class Detector(nn.Module):
 class _Merged(nn.Module):
     """All stages as one. The earlier exits' answers are handed out as state, so that no compiler drops their heads."""
 
-    def __init__(self, stages: nn.ModuleList, scores: Scores):
+    stages: Sequence[Stage]
+
+    def __init__(self, stages: Sequence[Stage], scores: Scores):
         super().__init__()
         self.stages, self.scores = stages, scores
+
+    @property
+    def temperature(self) -> Tensor:
+        return self.stages[-1].temperature
 
     def forward(self, images: Tensor) -> tuple[State, Raw]:
         state: State = (images,)
@@ -201,6 +231,9 @@ class _Merged(nn.Module):
             state, raw = stage(*state)
             said += self.scores.probabilities(raw[0]), raw[1]
         return tuple(said[:-2]), raw
+
+    def answer_layers(self) -> list[nn.Module]:
+        return [layer for stage in self.stages for layer in stage.answer_layers()]
 
 
 def merged(detector: Detector) -> Detector:

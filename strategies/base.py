@@ -117,8 +117,8 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
     }
 
 
-def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
-    """What every exit says, and the losses of all that the detector is asked in training."""
+def training_losses(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+    """What every exit says, and all losses that the detector trains by, its auxiliary ones among them."""
     if detector.auxiliary_losses is not None:
         return detector.auxiliary_losses(detector, images, targets)
     raws = detector(images)
@@ -127,4 +127,4 @@ def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Ra
 
 def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
     """The detector's own losses and nothing else."""
-    return asked(detector, images, targets)[1]
+    return training_losses(detector, images, targets)[1]

@@ -39,7 +39,7 @@ from bench.train.fit import Trainer
 from models.detector import Detector
 from models.errors import unknown
 from models.matching import match
-from models.ssdlite.exits import add_exits, inherited
+from models.ssdlite.exits import add_exits, pretrained_modules
 from models.ssdlite.network import ssdlite
 from models.temperature import fit_temperatures
 from strategies.base import Candidate, plain_objective
@@ -158,7 +158,7 @@ def train(
     nothing the training looks at share one."""
     torch.manual_seed(settings.seed)
     detector = add_exits(start, AFTER, WIDTHS)
-    brought = inherited(detector)
+    pretrained = pretrained_modules(detector)
     detector.router = router = Router(recipe, settings.epochs * max(1, len(data.train) // settings.batch))
     options = f"{recipe.weighting} {recipe.learned} {recipe.quality} warm-up {recipe.warmup} {recipe.temperature}"
     trainer(
@@ -168,7 +168,7 @@ def train(
         options=f"{options} to {router.end}",
         epochs=settings.epochs,
         learning_rate=settings.rate,
-        pretrained_modules=brought,
+        pretrained_modules=pretrained,
         pretrained_lr_scale=INHERITED_RATE,
     )
     del detector.router
