@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.api import listed
+from bench.api import run as carry_out
 from bench.data.convert.commands import app as data
 from bench.experiments.commands import app as ablate
 from bench.experiments.probe.commands import probe_command
+from bench.folder import RUNS, find
+from bench.progress import hushed
 from models.errors import UserError
+
+Format = Annotated[str, typer.Option(help="table, markdown, csv, latex or json.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,7 +33,6 @@ app = typer.Typer(
 )
 app.add_typer(ablate, name="ablate")
 app.add_typer(data, name="data")
-RUNS = Path("results/runs")
 
 
 @app.command("run")
@@ -46,9 +49,7 @@ def run_command(
     cap: Annotated[int | None, typer.Option(help="At most so many training images per class.")] = None,
     model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
     weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="Comma-separated: openvino, onnxruntime, inductor, eager.")
-    ] = None,
+    runtime: Annotated[str | None, typer.Option(help="Comma-separated; bench ls names them.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
     device: Annotated[str | None, typer.Option(help="What trains: cpu, or cuda in bfloat16.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data, training and bootstrap.")] = None,
@@ -56,7 +57,7 @@ def run_command(
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run of this name.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on below the foundation gate; stamps every record.")
+        bool, typer.Option("--force", help="Go on below the foundation check; stamps every record.")
     ] = False,
 ) -> None:
     """Train or load a baseline, apply strategies, measure them all, print the table and the verdict.
@@ -73,70 +74,58 @@ def run_command(
 
       bench run --strategies early_exit,prune,prune+quant --runtime openvino,onnxruntime --name mine
     """
-    from bench.spec import read
-
-    overrides = {
-        "strategies": names(strategies),
-        "data.source": data,
-        "data.classes": names(classes),
-        "data.cap": cap,
-        "model.name": model,
-        "model.weights": weights,
-        "runtimes": names(runtime),
-        "threads": threads,
-        "device": device,
-        "seed": seed,
-        "name": name,
-    }
-    preset = preset or default_preset(model, data)
-    plan = read(preset, spec, overrides)
-    folder = claim(out / plan.name, plan, resume)
-    from bench.pipeline import run
-
     try:
-        run(plan, folder, force=force)
+        done = carry_out(
+            strategies,
+            preset=preset,
+            spec=spec,
+            data=data,
+            classes=classes,
+            cap=cap,
+            model=model,
+            weights=weights,
+            runtime=runtime,
+            threads=threads,
+            device=device,
+            seed=seed,
+            name=name,
+            out=out,
+            resume=resume,
+            force=force,
+        )
     except KeyboardInterrupt:
         again = shlex.join([*sys.argv[1:], *([] if resume else ["--resume"])])
         print(f"bench: interrupted; what is trained is kept, go on with: bench {again}", file=sys.stderr)
         raise typer.Exit(130) from None
-    show(folder, "table")
-
-
-def default_preset(model: str | None, data: str | None) -> str:
-    """The preset for a model and data on which nothing else is said."""
-    from bench.spec import presets
-    from models.families import family_of
-
-    if model in presets():
-        return model
-    if data in (None, "shapes"):
-        return "default"
-    own = f"photographs-{family_of(model)}" if model else ""
-    return own if own in presets() else "photographs"
+    write_tables(done.folder)
+    show(done.folder, called(done.folder), "table")
 
 
 @app.command()
 def report(
     run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
-    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    every: Annotated[bool, typer.Option("--all", help="Every point, table and note.")] = False,
+    format: Format = "table",
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
-    """Print a run's table and verdict again and draw its pareto.png.
+    """Print what matters of a run again, and draw its pictures; or all there is.
 
     Examples:
 
       bench report default
 
+      bench report default --all
+
       bench report results/reference/coco-person --format markdown
     """
-    show(find(run, out), format)
+    show(find(run, out), run, format, every)
 
 
 @app.command("compare")
 def compare_command(
     a: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
     b: Annotated[str, typer.Argument(help="Another one of the same test split and seed.")],
-    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    format: Format = "table",
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
     """Say what changed from run A to run B, record by record: mAP and time, with paired intervals.
@@ -149,19 +138,18 @@ def compare_command(
     """
     from bench.judge.compare import compare
     from bench.records import load_records
-    from bench.report.comparison import export_comparison, print_comparison
+    from bench.report.comparison import comparison_page
+    from bench.report.formats import FORMATS, formatted
 
+    FORMATS.check(format)
     found = compare(load_records(find(a, out)), load_records(find(b, out)))
-    if format == "table":
-        print_comparison(found, (a, b), Console(width=None if sys.stdout.isatty() else 100))
-    else:
-        print(export_comparison(found, (a, b), format), end="")
+    print(formatted(comparison_page(found, (a, b)), format), end="")
 
 
 @app.command("spread")
 def spread_command(
     runs: Annotated[list[str], typer.Argument(help="Names of two or more runs, or their folders.")],
-    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    format: Format = "table",
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
     """Put runs that differ in their seed only together: mean and spread, record by record, and every verdict.
@@ -173,13 +161,12 @@ def spread_command(
       bench spread results/reference/coco-person s1 --format markdown
     """
     from bench.judge.seeds import open_repeat, spread
-    from bench.report.spread import export_spread, print_spread
+    from bench.report.formats import FORMATS, formatted
+    from bench.report.seeds import seeds_page
 
+    FORMATS.check(format)
     found = spread([open_repeat(find(run, out), run) for run in runs])
-    if format == "table":
-        print_spread(found, Console(width=None if sys.stdout.isatty() else 100))
-    else:
-        print(export_spread(found, format), end="")
+    print(formatted(seeds_page(found), format), end="")
 
 
 @app.command("sweep")
@@ -190,7 +177,7 @@ def sweep_command(
     tolerance: Annotated[list[float] | None, typer.Option(help="Share of mAP to lose on val; repeat it.")] = None,
     criteria: Annotated[str | None, typer.Option(help="Comma-separated; all that are stored when left out.")] = None,
     detector: Annotated[str | None, typer.Option(help="One of the folders in the run's tables/.")] = None,
-    format: Annotated[str, typer.Option(help="table, json, csv or markdown.")] = "table",
+    format: Format = "table",
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
     """Ask a run's stored exit tables for other policies, without the model, and draw sweep-DETECTOR.png.
@@ -205,33 +192,29 @@ def sweep_command(
 
       bench sweep mine --criteria max_score,learned --format csv
     """
-    from bench.report.sweep import FORMATS, export_sweeps, print_sweep
+    from bench.report.formats import FORMATS, formatted
+    from bench.report.style import save
+    from bench.report.sweep import sweeps_page
     from bench.report.sweep_figure import sweep_figure
     from bench.study.sweep import sweeps
-    from models.errors import unknown
 
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS, where="--format")
-    folder, chosen = find(run, out), names(criteria)
+    FORMATS.check(format)
+    folder, chosen = find(run, out), listed(criteria)
     asked = {"cost": cost, "budgets": budget or (), "tolerances": tolerance or ()}
     found = sweeps(folder, criteria=chosen, detector=detector, **asked)
-    if format != "table":
-        print(export_sweeps(found, format), end="")
-        return
-    for one in found:
-        print_sweep(one, Console(width=None if sys.stdout.isatty() else 100))
-        picture = folder / f"sweep-{one.detector}.png"
-        sweep_figure(one, picture)
-        print(f"\nplot: {picture}\n")
+    print(formatted(sweeps_page(found), format), end="")
+    if format == "table":
+        drawn = [save(sweep_figure(one), folder / f"sweep-{one.detector}.png") for one in found]
+        print(f"\npictures: {', '.join(map(str, drawn))}")
 
 
 @app.command()
 def gate(
     run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
-    against: Annotated[Path, typer.Option(help="TOML file of gates.")] = Path("results/gates.toml"),
+    against: Annotated[Path, typer.Option(help="TOML file of regression checks.")] = Path("results/gates.toml"),
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
-    """Check a run against regression gates; exit status 1 and one line per broken gate.
+    """Make a run's regression checks; exit status 1 and one line per broken one.
 
     Example:
 
@@ -245,99 +228,72 @@ def gate(
         print(line)
     if broken:
         raise typer.Exit(1)
-    print(f"{run}: every gate of {against} holds")
+    print(f"{run}: every check of {against} holds")
 
 
 @app.command("ls")
 def list_command() -> None:
-    """List strategies, runtimes, presets, data and criteria."""
-    from bench.data.spec import KINDS
-    from bench.exits.criteria import CRITERIA
-    from bench.runtimes import RUNTIMES
+    """List all that goes by a name (strategies, runtimes, data, criteria, ...), and who brought it."""
+    from bench.registries import registries
     from bench.spec import describe_presets
-    from strategies.registry import available, describe
+    from models.registry import OURS
 
-    rows = [("strategy", name, describe(kind)) for name, kind in available().items()]
-    rows += [("runtime", name, text) for name, text in RUNTIMES.items()]
-    rows += [("preset", name, text) for name, text in describe_presets().items()]
-    rows += [("data", name, text) for name, text in KINDS.items()]
-    rows += [("criterion", name, (criterion.__doc__ or "").strip()) for name, criterion in CRITERIA.items()]
+    rows = [(one.kind, each.name, each.summary, each.origin) for one in registries() for each in one.entries()]
+    rows += [("preset", name, text, OURS) for name, text in describe_presets().items()]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("kind", "name", "what it is"):
+    for column in ("kind", "name", "what it is", "from"):
         table.add_column(column, no_wrap=column != "what it is")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     Console(width=100 if not sys.stdout.isatty() else None).print(table)
 
 
-def names(text: str | None) -> list[str] | None:
-    """A comma-separated option as a list; None when it was not given."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+def called(folder: Path) -> str:
+    """What the commands find a run by: its name, where the runs usually are, else its folder."""
+    return folder.name if folder.parent == RUNS else str(folder)
 
 
-def find(run: str, out: Path) -> Path:
-    """The folder of a run given by name or by path."""
-    return Path(run) if Path(run).is_dir() else out / run
-
-
-def claim(folder: Path, plan, resume: bool) -> Path:
-    """The run's folder, made ready. A folder in which nothing was trained or measured yet is as good as none; otherwise
-    UserError unless it is to be resumed with the same spec."""
+def write_tables(folder: Path) -> None:
+    """RUN/report.md: every table of a run."""
     from bench.files import replacing
-
-    path, text = folder / "spec.json", plan.model_dump_json(indent=2)
-    if not any((folder / part).exists() for part in ("checkpoints", "records")):
-        for part in (path, folder / "splits.json"):
-            part.unlink(missing_ok=True)
-    if path.exists() and not resume:
-        raise UserError(
-            "this run exists already", where=str(folder), fix="go on with --resume, or choose another --name"
-        )
-    if path.exists() and path.read_text() != text:
-        raise UserError(
-            "this run was started with other settings",
-            where=str(path),
-            fix="repeat those, or choose another --name",
-        )
-    with replacing(path) as partial:
-        partial.write_text(text)
-    return folder
-
-
-def show(folder: Path, format: str) -> None:
-    """Print a run as a table, and draw pareto.png and leavers.png, or in another format."""
     from bench.records import load_records
-    from bench.report import export, leavers_figure, pareto, print_report
+    from bench.report import formatted, full_page
 
+    with replacing(folder / "report.md") as partial:
+        partial.write_text(formatted(full_page(load_records(folder)), "markdown"))
+
+
+def show(folder: Path, name: str, format: str, every: bool = False) -> None:
+    """Draw a run's pictures and print its first screen, or print it in full or in another format."""
+    from bench.records import load_records
+    from bench.report import (
+        FORMATS,
+        exit_profile_figure,
+        first_screen,
+        formatted,
+        full_page,
+        pareto_figure,
+        run_page,
+        save,
+    )
+
+    FORMATS.check(format)
     found = load_records(folder)
-    if format != "table":
-        print(export(found, format), end="")
+    if format != "table" or every:
+        print(formatted(full_page(found) if every else run_page(found), format), end="")
         return
-    print_report(found, Console(width=None if sys.stdout.isatty() else 100))
-    pareto(found, folder / "pareto.png")
-    drawn = [folder / "pareto.png"]
-    if leavers_figure(found, folder / "leavers.png"):
-        drawn.append(folder / "leavers.png")
-    print(f"\nplots: {', '.join(map(str, drawn))}   records: {folder / 'records'}")
-    if any((folder / "tables").glob("*")):
-        print(f"any other policy over these exits: bench sweep {folder}")
+    for file, figure in {"pareto.png": pareto_figure(found), "leavers.png": exit_profile_figure(found)}.items():
+        if figure:
+            save(figure, folder / file)
+    print(first_screen(found, folder, name, Console(width=None if sys.stdout.isatty() else 100)), end="")
 
 
 app.command("probe")(probe_command)
 
 
-def hush() -> None:
-    """Silence what other libraries say on every start and nobody can act on."""
-    warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
-    warnings.filterwarnings("ignore", message=".*NumPy array is not writable")
-    warnings.filterwarnings("ignore", message="Unwrapped parameters detected")
-    for chatty in ("torch.utils.cpp_extension", "torch.utils._pytree"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-
-
+@hushed()
 def main() -> None:
     """The `bench` command."""
-    hush()
     try:
         app()
     except UserError as error:

@@ -16,9 +16,19 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIS
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, flushes what was written there and moves it into place.
+    """Replace a file all at once.
 
-    Nothing is left behind on an error. Raises UserError on a full disk or a folder that cannot be written.
+    The yielded path is a temporary file beside `path`. What was written there is flushed to disk and moved into place.
+    Nothing is left behind on an error.
+
+    Args:
+        path: the file to replace; its folder is created.
+
+    Yields:
+        The temporary path to write to.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -43,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _free(folder: Path) -> int:
-    """Bytes free where `folder` lies; writers that hide the system's error (torch, safetensors) are found out by it."""
+    """Bytes free where `folder` lies, for writers that hide the system's error (torch, safetensors)."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

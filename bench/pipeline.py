@@ -12,34 +12,51 @@ import numba
 import numpy as np
 import torch
 
-from bench import records
+from bench import given, records, registries
 from bench.accuracy.coco import accuracy
 from bench.accuracy.results import coco_results, write_json
 from bench.data.manifest import check_manifest, manifest
 from bench.data.spec import load
 from bench.data.split import Dataset, Split
 from bench.files import replacing
+from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import Record
 from bench.runtimes import Deployed, deploy, runs_on
-from bench.spec import RunSpec
+from bench.runtimes.registry import libraries
+from bench.spec import IN_MEMORY, RunSpec
 from bench.study.recording import Recorder
 from bench.study.study import baseline_point, key, last_exit_map, study, time_batches, time_points
 from bench.train.batches import Batches
 from bench.train.fit import Trainer, weights_hash
 from models import families
-from models.detector import merged
+from models.detector import Detector, merged
 from models.errors import UserError
 from strategies import registry
 from strategies.base import Candidate, Score
 
 
-def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
-    """Carry out `spec` in `folder` and return its records, which are saved there too.
+def run(
+    spec: RunSpec, folder: Path, *, resume: bool = False, force: bool = False, detector: Detector | None = None
+) -> list[Record]:
+    """Carry out a spec in a folder.
 
-    force: go on although the baseline misses its foundation gate; every record is stamped.
+    Args:
+        spec: What to do; kept in the folder as spec.json.
+        folder: Where everything goes; made when it is not there.
+        resume: Go on with a run that was started there under the same spec.
+        force: Go on although the baseline misses its foundation gate; every record is stamped.
+        detector: The baseline of a spec whose `model.weights` says "in memory" (`bench.given`).
+
+    Returns:
+        The records, which are saved in the folder too.
+
+    Raises:
+        UserError: Input that cannot be used, a folder with another run, or a baseline below its foundation gate.
     """
+    claim(folder, spec, resume=resume)
+    registries.freeze()
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
@@ -47,7 +64,7 @@ def run(spec: RunSpec, folder: Path, *, force: bool = False) -> list[Record]:
     score = scorer(spec, data, folder)
 
     console.print("[bold]baseline[/]")
-    baselines = make("baseline", start(spec, data), spec, data, trainer, score)
+    baselines = make("baseline", start(spec, data, detector), spec, data, trainer, score)
     base = place(baselines[-1], spec.runtimes[0], spec, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
 
@@ -84,7 +101,7 @@ def measure(
         spec,
         data,
         foundation,
-        records.environment(spec.threads),
+        records.environment(spec.threads, libraries(runtime)),
         time_points(studies, spec.measure, spec.seed, data.test),
         time_batches(studies, spec.measure, spec.seed, data.test),
         baseline_point(studies).name,
@@ -118,18 +135,24 @@ def open_trainer(spec: RunSpec, data: Dataset, folder: Path) -> Trainer:
     return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
 
 
-def start(spec: RunSpec, data: Dataset) -> Candidate:
-    """The detector that the baseline is made from: stock weights, or random ones that depend on the seed alone."""
+def start(spec: RunSpec, data: Dataset, detector: Detector | None = None) -> Candidate:
+    """The detector that the baseline is made from: one in memory, stock weights, or random ones that depend on the
+    seed alone."""
     torch.manual_seed(spec.seed)
     model = spec.model
+    if detector is not None or (model.weights or "").startswith(IN_MEMORY):
+        here = given.checked(detector, spec, data.classes)
+        return Candidate("baseline", "start", here, note="from weights in memory")
     detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
-    return Candidate("baseline", "start", detector, note=families.origin(model.weights))
+    return Candidate("baseline", "start", detector, note=families.origin(model.name, model.weights))
 
 
 def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
     """The candidates of one strategy. It sees train and val; the test split does not come near it."""
     options = dict(spec.strategy)
-    options["baseline"] = options.get("baseline", {}) | {"pretrained": families.detects(spec.model.weights)}
+    options["baseline"] = options.get("baseline", {}) | {
+        "pretrained": families.detects(spec.model.name, spec.model.weights)
+    }
     torch.manual_seed(spec.seed)
     strategy = registry.build(name, options)
     return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)

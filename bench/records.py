@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -306,8 +306,13 @@ def same_split(records: Sequence[Record]) -> None:
             raise UserError(what, where=record.name, fix="compare records of one test split only")
 
 
-def environment(threads: int) -> Environment:
-    """This machine now. `threads` is what the runtime was given."""
+def environment(threads: int, libraries: Iterable[str] = ()) -> Environment:
+    """This machine now.
+
+    Args:
+        threads: what the runtime was given.
+        libraries: distributions whose versions are to be named beside those of LIBRARIES, for example the runtime's.
+    """
     commit = _git("rev-parse", "HEAD")
     return Environment(
         cpu=_cpu(),
@@ -317,7 +322,7 @@ def environment(threads: int) -> Environment:
         os=f"{platform.system()} {platform.release()}",
         git_commit=commit,
         dirty=None if commit is None else bool(_git("status", "--porcelain")),
-        libraries={name: found for name in LIBRARIES if (found := _version(name))},
+        libraries={name: found for name in (*LIBRARIES, *libraries) if (found := _version(name))},
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
 

@@ -1,5 +1,6 @@
 """What a run is: typed, and checked before anything expensive starts. Presets are TOML files in bench/presets/; a
-`--spec FILE` has the same keys, and the command line overrides either."""
+`--spec FILE` has the same keys, and the command line overrides either. Importing this loads no network and no runtime:
+only `check`, which asks whether they are there, does."""
 
 from __future__ import annotations
 
@@ -9,13 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.exits import budget, criteria
+from bench.exits import budget
+from bench.exits import registry as criteria
 from bench.exits.path_costs import Unit
-from bench.runtimes import base as runtimes
-from models import families
 from models.errors import UserError, unknown
 from strategies import registry
 
@@ -25,6 +24,7 @@ else:
     import tomli as tomllib
 
 PRESETS = Path(__file__).parent / "presets"
+IN_MEMORY = "in memory"  # how the weights of a detector begin that no file brings back (`bench.given`)
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Risk = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -95,6 +95,18 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
+def default_preset(model: str | None, data: str | None) -> str:
+    """The preset for a model and data on which nothing else is said."""
+    if model in presets():
+        return model
+    if data in (None, "shapes"):
+        return "default"
+    from models import families
+
+    own = f"photographs-{families.family_of(model)}" if model else ""
+    return own if own in presets() else "photographs"
+
+
 def describe_presets() -> dict[str, str]:
     """Each preset's name and the comment that opens its file."""
     return {name: (PRESETS / f"{name}.toml").read_text().splitlines()[0].lstrip("# ") for name in presets()}
@@ -152,9 +164,15 @@ def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
 
 def check(spec: RunSpec) -> None:
     """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
-    if spec.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("torch sees no CUDA device here", where="device", fix="leave it out to train on the CPU")
-    families.check(spec.model.name, spec.model.size, spec.model.weights, spec.model.queries)
+    from bench.runtimes import base as runtimes
+    from models import families
+
+    if spec.device == "cuda":
+        check_cuda()
+    in_memory = (spec.model.weights or "").startswith(IN_MEMORY)
+    if in_memory and spec.model.queries is not None:
+        raise UserError("a detector in memory brings its queries", where="model.queries", fix="leave it out")
+    families.check(spec.model.name, spec.model.size, None if in_memory else spec.model.weights, spec.model.queries)
     names = (*spec.controls, *spec.strategies)
     parts = [part for name in names for part in registry.parts(name, spec.strategy)]
     for part in parts:
@@ -167,5 +185,13 @@ def check(spec: RunSpec) -> None:
     for text in spec.measure.budgets:
         budget.parse(text)
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
-    needs_int8 = any(part.name == "quant" for part in parts)
-    runtimes.check(spec.runtimes, {"fp32", "int8"} if needs_int8 else {"fp32"})
+    made = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
+    runtimes.check(spec.runtimes, {"fp32"}.union(*made))
+
+
+def check_cuda() -> None:
+    """Raise UserError unless there is a GPU to train on."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError("torch sees no CUDA device here", where="device", fix="leave it out to train on the CPU")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -38,6 +40,11 @@ POINTS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark and print its result.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sizes = {"images": 5000, "classes": 80, "exits": 3, "detections": 65, "policies": 10_000, "resamples": 1000}
     for name, size in sizes.items():
@@ -76,6 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def report(what: str, count: int, seconds: float, building: float, each: float) -> None:
+    """Print how fast some calls were.
+
+    Args:
+        what: was called.
+        count: how many calls there were.
+        seconds: they took.
+        building: seconds that building the pool took.
+        each: seconds that one call of pycocotools takes.
+    """
     ratio = each * count / (building + seconds)
     print(
         f"{count} {what}: {seconds:.2f} s on {numba.get_num_threads()} threads, {count / seconds:.0f} per second, "
@@ -90,17 +106,32 @@ def warm_up() -> None:
 
 
 def build(truth: COCO, found: Sequence[Sequence[Detections]]) -> tuple[tuple[Matches, ...], Pool]:
-    """All that has to happen once before the first routing."""
+    """Everything that has to happen once before the first routing.
+
+    Args:
+        truth: the ground truth.
+        found: detections, [exit][image].
+
+    Returns:
+        Matches of every exit, and their pool.
+    """
     matches = tuple(match(truth, list(truth.imgs), detections) for detections in found)
     return matches, pooled(matches)
 
 
 def judge(
-    truth: Any, judged_by: Callable[..., Any], found: Sequence[Sequence[Detections]], routing: np.ndarray
+    truth: Any, judged_by: Callable[..., Any], found: Sequence[Sequence[Detections]], routing: NDArray[np.integer]
 ) -> tuple[float, float]:
-    """mAP of one routing, and the seconds of evaluate() and accumulate().
+    """Accuracy (mAP) of one routing, and the seconds of evaluate() and accumulate().
 
-    truth, judged_by: a COCO index and the COCOeval of pycocotools, or those of faster-coco-eval.
+    Args:
+        truth: an index of pycocotools, or of faster-coco-eval.
+        judged_by: the COCOeval of the same library.
+        found: detections, [exit][image].
+        routing: the exit of each image, int [N].
+
+    Returns:
+        (mAP in [0, 1], seconds).
     """
     with contextlib.redirect_stdout(io.StringIO()):
         composed = truth.loadRes(coco_results(list(truth.imgs), [found[e][i] for i, e in enumerate(routing)]))
@@ -117,8 +148,20 @@ def judge(
 def bed(
     rng: np.random.Generator, images: int, classes: int, exits: int, detections: int
 ) -> tuple[COCO, list[list[Detections]]]:
-    """Ground truth and every exit's detections, [exit][image]: a few classes per image, some common and some rare,
-    and later exits that miss less and hit closer."""
+    """Ground truth and every exit's detections, drawn at random.
+
+    A few classes per image, some common and some rare, and later exits that miss less and hit closer.
+
+    Args:
+        rng: the source of randomness.
+        images: how many there are.
+        classes: how many there are.
+        exits: how many there are.
+        detections: per image and exit.
+
+    Returns:
+        The ground truth, and detections, [exit][image].
+    """
     image = np.repeat(np.arange(images), rng.poisson(BOXES_PER_IMAGE, images))
     scene = (classes * rng.random((images, 3)) ** 2).astype(int)
     label = 1 + scene[image, rng.integers(3, size=len(image))]
@@ -150,9 +193,18 @@ def bed(
     return ground_truth(truth), found
 
 
-def random_boxes(rng: np.random.Generator, count: int) -> np.ndarray:
-    """float64 [count, 4]: x, y, width, height in px, from 8 to 300 a side."""
-    return np.concatenate([rng.uniform(0, 300, (count, 2)), np.exp(rng.uniform(*np.log([8, 300]), (count, 2)))], axis=1)
+def random_boxes(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Boxes anywhere, from 8 to 300 px a side.
+
+    Args:
+        rng: the source of randomness.
+        count: how many.
+
+    Returns:
+        x, y, width, height in px, float64 [count, 4].
+    """
+    corners, logarithms = rng.uniform(0, 300, (count, 2)), rng.uniform(math.log(8), math.log(300), (count, 2))
+    return np.concatenate([corners, np.exp(logarithms)], axis=1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler
@@ -55,12 +56,21 @@ DATA, FORWARD, LOSS, STEP = range(len(PARTS))
 SHAPE = 448, 336  # px, width and height of the generated photographs
 RESAMPLES = 2000
 
-Block = Callable[[], np.ndarray]  # trains for some steps and returns the seconds of each part, float64 [4]
+Block = Callable[[], NDArray[np.float64]]  # trains for some steps and returns the seconds of each part, float64 [4]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all contenders share. folder: in COCO format. images: at most so many. steps: timed ones of a block."""
+    """What all contenders share.
+
+    Attributes:
+        folder: of the data, in COCO format.
+        classes: to keep; None keeps all.
+        images: at most so many.
+        batch: images in a batch.
+        steps: timed ones in a block.
+        threads: of each contender.
+    """
 
     folder: Path
     classes: tuple[str, ...] | None
@@ -73,25 +83,44 @@ class Setting:
         """The first training images that have boxes: torchvision's scripts drop the others."""
         whole = load(f"coco:{self.folder}", classes=self.classes).train
         kept = [i for i, example in enumerate(whole.examples) if (~example.crowd).any()][: self.images]
-        files = Files([whole.images.paths[i] for i in kept])
+        files = Files([files_of(whole).paths[i] for i in kept])
         return replace(whole, examples=tuple(whole.examples[i] for i in kept), images=files)
+
+
+def files_of(split: Split) -> Files:
+    """The image files of a split that was read from a folder."""
+    if not isinstance(split.images, Files):
+        raise TypeError("these images are no files")
+    return split.images
 
 
 class Watch:
     """Seconds by part, from the second step on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds = np.zeros(len(PARTS))
         self.last = 0.0
 
     def mark(self, part: int) -> None:
-        """Whatever was done since the last mark belongs to `part`."""
+        """Count the time since the last mark for one part.
+
+        Args:
+            part: index in PARTS.
+        """
         now = time.perf_counter()
         self.seconds[part] += now - self.last
         self.last = now
 
     def over(self, batches: Iterator[Any], steps: int) -> Iterator[Any]:
-        """One batch untimed, then `steps` batches: between two of them whoever asks has finished a step."""
+        """Time some steps: one batch untimed, then `steps` batches.
+
+        Args:
+            batches: to take from.
+            steps: timed ones.
+
+        Yields:
+            The batches; between two of them whoever asks has finished a step.
+        """
         for step in range(1 + steps):
             if step == 1:
                 self.seconds[:] = 0
@@ -104,23 +133,49 @@ class Watch:
 
 @dataclass(frozen=True)
 class Some:
-    """A Trainer's batches, as many as a block needs."""
+    """A Trainer's batches, as many as a block needs.
+
+    Attributes:
+        batches: to take from.
+        watch: times them.
+        steps: timed ones in a block.
+        batch_size: images in a batch.
+    """
 
     batches: Batches
     watch: Watch
     steps: int
-    batch: int
+    batch_size: int
 
     def __len__(self) -> int:
-        return (1 + self.steps) * self.batch
+        return (1 + self.steps) * self.batch_size
 
-    def epoch(self, batch: int, seed: int, size: int) -> Iterator[tuple[Tensor, Targets]]:
-        epochs = (self.batches.epoch(batch, seed + n, size) for n in itertools.count())
+    def epoch(self, batch_size: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
+        """The batches of one block.
+
+        Args:
+            batch_size: images in a batch.
+            seed: of the order and the augmentation.
+            size: side of the images in px; None: as stored.
+
+        Returns:
+            Images and targets, as `bench.train.batches.Batches.epoch` gives them.
+        """
+        epochs = (self.batches.epoch(batch_size, seed + n, size) for n in itertools.count())
         return self.watch.over(itertools.chain.from_iterable(epochs), self.steps)
 
 
 def ours(setting: Setting, folder: Path, bf16: bool = False) -> Block:
-    """Blocks of our Trainer, one short training each. folder: for its checkpoints."""
+    """Blocks of our Trainer, one short training each.
+
+    Args:
+        setting: what all contenders share.
+        folder: for its checkpoints.
+        bf16: whether the network runs under autocast.
+
+    Returns:
+        Trains for a block and returns its seconds by part.
+    """
     console.quiet = True
     split, watch = setting.split(), Watch()
     some = Some(Batches(split, STOCK_SIZE), watch, setting.steps, setting.batch)
@@ -136,18 +191,22 @@ def ours(setting: Setting, folder: Path, bf16: bool = False) -> Block:
         watch.mark(LOSS)
         return losses
 
-    def block() -> np.ndarray:
-        trainer(detector, name=f"block {next(blocks)}", objective=objective, epochs=1, rate=1e-4)
+    def block() -> NDArray[np.float64]:
+        trainer(detector, name=f"block {next(blocks)}", objective=objective, epochs=1, learning_rate=1e-4)
         return watch.seconds.copy()
 
     return block
 
 
 class Photographs(torch.utils.data.Dataset):
-    """Image files and their boxes, read and augmented one at a time."""
+    """Image files and their boxes, read and augmented one at a time.
+
+    Args:
+        split: of files.
+    """
 
     def __init__(self, split: Split):
-        self.split = split
+        self.split, self.paths = split, files_of(split).paths
         self.transform = v2.Compose(
             [
                 v2.RandomIoUCrop(),
@@ -164,25 +223,37 @@ class Photographs(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
         example = self.split.examples[index]
-        image = Image.open(self.split.images.paths[index]).convert("RGB")
+        image = Image.open(self.paths[index]).convert("RGB")
         boxes = torch.tensor(example.boxes[~example.crowd])
         boxes = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(example.height, example.width))
         return self.transform(image, {"boxes": boxes, "labels": torch.tensor(example.labels[~example.crowd])})
 
 
-def in_lists(samples: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> tuple[tuple, tuple]:
+def in_lists(
+    samples: Sequence[tuple[Tensor, dict[str, Tensor]]],
+) -> tuple[tuple[Tensor, ...], tuple[dict[str, Tensor], ...]]:
     """Images and targets, not stacked: they differ in size."""
     images, targets = zip(*samples, strict=True)
     return images, targets
 
 
 def torchvisions(setting: Setting, workers: int) -> Block:
-    """Blocks of torchvision's loop. What its model does before the trunk, resizing, counts as data, and what it does
-    after laying out the anchors as loss."""
+    """Blocks of torchvision's loop.
+
+    What its model does before the trunk, resizing, counts as data, and what it does after laying out the anchors as
+    loss.
+
+    Args:
+        setting: what all contenders share.
+        workers: processes that load data.
+
+    Returns:
+        Trains for a block and returns its seconds by part.
+    """
     split, watch = setting.split(), Watch()
     model = stock(1 + len(split.classes)).train()
-    model.transform.register_forward_hook(lambda *_: watch.mark(DATA))
-    model.anchor_generator.register_forward_hook(lambda *_: watch.mark(FORWARD))
+    model.get_submodule("transform").register_forward_hook(lambda *_: watch.mark(DATA))
+    model.get_submodule("anchor_generator").register_forward_hook(lambda *_: watch.mark(FORWARD))
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=4e-5)
     ahead = 2 * workers  # batches that workers prepare before they are asked
     sampler = RandomSampler(split, num_samples=(1 + setting.steps + ahead) * setting.batch)
@@ -195,7 +266,7 @@ def torchvisions(setting: Setting, workers: int) -> Block:
         persistent_workers=workers > 0,
     )
 
-    def block() -> np.ndarray:
+    def block() -> NDArray[np.float64]:
         batches = iter(loader)
         for images, targets in watch.over(batches, setting.steps):
             losses = model(list(images), [dict(target) for target in targets])
@@ -215,7 +286,13 @@ def torchvisions(setting: Setting, workers: int) -> Block:
 
 
 def serve(pipe: Connection, threads: int, build: Callable[[], Block]) -> None:
-    """A contender's process: a block whenever it is asked for one, until the other end is closed."""
+    """A contender's process: a block whenever it is asked for one, until the other end is closed.
+
+    Args:
+        pipe: to the process that asks.
+        threads: of this process.
+        build: makes what trains for a block.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     block = build()
@@ -227,8 +304,19 @@ def serve(pipe: Connection, threads: int, build: Callable[[], Block]) -> None:
         pipe.send(block())
 
 
-def in_turns(contenders: dict[str, Callable[[], Block]], rounds: int, threads: int) -> dict[str, np.ndarray]:
-    """Seconds by part, float64 [rounds, 4], of every contender; a first round is thrown away."""
+def in_turns(
+    contenders: Mapping[str, Callable[[], Block]], rounds: int, threads: int
+) -> dict[str, NDArray[np.float64]]:
+    """Let the contenders train in turns; a first round is thrown away.
+
+    Args:
+        contenders: by name, what builds the block in its process.
+        rounds: timed ones.
+        threads: of each contender.
+
+    Returns:
+        Seconds by part, float64 [rounds, 4], by name.
+    """
     context = multiprocessing.get_context("spawn")
     pipes, processes = {}, []
     for name, build in contenders.items():
@@ -236,7 +324,7 @@ def in_turns(contenders: dict[str, Callable[[], Block]], rounds: int, threads: i
         processes.append(context.Process(target=serve, args=(theirs, threads, build)))
         processes[-1].start()
         theirs.close()
-    seconds: dict[str, list[np.ndarray]] = {name: [] for name in contenders}
+    seconds: dict[str, list[NDArray[np.float64]]] = {name: [] for name in contenders}
     order, rng = list(contenders), random.Random(0)
     try:
         for _ in range(1 + rounds):
@@ -254,21 +342,38 @@ def in_turns(contenders: dict[str, Callable[[], Block]], rounds: int, threads: i
 
 @dataclass(frozen=True)
 class Row:
-    """rate: images per second, the median over rounds. ratio: of the rate to the rival's in the same round, the median
-    and its 95 % interval (bootstrap over rounds). shares: of the time, by part."""
+    """One contender's result.
+
+    Attributes:
+        name: of the contender.
+        rate: images per second, the median over rounds.
+        ratio: of the rate to the fastest reference's in the same round, the median over rounds.
+        low: lower end of the ratio's 95 % interval (bootstrap over rounds).
+        high: upper end.
+        shares: of the time by part, float64 [4].
+    """
 
     name: str
     rate: float
     ratio: float
     low: float
     high: float
-    shares: np.ndarray
+    shares: NDArray[np.float64]
 
 
-def compare(seconds: dict[str, np.ndarray], rivals: Sequence[str], images: int) -> list[Row]:
-    """A row for each contender, against the fastest of `rivals`. seconds: see `in_turns`. images: in a block."""
+def compare(seconds: dict[str, NDArray[np.float64]], references: Sequence[str], images: int) -> list[Row]:
+    """A row for each contender, against the fastest reference.
+
+    Args:
+        seconds: by name, see `in_turns`.
+        references: names of those to compare with.
+        images: in a block.
+
+    Returns:
+        The rows, in the order of `seconds`.
+    """
     rates = {name: images / blocks.sum(axis=1) for name, blocks in seconds.items()}
-    fastest = max(rivals, key=lambda name: np.median(rates[name]))
+    fastest = max(references, key=lambda name: np.median(rates[name]))
     rows = []
     for name, rate in rates.items():
         ratios = rate / rates[fastest]
@@ -279,6 +384,7 @@ def compare(seconds: dict[str, np.ndarray], rivals: Sequence[str], images: int) 
 
 
 def show(rows: Sequence[Row]) -> None:
+    """Print the rows as a table."""
     print(f"{'':<24}{'images/s':>9}  {'ratio [95 %]':<20}" + "".join(f"{part:>19}" for part in PARTS))
     for row in rows:
         ratio = f"{row.ratio:.2f} [{row.low:.2f}, {row.high:.2f}]"
@@ -287,7 +393,12 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def write_shapes(folder: Path, images: int) -> None:
-    """Generated training scenes as JPEG files in COCO format, and one for each other split."""
+    """Generated training scenes as JPEG files in COCO format, and one image for each other split.
+
+    Args:
+        folder: to write.
+        images: how many training images.
+    """
     width, height = SHAPE
     (folder / "images").mkdir(parents=True)
     data = shapes(0, images, 1, 1, size=width)
@@ -305,6 +416,14 @@ def write_shapes(folder: Path, images: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:
+    """Run the benchmark and print its result.
+
+    Args:
+        arguments: of the command line; None: those of this process.
+
+    Returns:
+        A row for each contender.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder in COCO format; generated images unless told")
     parser.add_argument("--classes", help="of --data, separated by commas; all unless told")
@@ -327,11 +446,12 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
             parser.error(str(error))
         if found < options.batch:
             parser.error(f"{found} images with boxes are too few for a batch of {options.batch}")
-        rivals = {f"torchvision, {n} workers": partial(torchvisions, setting, n) for n in options.workers}
-        variants = {"ours": {}, "bf16": {"bf16": True}}
-        own = {name: partial(ours, setting, Path(scratch) / name, **how) for name, how in variants.items()}
-        seconds = in_turns(rivals | own, options.rounds, options.threads)
-    rows = compare(seconds, list(rivals), options.steps * options.batch)
+        references = {f"torchvision, {n} workers": partial(torchvisions, setting, n) for n in options.workers}
+        own = {
+            name: partial(ours, setting, Path(scratch) / name, bf16) for name, bf16 in (("ours", False), ("bf16", True))
+        }
+        seconds = in_turns(references | own, options.rounds, options.threads)
+    rows = compare(seconds, list(references), options.steps * options.batch)
     print(f"{found} images, batch {options.batch}, {options.threads} threads, {options.rounds} rounds")
     show(rows)
     return rows

@@ -56,8 +56,26 @@ class Targets:
         return Targets(self.boxes.to(device), self.labels.to(device), self.crowd.to(device))
 
 
-Decode = Callable[..., Tensor]
-Lessons = Callable[..., tuple[list[Raw], dict[str, Tensor]]]
+class Decoder(Protocol):
+    """Turns box code into boxes; what lies behind a box is an anchor or, where there are none, a query."""
+
+    def __call__(self, code: Tensor, at: Tensor | None = None) -> Tensor:
+        """Boxes [..., K, 4], x1 y1 x2 y2 in the unit square, of box code [..., K, 4] of the anchors `at`, int64 [K];
+        of all anchors when None."""
+
+    def owners(self, raw: Raw, targets: Targets) -> Tensor:
+        """Whose each anchor is, int64 [N, A], as `models.matching` says it."""
+
+    def implausible(self, code: Tensor) -> Tensor:
+        """How many times beyond the plausible each box code [..., 4] is, [...]: at most 1 for what a sound detector
+        says of an object, much more once a box head has diverged."""
+
+
+class AuxiliaryLoss(Protocol):
+    """Training losses beside those of the exits' answers."""
+
+    def __call__(self, detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+        """The raw answer of every exit, and named scalar losses, the exits' own among them."""
 
 
 class Loss(Protocol):
@@ -69,28 +87,27 @@ class Detector(nn.Module):
     """A chain of stages with one postprocess.
 
     stages: modules called as `stage(*state) -> (next_state, raw)`.
-    decode: module, (box code [..., K, 4], which anchors [K] or None for all) -> boxes [..., K, 4] in the unit square;
-    with `owners`, (raw, Targets) -> whose each anchor is, int64 [N, A] as `models.matching` says it. One for all exits,
-    or one for each. Where there are no anchors but queries, these stand in their place.
+    decode: a module that is a `Decoder`. One for all exits, or one for each.
     select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
     DETR-style). Only what it picks is ever decoded.
     loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw, its
     teacher's) -> the same for one exit.
     classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
-    family: of networks, by name (`models.families`). lessons: (detector, images, targets) -> the raw of every exit and
-    named scalar losses, for families that learn from more than their exits' answers; none: `loss` of these.
+    family: of networks, by name (`models.families`). auxiliary_losses: for families that learn from
+    more than their exits' answers; None: `loss` of these.
     """
 
     def __init__(
         self,
         stages: list[nn.Module],
         decode: nn.Module | Sequence[nn.Module],
-        select: Callable[[Tensor, Tensor, Decode], Detections],
+        select: Callable[[Tensor, Tensor, Decoder], Detections],
         loss: Loss,
         classes: tuple[str, ...],
         size: int,
-        family: str = "ssdlite",
-        lessons: Lessons | None = None,
+        *,
+        family: str,
+        auxiliary_losses: AuxiliaryLoss | None = None,
     ):
         super().__init__()
         self.stages = nn.ModuleList(stages)
@@ -100,11 +117,36 @@ class Detector(nn.Module):
         self.classes = classes
         self.size = size
         self.family = family
-        self.lessons = lessons
+        self.auxiliary_losses = auxiliary_losses
 
     @property
     def exits(self) -> int:
         return len(self.stages)
+
+    def with_stages(
+        self,
+        stages: list[nn.Module],
+        *,
+        decode: nn.Module | Sequence[nn.Module] | None = None,
+        loss: Loss | None = None,
+    ) -> Detector:
+        """A detector of the same family that differs in its stages alone, unless more is given.
+
+        Args:
+            stages: of the new detector.
+            decode: for all its exits, or one for each; None: this one's last.
+            loss: None: this one's.
+        """
+        return Detector(
+            stages,
+            self.decoders[-1] if decode is None else decode,
+            self.select,
+            self.loss if loss is None else loss,
+            self.classes,
+            self.size,
+            family=self.family,
+            auxiliary_losses=self.auxiliary_losses,
+        )
 
     def walk(self, images: Tensor) -> Iterator[Raw]:
         """Run stage by stage; stop iterating and the later stages never run. images: [N, 3, size, size] in [-1, 1]."""
@@ -143,8 +185,7 @@ class _Merged(nn.Module):
 
 def merged(detector: Detector) -> Detector:
     """The same computation as one stage with one exit: the single graph that a chain of stages is compared with."""
-    parts = (detector.decoders[-1], detector.select, detector.loss, detector.classes, detector.size, detector.family)
-    return Detector([_Merged(detector.stages)], *parts)
+    return detector.with_stages([_Merged(detector.stages)])
 
 
 def to_probabilities(raw: Raw) -> Tensor:

@@ -1,190 +1,155 @@
-"""The detectors that can be asked for by name, and what can be done to a detector whatever its family."""
+"""The families of networks that can be asked for, and what can be done to a detector whatever its family. Nothing is
+imported before a family is asked for."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from torch import nn
-
-from models.detector import Detector, Lessons
 from models.errors import UserError, unknown
-from models.inspector import BLOCKS, LAYERS, Sight
-from models.ssdlite import exits
-from models.ssdlite import network as ssdlite
-from models.yolos import auxiliary as lessons
-from models.yolos import network as yolos
-from models.yolos import weights as yolos_weights
+from models.family import Family, Pruning, ScanRecipe, Shallower
+from models.registry import Registry
 
-Build = Callable[[tuple[str, ...], int, str | None, int | None], Detector]
+if TYPE_CHECKING:
+    from models.detector import AuxiliaryLoss, Detector
+    from models.inspector import Inspector
 
+T = TypeVar("T")
 
-def build_ssdlite(classes: tuple[str, ...], size: int, weights: str | None, queries: int | None) -> Detector:
-    """A plain SSDLite, untrained or from stock weights; it has anchors, so `queries` is None."""
-    return ssdlite.ssdlite(classes, size, weights)
-
-
-def build_yolos(
-    classes: tuple[str, ...], size: int, weights: str | None, queries: int | None, *, kind: str
-) -> Detector:
-    """A plain YOLOS: untrained, around a trunk (a safetensors file), or transformers' own (a name or a folder), which
-    has the queries it was trained with. None: as many as usual."""
-    chosen = {} if queries is None else {"queries": queries}
-    if weights is None:
-        return yolos.scratch(classes, size, kind, **chosen)
-    if Path(weights).suffix == ".safetensors":
-        return yolos_weights.trunk(classes, size, kind, Path(weights), **chosen)
-    return yolos_weights.stock(classes, size, weights)
+FAMILIES: Registry[Family] = Registry(
+    "family",
+    "exitbench.families",
+    "--model",
+    {
+        "ssdlite": ("models.ssdlite.family:FAMILY", "SSDLite with MobileNetV3-Large: convolutions and anchors"),
+        "yolos": ("models.yolos.family:FAMILY", "YOLOS, also -tiny, -small and -base: a plain transformer and queries"),
+    },
+)
 
 
-MODELS: dict[str, Build] = {
-    "ssdlite": build_ssdlite,
-    "yolos": partial(build_yolos, kind="nano"),
-    **{f"yolos-{kind}": partial(build_yolos, kind=kind) for kind in ("tiny", "small", "base")},
-}
+def models() -> dict[str, Family]:
+    """Every model that can be asked for by name, with its family. UserError for a name that two families bring."""
+    found: dict[str, Family] = {}
+    for name in FAMILIES:
+        one = FAMILIES.get(name)
+        for model in one.models:
+            if model in found:
+                what = f"two families bring the model {model!r}: {found[model].name} and {name}"
+                raise UserError(what, where=FAMILIES.group, fix="uninstall one of them, or have it renamed")
+            found[model] = one
+    return found
 
 
-WEIGHTS = {
-    "ssdlite": 'give a .pth file or "torchvision"',
-    "yolos": "give a trunk as .safetensors, a folder that transformers saved, or a model's name",
-}
-FITTING = {
-    "ssdlite": "leave it out; SSDLite has early_exit and resolution_exit",
-    "yolos": "leave it out; YOLOS has multi_exit_yolos and resolution_exit",
-}
-
-
-def check(name: str, size: int, weights: str | None, queries: int | None = None) -> None:
-    """UserError for what can be known to fail before anything is built: the name, a side, a weights file, a number of
-    queries."""
-    if name not in MODELS:
-        raise unknown("model", name, MODELS, where="--model")
-    if family_of(name) == "yolos":
-        yolos.check_size(size)
-        a_file = weights and Path(weights).suffix == ".safetensors"
-    else:
-        a_file = weights and weights != "torchvision"
-    if a_file and not Path(weights).is_file():
-        raise UserError("no such weights file", where=weights, fix=WEIGHTS[family_of(name)])
-    if queries is not None:
-        check_queries(name, weights, queries)
-
-
-def check_queries(name: str, weights: str | None, queries: int) -> None:
-    """UserError where the number of queries is not free, or they fill no square grid."""
-    if family_of(name) != "yolos" or detects(weights):
-        holder = f"{name} from these weights" if family_of(name) == "yolos" else name
-        raise UserError(f"{holder} has no queries to choose", where="model.queries", fix="leave it out")
-    if math.isqrt(queries) ** 2 != queries:
-        fix = f"use a square number, such as {math.isqrt(queries) ** 2}"
-        raise UserError(f"{queries} queries fill no square grid", where="model.queries", fix=fix)
-
-
-def build(name: str, classes: tuple[str, ...], size: int, weights: str | None, queries: int | None = None) -> Detector:
-    """A plain one-exit detector for `classes` at `size` px, untrained or from weights. queries: of a YOLOS that brings
-    none, on a square grid."""
-    check(name, size, weights, queries)
-    return MODELS[name](classes, size, weights, queries)
-
-
-def detects(weights: str | None) -> bool:
-    """Whether a detector that starts from these weights can detect already: not from none, nor from a trunk alone."""
-    return weights is not None and Path(weights).suffix != ".safetensors"
-
-
-def origin(weights: str | None) -> str:
-    """What a detector that starts from these weights starts from, in words."""
-    if weights is None:
-        return "from scratch"
-    return "from stock weights" if detects(weights) else "around a trained trunk"
-
-
-@dataclass(frozen=True)
-class Shallower:
-    """How a network is cut short. make: (detector, after, width?) -> a one-exit detector that ends after a block or
-    layer, and the modules that it has from the whole one; ValueError where it cannot be cut. usual: where it is cut
-    when nothing is said. widths: whether its heads are new and need a width. alone: (a chain, the index of an exit) ->
-    the one-exit detector that ends there, with the chain's own weights."""
-
-    make: Callable[..., tuple[Detector, tuple[nn.Module, ...]]]
-    usual: tuple[int, ...]
-    widths: bool
-    alone: Callable[[Detector, int], Detector]
-
-
-@dataclass(frozen=True)
-class Family:
-    """resized: (detector, size) -> a copy for inputs of another size, with the same weights. sight: how its trunk is
-    looked into. heads: the projections to queries, keys and values of all attention, with their numbers of heads.
-    recount: sets these numbers anew when heads have been pruned away. trunk_rates: (detector, rate, decay) -> factors
-    of a learning rate by the beginning of parameter names, decaying from the last layer down; None where a trunk has
-    no equal layers. lessons: (detector, options) -> what the detector is asked in training; None where it is asked for
-    nothing but its losses."""
-
-    resized: Callable[[Detector, int], Detector]
-    shallower: Shallower
-    sight: Sight
-    heads: Callable[[Detector], dict[nn.Linear, int]] = lambda detector: {}
-    recount: Callable[[Detector], None] = lambda detector: None
-    trunk_rates: Callable[[Detector, float, float], dict[str, float]] | None = None
-    lessons: Callable[[Detector, Mapping[str, Any]], Lessons] | None = None
-
-
-FAMILIES = {
-    "ssdlite": Family(
-        ssdlite.resized, Shallower(exits.shallower, usual=(8, 12), widths=True, alone=exits.alone), BLOCKS
-    ),
-    "yolos": Family(
-        yolos.resized,
-        Shallower(yolos.shallower, usual=(3, 6), widths=False, alone=yolos.alone),
-        LAYERS,
-        yolos.attention_heads,
-        yolos.recount_heads,
-        yolos.trunk_rates,
-        lessons.chosen,
-    ),
-}
-
-
-def family(detector: Detector) -> Family:
-    return FAMILIES[detector.family]
+def of_model(model: str) -> Family:
+    """The family of a model's name. UserError for one that nobody brings."""
+    if model in FAMILIES and model in FAMILIES.get(model).models:
+        return FAMILIES.get(model)  # and no other family is loaded
+    known = models()
+    if model not in known:
+        raise unknown("model", model, known, where="--model")
+    return known[model]
 
 
 def family_of(model: str) -> str:
-    """The family of a model's name."""
-    return model.split("-")[0]
+    """The name of the family of a model's name. UserError as `of_model`."""
+    return of_model(model).name
 
 
-def require(found: str, wanted: str, *, where: str) -> None:
-    """UserError unless a family is the one wanted: what cuts one network cannot cut another."""
-    if found != wanted:
-        raise UserError(f"it is for {wanted}, not for {found}", where=where, fix=FITTING[found])
+def family(detector: Detector) -> Family:
+    """The family of a detector."""
+    return FAMILIES.get(detector.family)
+
+
+def check(name: str, size: int, weights: str | None, queries: int | None = None) -> None:
+    """Raise UserError for what can be known to fail before a detector is built; arguments as of `build`."""
+    of_model(name).check(name, size, weights, queries)
+
+
+def build(name: str, classes: tuple[str, ...], size: int, weights: str | None, queries: int | None = None) -> Detector:
+    """A plain one-exit detector.
+
+    Args:
+        name: of the model.
+        classes: what it is to find.
+        size: side of its square input in pixels.
+        weights: a file, a folder or a name, as the family understands it; None: untrained.
+        queries: how many, where a model has queries and its weights bring none; None: as many as usual.
+
+    Raises:
+        UserError: where `check` would, and when weights cannot be loaded.
+    """
+    check(name, size, weights, queries)
+    return of_model(name).models[name](classes, size, weights, queries)
+
+
+def detects(model: str, weights: str | None) -> bool:
+    """Whether a model that starts from these weights can detect already."""
+    return of_model(model).detects(weights)
+
+
+def origin(model: str, weights: str | None) -> str:
+    """What a model that starts from these weights starts from, in words."""
+    if weights is None:
+        return "from scratch"
+    return "from stock weights" if detects(model, weights) else "around a trained trunk"
+
+
+def require(model: str, wanted: str, *, where: str) -> None:
+    """Raise UserError unless a family, by name, is the one wanted: what cuts one network cannot cut another."""
+    if model != wanted:
+        found = FAMILIES.get(model)
+        fix = f"leave it out; {found.title} has {' and '.join(found.exits)}"
+        raise UserError(f"it is for {wanted}, not for {found.name}", where=where, fix=fix)
+
+
+def shallower(detector: Detector) -> Shallower:
+    """How a detector is cut short. UserError where it cannot be."""
+    of = family(detector)
+    return _brought(of, of.shallower, "cannot be cut short", "strategy truncate")
+
+
+def pruning(detector: Detector) -> Pruning:
+    """What is to be known to prune a detector. UserError where it cannot be pruned."""
+    of = family(detector)
+    return _brought(of, of.pruning, "cannot be pruned", "strategy prune")
+
+
+def inspector(detector: Detector) -> Inspector:
+    """How a detector's trunk is looked into. UserError where it cannot be."""
+    of = family(detector)
+    return _brought(of, of.inspector, "has no trunk to look into", "bench probe")
+
+
+def scan(of: Family) -> ScanRecipe:
+    """How detectors of a family get exits at all positions. UserError where they cannot."""
+    return _brought(of, of.scan, "has no positions to scan", "bench ablate positions")
 
 
 def resized(detector: Detector, size: int) -> Detector:
-    """A copy with the same weights for square inputs of another size."""
-    return family(detector).resized(detector, size)
+    """A copy with the same weights for square inputs of another side, in pixels. UserError where there is no way."""
+    of = family(detector)
+    return _brought(of, of.resized, "has one input size", "size")(detector, size)
 
 
 def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
-    """Factors of a learning rate for a trunk that was trained before (`Family`); none for 1 and 1, where everything
-    learns alike. UserError where there are no layers to tell apart."""
+    """Factors of a learning rate for a trunk that was trained before (`models.family.Family`); none for 1 and 1, where
+    everything learns alike. UserError where there are no layers to tell apart."""
     if rate == decay == 1:
         return {}
-    found = family(detector).trunk_rates
-    if found is None:
-        fix = "leave it out"
-        raise UserError(f"{detector.family} has no rates layer by layer", where="trunk_rate, decay", fix=fix)
-    return found(detector, rate, decay)
+    of = family(detector)
+    made = _brought(of, of.trunk_rates, "has no rates layer by layer", "trunk_rate, decay")
+    return made(detector, rate, decay)
 
 
-def lessons_of(detector: Detector, options: Mapping[str, Any]) -> Lessons:
-    """What a detector is asked in training, with these options of its family. UserError where there are none."""
-    found = family(detector).lessons
-    if found is None:
-        raise UserError(f"{detector.family} has no lessons to choose", where="strategy baseline", fix="leave them out")
-    return found(detector, options)
+def auxiliary_losses(detector: Detector, options: Mapping[str, Any]) -> AuxiliaryLoss:
+    """What a detector learns from beside its exits' losses, with these options of its family. UserError where there is
+    nothing to choose."""
+    of = family(detector)
+    made = _brought(of, of.auxiliary_losses, "has no auxiliary losses to choose", "strategy baseline")
+    return made(detector, options)
+
+
+def _brought(of: Family, part: T | None, lacking: str, where: str) -> T:
+    if part is None:
+        raise UserError(f"{of.name} {lacking}", where=where, fix="leave it out")
+    return part

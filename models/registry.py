@@ -4,7 +4,7 @@ Nothing is imported before it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -24,7 +24,7 @@ class Entry:
     Args:
         name: what it is asked for by.
         target: the thing itself, or where it is: "module:attribute", imported when it is first asked for.
-        summary: one line for lists; empty where only loading would tell.
+        summary: one line for lists; of an entry point, that of its package.
         origin: the package that brought it.
     """
 
@@ -42,10 +42,13 @@ class Registry(Generic[T]):
         group: the entry-point group by which other packages add theirs, for example "exitbench.strategies".
         where: what a message about an unknown name points at, for example "--strategies".
         ours: name -> ("module:attribute" or the thing itself, one line for lists).
+        reserved: names that nobody may bring, because they mean something that is no entry.
     """
 
-    def __init__(self, kind: str, group: str, where: str, ours: Mapping[str, tuple[object, str]]):
-        self.kind, self.group, self.where = kind, group, where
+    def __init__(
+        self, kind: str, group: str, where: str, ours: Mapping[str, tuple[object, str]], reserved: Iterable[str] = ()
+    ):
+        self.kind, self.group, self.where, self.reserved = kind, group, where, frozenset(reserved)
         self._ours = {name: Entry(name, target, text, OURS) for name, (target, text) in ours.items()}
         self._loaded: dict[str, T] = {}
         self._frozen = False
@@ -54,10 +57,13 @@ class Registry(Generic[T]):
     def _entries(self) -> dict[str, Entry]:
         found = dict(self._ours)
         for point in entry_points(group=self.group):
-            self._join(found, Entry(point.name, point, "", _package(point)))
+            self._join(found, Entry(point.name, point, _summary(point), _package(point)))
         return found
 
     def _join(self, entries: dict[str, Entry], entry: Entry) -> None:
+        if entry.name in self.reserved:
+            what = f"{entry.origin} brings the {self.kind} {entry.name!r}, a name that is taken"
+            raise UserError(what, where=self.group, fix="uninstall it, or have it renamed")
         if entry.name in entries:
             first = entries[entry.name].origin
             what = f"two packages bring the {self.kind} {entry.name!r}: {first} and {entry.origin}"
@@ -81,6 +87,13 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         """The names, ours first."""
         return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def all(self) -> dict[str, T]:
+        """Everything by name, ours first; imported now."""
+        return {name: self.get(name) for name in self}
 
     def entries(self) -> list[Entry]:
         """What there is, ours first; nothing is loaded."""
@@ -115,3 +128,7 @@ class Registry(Generic[T]):
 
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist else "an unnamed package"
+
+
+def _summary(point: EntryPoint) -> str:
+    return (point.dist.metadata.get("Summary") or "") if point.dist else ""

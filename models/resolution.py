@@ -57,4 +57,6 @@ def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
     stages = [SmallStage(look.stages[0], look.size) for look in looks[:-1]] + [looks[-1].stages[0]]
     decoders = [look.decoders[0] for look in looks]
     loss = EachLoss([look.loss for look in looks])
-    return Detector(stages, decoders, detector.select, loss, detector.classes, detector.size)
+    made = detector.with_stages(stages, decode=decoders, loss=loss)
+    made.auxiliary_losses = None  # a family's would look for its own stages, in these they are wrapped
+    return made

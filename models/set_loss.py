@@ -3,6 +3,8 @@ all other queries learn to say that there is nothing."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,8 @@ from models.matching import BACKGROUND, IGNORED, boxes_of, labels_of
 from models.nms import best_of_each
 
 CLASS, L1, GIOU = 1.0, 5.0, 2.0  # DETR's weights, in the matching and in the loss
+OUTSIDE = 0.25  # of the image's side; untrained queries, a third of it large, stick out by a tenth at most
+LEAST = 1e-3  # of the image's side: a third of a pixel at 320 px
 
 
 def corners(boxes: Tensor) -> Tensor:
@@ -37,6 +41,14 @@ class UnitBoxes(nn.Module):
     def owners(self, raw: Raw, targets: Targets) -> Tensor:
         """Whose each query is (`hungarian`)."""
         return hungarian(raw, targets)
+
+    def implausible(self, code: Tensor) -> Tensor:
+        """As `models.detector.Decoder` says. Above 1 a box sticks out of the image by more than OUTSIDE of its side, or
+        has a side shorter than LEAST of it. A head that ends in a sigmoid cannot leave [0, 1] when it diverges: it runs
+        into the ends, where centres lie on the border and sides are all of the image or nothing."""
+        outside = (corners(code) - 0.5).abs().amax(-1) - 0.5
+        small = code[..., 2:].clamp(min=0).log().amin(-1) / math.log(LEAST)
+        return torch.maximum(outside / OUTSIDE, small).clamp(min=0)
 
 
 def select(

@@ -1,11 +1,12 @@
 """Copy a run's records, splits, spec and plots to results/reference/, with its whole table as a page of its own, what
 its exit tables say of routing as another, and a third class by class where there are several.
-Fill the README's blocks about the study: its rows that tell most between
+Fill the blocks about the study in README.md and docs/results.md, each where a file has one: its rows that tell most
+between
 
     <!-- begin results/reference/NAME --> and <!-- end results/reference/NAME -->
 
-and the verdict's sentence between <!-- begin verdict NAME --> and <!-- end verdict NAME -->, each where it has one.
-Everything is generated from the records. Usage:
+the verdict's sentence between <!-- begin verdict NAME --> and <!-- end verdict NAME -->, and how `bench report` shows
+it between <!-- begin screen NAME --> and <!-- end screen NAME -->. Everything is generated from the records. Usage:
 
     publish.py NAME            a run of results/runs
     publish.py NAME --pages    pages and blocks anew, from the records that are there already
@@ -17,32 +18,50 @@ import os
 import re
 import shutil
 import sys
+from io import StringIO
 from pathlib import Path
+
+from rich.console import Console
 
 from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
 from bench.judge.seeds import open_repeat, spread
 from bench.judge.verdict import verdict
 from bench.records import Record, load_records
-from bench.report.classes import classes_markdown
-from bench.report.export import markdown, short_markdown
-from bench.report.spread import export_spread
-from bench.report.sweep import export_sweeps
+from bench.report.classes import classes_page
+from bench.report.first_screen import first_screen
+from bench.report.formats import markdown
+from bench.report.run_page import run_page, short_page
+from bench.report.seeds import seeds_page as page_of_seeds
+from bench.report.style import save
+from bench.report.sweep import sweeps_page
 from bench.report.sweep_figure import sweep_figure
 from bench.study.sweep import sweeps
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "results/reference"
+FILLED = (ROOT / "README.md", ROOT / "docs/results.md")
+FIRST, LAST = 13, 6  # lines of the screen that the README has room for
 KEPT = ("records", "spec.json", "splits.json", "pareto.png", "leavers.png")
 
 
 def blocks(name: str) -> dict[str, str]:
-    """What the README may say of a reference study: the name in a block's markers -> what stands between them."""
+    """What a page may say of a reference study: the name in a block's markers -> what stands between them."""
     records = load_records(REFERENCE / name)
     return {
-        f"results/reference/{name}": f"\n{short_markdown(records)}",
+        f"results/reference/{name}": f"\n{markdown(short_page(records))}",
         f"verdict {name}": verdict(records).sentence,
+        f"screen {name}": f"\n```text\n{screen(records)}\n```\n",
     }
+
+
+def screen(records: list[Record]) -> str:
+    """How `bench report` begins and ends in a terminal of 100 columns: the first lines, and the verdict."""
+    console = Console(file=StringIO(), width=100, color_system=None)
+    shown = first_screen(records, Path(), "", console)
+    first_words = " ".join(verdict(records).sentence.split()[:6])
+    closing = shown[shown.rindex(first_words) :].split("\n\n")[0]
+    return "\n".join([*shown.splitlines()[:FIRST], "...", *closing.splitlines()[:LAST]])
 
 
 def filled(text: str, blocks: dict[str, str]) -> str:
@@ -58,19 +77,20 @@ def pages(name: str) -> dict[str, str]:
     """The pages about a reference study that its records alone can tell: file name -> Markdown."""
     records = load_records(REFERENCE / name)
     found, links = {}, "Other policies, criteria and controls: [routing.md](routing.md)."
-    if classes := classes_markdown(records):
-        found["classes.md"] = f"# {name}, class by class\n\n{classes}"
+    if classes := classes_page(records):
+        found["classes.md"] = f"# {name}, class by class\n\n{markdown(classes)}"
         links += " Class by class: [classes.md](classes.md)."
     pictures = "![mAP against time](pareto.png)\n\n![Who leaves early](leavers.png)\n"
-    return found | {"README.md": f"# {name}\n\n{markdown(records)}\n{links}\n\n{pictures}"}
+    return found | {"README.md": f"# {name}\n\n{markdown(run_page(records))}\n{links}\n\n{pictures}"}
 
 
 def write(name: str) -> None:
-    """The pages that need the records alone, and the README's blocks."""
+    """The pages that need the records alone, and the blocks in README.md and docs/results.md."""
     for file, page in pages(name).items():
         (REFERENCE / name / file).write_text(page)
-    readme = ROOT / "README.md"
-    readme.write_text(filled(readme.read_text(), blocks(name)))
+    said = blocks(name)
+    for page in FILLED:
+        page.write_text(filled(page.read_text(), said))
 
 
 def routing(source: Path, target: Path) -> None:
@@ -82,9 +102,9 @@ def routing(source: Path, target: Path) -> None:
     wanted = {key_of(spoken), f"{strategy}-{variant}-{spoken.runtime}"} & names
     found = [one for name in sorted(wanted) for one in sweeps(source, detector=name)]
     for one in found:
-        sweep_figure(one, target / f"sweep-{one.detector}.png")
+        save(sweep_figure(one), target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
-    (target / "routing.md").write_text(f"# Routing\n\n{export_sweeps(found, 'markdown')}\n{pictures}")
+    (target / "routing.md").write_text(f"# Routing\n\n{markdown(sweeps_page(found))}\n{pictures}")
 
 
 def key_of(record: Record) -> str:
@@ -113,7 +133,7 @@ def hide_folder(spec: Path) -> None:
 def seeds_page(folder: Path = REFERENCE / "seeds") -> str:
     """The page about runs of several seeds, each with its records in a folder of its own."""
     runs = [open_repeat(one, one.name) for one in sorted(folder.iterdir()) if one.is_dir()]
-    return f"# Several seeds\n\n{export_spread(spread(runs), 'markdown')}"
+    return f"# Several seeds\n\n{markdown(page_of_seeds(spread(runs)))}"
 
 
 def copy_seeds(names: list[str]) -> None:

@@ -38,21 +38,36 @@ class Fit(Protocol):
         name: str,
         objective: Objective,
         epochs: int,
-        rate: float,
-        inherited: Sequence[nn.Module] = (),
-        inherited_rate: float = 1.0,
+        learning_rate: float,
+        pretrained_modules: Sequence[nn.Module] = (),
+        pretrained_lr_scale: float = 1.0,
         rates: Mapping[str, float] | None = None,
         options: str = "",
         prepare: Prepare | None = None,
-        views: int = 1,
+        augmentations: int = 1,
     ) -> Detector:
-        """objective: named losses to sum. options: whatever decides it beside `name`, in words. rate: peak AdamW
-        learning rate. inherited: modules that came trained: their batch norm keeps its statistics and they learn at
-        `inherited_rate` times the rate; at 0 they are frozen. rates: further factors, by how a parameter's name begins
-        (the longest beginning that fits); at 0 it is frozen.
+        """Train a detector.
 
-        prepare: what never changes while training (a frozen trunk's maps, a teacher's answers): made once of each
-        image under `views` augmentations, kept in memory as fp16, and handed to `objective` in place of images."""
+        Args:
+            detector: the detector to train, changed in place.
+            name: of this training; seeds it.
+            objective: the named losses to sum.
+            epochs: passes over the training images; 0 trains nothing.
+            learning_rate: peak AdamW learning rate.
+            pretrained_modules: modules that arrive trained. Their batch norm keeps its statistics, and they learn at
+                `pretrained_lr_scale` times the learning rate.
+            pretrained_lr_scale: at least 0; at 0 the pretrained modules are frozen.
+            rates: further factors of the learning rate, by the beginning of a parameter's name (the longest one that
+                fits counts); a factor of 0 freezes.
+            options: what decides the objective besides `name`, as text.
+            prepare: computes what never changes while training (a frozen trunk's maps, a teacher's answers). It is
+                made once for each image under a few augmentations, kept in memory as fp16, and handed to `objective`
+                in place of the images.
+            augmentations: how many augmentations of each image `prepare` sees, at least 1.
+
+        Returns:
+            The detector, in eval mode.
+        """
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,8 @@ class Score(Protocol):
 
 
 class Strategy(Protocol):
-    """Takes a trained candidate and returns cheaper ones."""
+    """Takes a trained candidate and returns cheaper ones. A class that makes others than fp32 says which, so that a run
+    without a runtime for them is refused before it starts: `precisions: ClassVar[frozenset[str]]`."""
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
@@ -101,8 +117,8 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
 
 def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
     """What every exit says, and the losses of all that the detector is asked in training."""
-    if detector.lessons is not None:
-        return detector.lessons(detector, images, targets)
+    if detector.auxiliary_losses is not None:
+        return detector.auxiliary_losses(detector, images, targets)
     raws = detector(images)
     return raws, plain_losses(detector, raws, targets)
 

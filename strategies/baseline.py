@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from models import families
 from models.errors import UserError
@@ -18,16 +18,18 @@ class Baseline:
     the rate, and decay: every layer at so many times the rate of the next one (layer-wise decay, Clark et al. 2020),
     for trunks that were trained before, while queries and heads are new. 1 and 1: everything alike.
 
-    lessons: what the detector is asked in training, by options of its family (`models.yolos.auxiliary` for YOLOS);
-    none: as usual. pretrained: the start came with weights: batch-norm statistics stay, and the untouched start is
-    returned too.
+    auxiliary_losses: what it learns from beside its exits' losses, by options of its family (`models.yolos.auxiliary`
+    for YOLOS); none: as usual. pretrained: the start came with weights: batch-norm statistics stay, and the untouched
+    start is returned too.
     """
+
+    aliases: ClassVar[Mapping[str, str]] = {"lessons": "auxiliary_losses"}
 
     epochs: int = 10
     rate: float = 2e-3
     trunk_rate: float = 1.0
     decay: float = 1.0
-    lessons: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary_losses: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = False
 
     def apply(
@@ -35,7 +37,7 @@ class Baseline:
     ) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
-            [Candidate("baseline", "loaded", start.detector, note="stock weights, untouched")]
+            [Candidate("baseline", "loaded", start.detector, note=f"{start.note.removeprefix('from ')}, untouched")]
             if self.pretrained
             else []
         )
@@ -45,17 +47,17 @@ class Baseline:
                 raise UserError("a baseline without weights has to be trained", where="strategy baseline", fix=fix)
             return loaded
         detector = start.detector.clone()
-        if self.lessons:
-            detector.lessons = families.lessons_of(detector, self.lessons)
+        if self.auxiliary_losses:
+            detector.auxiliary_losses = families.auxiliary_losses(detector, self.auxiliary_losses)
         inherited = tuple(detector.modules()) if self.pretrained else ()
         fit(
             detector,
             name="baseline",
             objective=plain_objective,
             epochs=self.epochs,
-            rate=self.rate,
-            inherited=inherited,
-            options=" ".join(f"{name} {value}" for name, value in sorted(self.lessons.items())),
+            learning_rate=self.rate,
+            pretrained_modules=inherited,
+            options=" ".join(f"{name} {value}" for name, value in sorted(self.auxiliary_losses.items())),
             rates=families.trunk_rates(detector, self.trunk_rate, self.decay),
         )
         variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {start.note}"

@@ -34,18 +34,19 @@ def finetune(
     fit: Fit,
     name: str,
     epochs: int,
-    rate: float,
+    learning_rate: float,
     distil: float,
     labels: float,
-    inherited: Sequence[nn.Module] = (),
-    inherited_rate: float = 1.0,
+    pretrained_modules: Sequence[nn.Module] = (),
+    pretrained_lr_scale: float = 1.0,
     rates: Mapping[str, float] | None = None,
     forward: Callable[[Detector, Tensor], list[Raw]] | None = None,
 ) -> None:
     """Train `detector` in place. teacher: with the same anchors and at least as many exits; each exit learns from one
     of the teacher's last, in order; a copy of it does the teaching. distil, labels: weights of the teacher's answers
-    and of all that the detector is asked of the ground truth in training. inherited, inherited_rate, rates: as for
-    `Fit`. forward: how the student answers, where it is not as usual; then it is asked for its answers alone."""
+    and of all that the detector is asked of the ground truth in training. pretrained_modules,
+    pretrained_lr_scale, rates: as for `Fit`. forward:
+    how the student answers, where it is not as usual; then it is asked for its answers alone."""
     teacher = teacher.clone().eval()
 
     def answered(student: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
@@ -67,8 +68,8 @@ def finetune(
         objective=objective,
         options=f"distil {distil} labels {labels}",
         epochs=epochs,
-        rate=rate,
-        inherited=inherited,
-        inherited_rate=inherited_rate,
+        learning_rate=learning_rate,
+        pretrained_modules=pretrained_modules,
+        pretrained_lr_scale=pretrained_lr_scale,
         rates=rates,
     )

@@ -67,11 +67,11 @@ class EarlyExit:
                 objective=self.heads_objective,
                 options=options,
                 epochs=self.epochs,
-                rate=self.rate,
-                inherited=brought,
-                inherited_rate=0.0,
+                learning_rate=self.rate,
+                pretrained_modules=brought,
+                pretrained_lr_scale=0.0,
                 prepare=lambda detector, images: maps_and_goal(detector, teacher, images),
-                views=self.views,
+                augmentations=self.views,
             )
         if self.joint_epochs:
             fit(
@@ -80,9 +80,9 @@ class EarlyExit:
                 objective=lambda detector, images, targets: self.joint_objective(detector, teacher, images, targets),
                 options=options + (" rescaled" if self.rescale else ""),
                 epochs=self.joint_epochs,
-                rate=self.joint_rate,
-                inherited=brought,
-                inherited_rate=self.inherited_rate,
+                learning_rate=self.joint_rate,
+                pretrained_modules=brought,
+                pretrained_lr_scale=self.inherited_rate,
             )
         if self.temperatures:
             fit_temperatures(detector, val)

@@ -25,7 +25,7 @@ class Longer:
             name="longer",
             objective=plain_objective,
             epochs=self.epochs,
-            rate=self.rate,
-            inherited=inherited,
+            learning_rate=self.rate,
+            pretrained_modules=inherited,
         )
         return [Candidate("longer", f"{self.epochs}-epochs", detector, note="the baseline, trained on")]

@@ -64,11 +64,11 @@ class MultiExitYolos:
                 objective=self.heads_objective,
                 options=options,
                 epochs=self.epochs,
-                rate=self.rate,
-                inherited=brought(detector),
-                inherited_rate=0.0,
+                learning_rate=self.rate,
+                pretrained_modules=brought(detector),
+                pretrained_lr_scale=0.0,
                 prepare=queries_of_exits,
-                views=self.views,
+                augmentations=self.views,
             )
         for step in range(1, self.steps + 1 if self.joint_epochs else 1):
             fit(
@@ -77,9 +77,9 @@ class MultiExitYolos:
                 objective=self.joint_objective,
                 options=options,
                 epochs=-(-self.joint_epochs // self.steps),
-                rate=self.joint_rate,
-                inherited=brought(detector),
-                inherited_rate=self.inherited_rate,
+                learning_rate=self.joint_rate,
+                pretrained_modules=brought(detector),
+                pretrained_lr_scale=self.inherited_rate,
                 rates=layer_rates(detector, self.decay, step / self.steps),
             )
         if self.temperatures:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.detector import Detector, Raw, to_input, to_probabilities
 from models.errors import UserError
-from models.families import family, trunk_rates
+from models.families import pruning, trunk_rates
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 from strategies.distil import finetune
 
@@ -52,6 +52,7 @@ class Prune:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        pruning(start.detector)  # before anything is computed for one that cannot be
         return [self._one(ratio, start, fit, train) for ratio in self.ratios]
 
     def _one(self, ratio: float, start: Candidate, fit: Fit, train: Images) -> Candidate:
@@ -67,7 +68,7 @@ class Prune:
                 fit=fit,
                 name=f"prune-{ratio:g}" + (f"-step{step}" if self.steps > 1 else ""),
                 epochs=-(-self.epochs // self.steps),
-                rate=self.rate,
+                learning_rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),
@@ -109,8 +110,7 @@ def prune_channels(detector: Detector, ratio: float, importance: Importance, sco
     """Remove `ratio` of the channels of every prunable layer, or of all together, in place, the weakest first."""
     detector.eval().requires_grad_(True)
     kept = [layer for stage in detector.stages for layer in stage.answer_layers()]
-    of_family = family(detector)
-    heads = of_family.heads(detector)
+    known = pruning(detector)
     pruner = _Pruner(
         _Chain(detector),
         example_inputs=torch.zeros(1, 3, detector.size, detector.size),
@@ -120,13 +120,13 @@ def prune_channels(detector: Detector, ratio: float, importance: Importance, sco
         max_pruning_ratio=0.8,  # a global ranking would close small layers altogether
         ignored_layers=kept,
         round_to=multiple,
-        num_heads=heads,
+        num_heads=known.heads(detector),
         prune_num_heads=True,
         prune_head_dims=False,
         head_pruning_ratio=ratio,
     )
     pruner.step()
-    of_family.recount(detector)
+    known.recount(detector)
     detector.zero_grad(set_to_none=True)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Quant:
     rate: float = 1e-5
     distil: float = 3.0
     labels: float = 1.0
+    precisions: ClassVar[frozenset[str]] = frozenset({"int8"})
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
@@ -71,10 +73,10 @@ class Quant:
             fit=fit,
             name="quant-aware",
             epochs=self.epochs,
-            rate=self.rate,
+            learning_rate=self.rate,
             distil=self.distil,
             labels=self.labels,
-            inherited=tuple(detector.modules()),
+            pretrained_modules=tuple(detector.modules()),
             forward=simulated,
         )
 

@@ -1,55 +1,39 @@
-"""Strategies by name. Ours are listed here; anyone else's join through the entry-point group `exitbench.strategies`
-(a dataclass with an `apply` as in strategies/base.py). `a.x` is a with the options of its variant x, `a+b` applies b to
-what a returns."""
+"""Strategies by name, imported when one is built. Ours are listed here; anyone else's join through the entry-point
+group `exitbench.strategies` (a dataclass with an `apply` as in strategies/base.py). `a.x` is a with the options of its
+variant x, `a+b` applies b to what a returns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from models.errors import UserError, unknown
-from strategies.base import Candidate, Fit, Images, Score, Strategy
-from strategies.baseline import Baseline
-from strategies.early_exit import EarlyExit
-from strategies.longer import Longer
-from strategies.multi_exit_yolos import MultiExitYolos
-from strategies.prune import Prune
-from strategies.quant import Quant
-from strategies.resize import Resize
-from strategies.resolution_exit import ResolutionExit
-from strategies.truncate import Truncate
+from models.registry import Registry
 
-OURS: dict[str, type] = {
-    "baseline": Baseline,
-    "longer": Longer,
-    "early_exit": EarlyExit,
-    "multi_exit_yolos": MultiExitYolos,
-    "prune": Prune,
-    "quant": Quant,
-    "resize": Resize,
-    "resolution_exit": ResolutionExit,
-    "truncate": Truncate,
-}
-GROUP = "exitbench.strategies"
+if TYPE_CHECKING:
+    from strategies.base import Candidate, Fit, Images, Score, Strategy
+
+STRATEGIES: Registry[type[Strategy]] = Registry(
+    "strategy",
+    "exitbench.strategies",
+    "--strategies",
+    {
+        "baseline": ("strategies.baseline:Baseline", "the detector that all others are measured against"),
+        "longer": ("strategies.longer:Longer", "the baseline trained on: what more training alone gives"),
+        "early_exit": ("strategies.early_exit:EarlyExit", "SSDLite with exits after inner blocks"),
+        "multi_exit_yolos": ("strategies.multi_exit_yolos:MultiExitYolos", "YOLOS with exits after inner layers"),
+        "prune": ("strategies.prune:Prune", "structured pruning: whole channels, or attention heads, go"),
+        "quant": ("strategies.quant:Quant", "int8 after training, fine-tuned where that loses too much"),
+        "resize": ("strategies.resize:Resize", "the same detector at smaller inputs"),
+        "resolution_exit": ("strategies.resolution_exit:ResolutionExit", "a small input first, the full one if asked"),
+        "truncate": ("strategies.truncate:Truncate", "a plain shallower network, trained for itself"),
+    },
+)
 LABEL = re.compile(r"\w[\w-]*", re.ASCII)  # it becomes part of file names, in which . + and - mean something
-
-
-def available() -> dict[str, type]:
-    """Every strategy that can be named, ours first."""
-    return OURS | {point.name: point.load() for point in entry_points(group=GROUP)}
-
-
-def describe(strategy: type) -> str:
-    """The first sentence of the module a strategy lives in."""
-    import sys
-
-    text = " ".join((sys.modules[strategy.__module__].__doc__ or strategy.__doc__ or "").split())
-    return text.split(". ")[0].rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -103,16 +87,14 @@ def parts(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[Part, ..
 
 
 def _part(text: str, options: Mapping[str, Mapping[str, Any]]) -> Part:
-    known = available()
     name, dot, label = text.partition(".")
-    if name not in known:
-        raise unknown("strategy", name, known, where="--strategies")
-    kind, table = known[name], options.get(name, {})
+    kind = STRATEGIES.get(name)
+    table = _renamed(kind, options.get(name, {}), where=f"strategy {name}")
     names = [field.name for field in fields(kind)]
     variants = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
     own = {key: value for key, value in table.items() if key not in variants}
     if dot:
-        own |= _variant(name, label, variants)
+        own |= _renamed(kind, _variant(name, label, variants), where=f"strategy {text}")
     return Part(name, label, _typed(kind, own, names, where=f"strategy {text}"))
 
 
@@ -126,6 +108,17 @@ def _variant(name: str, label: str, variants: Mapping[str, Mapping[str, Any]]) -
         raise unknown("variant", label, variants, where=f"strategy {name}")
     fix = f"put its options under [strategy.{name}.{label}] in a spec file"
     raise UserError(f"no variant {label!r}", where=f"strategy {name}", fix=fix)
+
+
+def _renamed(kind: type, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """The options under today's names: a strategy's `aliases` say under which older ones they are known too."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        name = getattr(kind, "aliases", {}).get(key, key)
+        if name in found:
+            raise UserError(f"{name} is given twice", where=where, fix=f"leave out {key if key != name else 'one'}")
+        found[name] = value
+    return found
 
 
 def _typed(kind: type, options: Mapping[str, Any], names: list[str], *, where: str) -> Strategy:

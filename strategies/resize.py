@@ -31,8 +31,8 @@ class Resize:
                 name=f"resize-{size}",
                 objective=plain_objective,
                 epochs=self.epochs,
-                rate=self.rate,
-                inherited=tuple(detector.modules()),
+                learning_rate=self.rate,
+                pretrained_modules=tuple(detector.modules()),
             )
             note = f"at {size} px, fine-tuned {self.epochs} epochs"
             made.append(replace(start, strategy="resize", variant=f"{size}px", detector=detector, note=note))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.errors import UserError
-from models.families import family, trunk_rates
+from models.families import inspector, shallower, trunk_rates
 from strategies.base import Candidate, Fit, Images, Score
 from strategies.distil import finetune
 
@@ -31,8 +31,7 @@ class Truncate:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        of_family = family(start.detector)
-        cut, unit = of_family.shallower, of_family.sight.unit
+        cut, unit = shallower(start.detector), inspector(start.detector).unit
         places = self.after or cut.usual
         if cut.widths and len(places) != len(self.widths):
             fix = f"give {len(places)} widths"
@@ -49,11 +48,11 @@ class Truncate:
                 fit=fit,
                 name=f"truncate-{place}",
                 epochs=self.epochs,
-                rate=self.rate,
+                learning_rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
-                inherited=brought,
-                inherited_rate=self.inherited_rate,
+                pretrained_modules=brought,
+                pretrained_lr_scale=self.inherited_rate,
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )
             note = f"ends after {unit} {place}, trained {self.epochs} epochs with distillation"

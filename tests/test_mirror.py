@@ -7,11 +7,13 @@ import pytest
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ACROSS = {  # about no single module
+    "test_install.py": "what is installed is all that a stranger needs",
     "test_intervals.py": "whether the intervals of several modules hold the truth as often as they say",
     "test_mirror.py": "this",
     "test_photographs.py": "the baseline on real photographs, from the data to its mAP",
     "test_readme.py": "what the README promises",
     "test_second_family.py": "the main job on YOLOS, and that the harness names no family",
+    "test_tour.py": "docs/tour.py",
 }
 MOVING = {  # not yet where they belong; a line goes with its file
     "bench/report/test_calibration_notes.py",

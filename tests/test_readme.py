@@ -1,23 +1,30 @@
-"""The README's tables and verdicts and the studies' own pages are what the committed records say, to the letter."""
+"""Tables, verdicts and screens in README.md and docs/results.md, and the studies' own pages, are what the committed
+records say, to the letter."""
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.experiments.auxiliary_losses import report as lessons_report
 from bench.experiments.auxiliary_losses.result import Schooling
 from bench.experiments.phases import report as phases_report
 from bench.experiments.phases.result import Phases
 from bench.experiments.positions import report as positions_report
 from bench.experiments.positions.result import Positions
-from bench.experiments.probe.report import markdown as probe_markdown
+from bench.experiments.probe.report import page as probe_page
 from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
+from bench.judge.verdict import verdict
+from bench.records import load_records
+from bench.report.formats import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+FILLED = {name: (ROOT / name).read_text() for name in ("README.md", "docs/results.md")}
 PROBES = sorted((ROOT / "results/reference").glob("probe-*"))
 STUDIES = sorted(path.parent.name for path in (ROOT / "results/reference").glob("*/records"))
 
@@ -33,20 +40,45 @@ def publish():
 @pytest.mark.parametrize("name", STUDIES)
 def test_tables_verdicts_and_pages_are_generated_from_the_records(name, publish):
     blocks = publish.blocks(name)
-    assert any(f"<!-- begin {marker} -->" in README for marker in blocks), "the README says what the study found"
-    assert publish.filled(README, blocks) == README
+    assert f"<!-- begin verdict {name} -->" in FILLED["docs/results.md"], "the results say what the study found"
+    assert {file: publish.filled(text, blocks) for file, text in FILLED.items()} == FILLED
     folder = ROOT / "results/reference" / name
     pages = publish.pages(name)
     assert {file: (folder / file).read_text() for file in pages} == pages
     assert (folder / "classes.md").exists() == ("classes.md" in pages)
 
 
-def test_every_block_in_the_readme_is_about_a_study():
+@pytest.mark.parametrize("file", FILLED)
+def test_every_block_is_about_a_study(file):
     begun, ended = (
-        re.findall(rf"<!-- {side} (?:results/reference/|verdict )(\S+) -->", README) for side in ("begin", "end")
+        re.findall(rf"<!-- {side} (?:results/reference/|verdict |screen )(\S+) -->", FILLED[file])
+        for side in ("begin", "end")
     )
     assert begun == ended
+    assert len(begun) == FILLED[file].count("<!-- begin "), "no other kind of block"
     assert set(begun) <= set(STUDIES)
+
+
+def test_publishing_fills_the_files_that_hold_blocks(publish):
+    assert {str(path.relative_to(ROOT)) for path in publish.FILLED} == set(FILLED)
+
+
+def test_the_readme_is_short_and_its_numbers_are_generated():
+    assert len(FILLED["README.md"].splitlines()) <= 100
+    written = re.sub(r"<!-- begin .*?<!-- end [^>]+ -->|Python [\d.]+", "", FILLED["README.md"], flags=re.DOTALL)
+    assert not re.findall(r"\d\.\d\d", written), "numbers belong into a generated block"
+    assert len(re.findall(r"<!-- begin verdict ", FILLED["README.md"])) == 3
+
+
+def test_the_screen_is_an_excerpt_of_what_bench_report_prints(publish, tmp_path):
+    folder = tmp_path / "coco-person"
+    shutil.copytree(ROOT / "results/reference/coco-person/records", folder / "records")
+    records = load_records(folder)
+    printed = [line.rstrip() for line in CliRunner().invoke(app, ["report", str(folder)]).output.splitlines()]
+    first, last = publish.screen(records).split("\n...\n")
+    for part in (first.splitlines(), last.splitlines()):
+        assert any(printed[k : k + len(part)] == part for k in range(len(printed)))
+    assert " ".join(last.split()).startswith(verdict(records).sentence)
 
 
 def test_there_is_a_reference_study():
@@ -70,9 +102,9 @@ def test_the_verdict_is_a_sentence_and_the_table_has_its_rows_once(publish):
 
 
 ABLATIONS = {
-    "phases": lambda folder: phases_report.markdown(load(Phases, folder / "phases.json")),
-    "lessons": lambda folder: lessons_report.markdown(load(Schooling, folder / "lessons.json")),
-    "positions": lambda folder: positions_report.markdown(load(Positions, folder / "positions.json")),
+    "phases": lambda folder: phases_report.page(load(Phases, folder / "phases.json")),
+    "lessons": lambda folder: lessons_report.page(load(Schooling, folder / "lessons.json")),
+    "positions": lambda folder: positions_report.page(load(Positions, folder / "positions.json")),
 }
 
 
@@ -81,24 +113,18 @@ ABLATED = [path for name in ABLATIONS for path in sorted((ROOT / "results/refere
 
 @pytest.mark.parametrize("path", ABLATED, ids=lambda path: path.parent.name)
 def test_tables_of_ablations_are_generated_from_their_results(path):
-    assert path.with_suffix(".md").read_text() == ABLATIONS[path.stem](path.parent)
+    assert path.with_suffix(".md").read_text() == markdown(ABLATIONS[path.stem](path.parent))
 
 
 @pytest.mark.parametrize("folder", PROBES, ids=lambda folder: folder.name)
 def test_tables_of_probes_are_generated_from_their_records(folder):
     found = load(Probe, folder / "probe.json")
-    assert (folder / "probe.md").read_text() == probe_markdown(found)
+    assert (folder / "probe.md").read_text() == markdown(probe_page(found))
     assert (folder / "attention.png").exists() == (found.data == "shapes"), "no photograph is published"
 
 
 def test_both_families_were_probed():
     assert {load(Probe, folder / "probe.json").unit for folder in PROBES} == {"layer", "block"}
-
-
-def test_links_of_the_readme_lead_somewhere():
-    links = re.findall(r"\]\(([^)#]+)\)", README)
-    assert links
-    assert not [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
 
 
 def test_every_planted_failure_of_the_replayed_rounds_was_caught():

@@ -1,6 +1,9 @@
-"""Does a score say how often it is right? The detection expected calibration error (D-ECE; Küppers et al.,
-Multivariate Confidence Calibration for Object Detection, CVPR workshops 2020), of scores alone: where the box lies
-makes no difference. It asks the precision of what was answered; boxes that were missed have no score."""
+"""Calibration: does a score say how often it is right?
+
+The detection expected calibration error (D-ECE; Küppers et al., Multivariate Confidence Calibration for Object
+Detection, CVPR workshops 2020), of scores alone: where the box lies makes no difference. It is about the precision of
+the detections; boxes that were missed have no score.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,18 @@ BINS = 15  # of equal width, from FLOOR to 1
 
 
 def calibration_error(matches: Matches) -> float | None:
-    """D-ECE of one exit at IoU 0.5, in [0, 1]: how far mean score and precision are apart in each of BINS bins,
-    weighted by the bin's share of the detections. All classes together; None without a detection of FLOOR or more.
+    """Detection expected calibration error (D-ECE) of one exit at IoU 0.5, all classes together.
 
-    A detection is right when it has a box in COCO's matching, one box to one detection. What is found in crowd regions
-    counts nowhere. A temperature moves detections across FLOOR: errors before and after it are not quite about the same
-    ones.
+    The scores are put into BINS bins. In each, mean score and precision are compared; the absolute difference is
+    weighted by the bin's share of the detections. A detection is right when COCO's matching gives it a box, one box to
+    one detection. Detections in crowd regions are not counted. A temperature moves detections across FLOOR, so errors
+    before and after it are not about exactly the same detections.
+
+    Args:
+        matches: the exit's detections matched with the ground truth.
+
+    Returns:
+        The error in [0, 1]; None without a detection of score FLOOR or more.
     """
     counted = (matches.scores >= FLOOR) & (matches.ignored & 1 == 0)
     scores, right = matches.scores[counted], matches.found[counted] & 1

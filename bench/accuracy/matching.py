@@ -1,6 +1,9 @@
-"""Meeting the ground truth once per exit and area range. An image's detections match its boxes the same way whatever
-happens to the other images, so each exit is matched once, as COCOeval.evaluateImg() does it, and every routing
-afterwards only picks, image by image, whose matches count (`bench.accuracy.pool`)."""
+"""Matching detections with the ground truth, once per exit and area range.
+
+An image's detections match its boxes the same way whatever happens to the other images. So each exit is matched once,
+as COCOeval.evaluateImg() does it, and every routing afterwards only picks, image by image, whose matches count
+(`bench.accuracy.pool`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import Params
 
@@ -23,36 +27,52 @@ EVERY = 2 ** len(THRESHOLDS) - 1
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """One exit's detections matched with the ground truth of N images.
+    """One exit's detections matched with the ground truth of N images (D detections that count, B boxes to find).
 
-    truth, image_ids, detections: as given to `match`; routings follow the order of image_ids. categories: id -> class
-    name, by ascending id. Of the D detections that count, by class, image and descending score: kind and image, int64
-    [D], their places among categories and ascending image ids; scores float64 [D]; found and ignored, uint16 [D], bit t
-    says that at IoU threshold t the detection has a box, or is left out of the count. wanted: int64 [2, B], place of
-    class and image of the boxes to find, by class. area: which of AREAS found, ignored and wanted are about.
+    Attributes:
+        truth: the ground truth, as given to `match`.
+        image_ids: ids of the images, [N]; routings follow their order.
+        detections: one entry per image, in the order of `image_ids`.
+        categories: class name by category id, ids ascending.
+        kind: index of each detection's class among `categories`, int64 [D]. Detections are sorted by class, image and
+            descending score.
+        image: index of each detection's image among the ascending image ids, int64 [D].
+        scores: float64 [D] in [0, 1].
+        found: uint16 [D]; bit t says that the detection matches a box at IoU threshold t.
+        ignored: uint16 [D]; bit t says that the detection is left out of the count at IoU threshold t.
+        wanted: index of class and image of each box to find, sorted by class, int64 [2, B].
+        area: the area range, one of AREAS, that `found`, `ignored` and `wanted` are about.
     """
 
     truth: COCO
     image_ids: tuple[int, ...]
     detections: Sequence[Detections]
     categories: dict[int, str]
-    kind: np.ndarray
-    image: np.ndarray
-    scores: np.ndarray
-    found: np.ndarray
-    ignored: np.ndarray
-    wanted: np.ndarray
+    kind: NDArray[np.int64]
+    image: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    found: NDArray[np.uint16]
+    ignored: NDArray[np.uint16]
+    wanted: NDArray[np.int64]
     area: str
 
 
 def match(truth: COCO, image_ids: Sequence[int], detections: Sequence[Detections], *, area: str = "all") -> Matches:
-    """Match one exit's detections (one entry per image id) with the ground truth of those images.
+    """Match one exit's detections with the ground truth of the same images.
 
-    area: a key of AREAS. Boxes outside it need not be found, what is found in them is left out of the count, and so are
-    detections outside it that match nothing.
+    Args:
+        truth: the ground truth as a pycocotools index.
+        image_ids: ids of the images, each once.
+        detections: one entry per image, in the order of `image_ids`.
+        area: area range, a key of AREAS. Boxes outside it need not be found; detections that match them, and detections
+            outside it that match nothing, are left out of the count.
 
-    Raises ValueError for a repeated or unknown image id or a label outside the ground truth's categories, UserError
-    for a coordinate or score that is not finite.
+    Returns:
+        The matches at all IoU thresholds.
+
+    Raises:
+        ValueError: an image id is repeated or unknown, or a label is not among the ground truth's categories.
+        UserError: a coordinate or score is not finite.
     """
     if len(set(image_ids)) != len(image_ids) or not set(truth.imgs).issuperset(image_ids):
         raise ValueError("image ids must differ from each other and belong to the ground truth")
@@ -76,9 +96,10 @@ def match(truth: COCO, image_ids: Sequence[int], detections: Sequence[Detections
     return Matches(truth, tuple(image_ids), detections, categories, kind, image, scores, found, ignored, wanted, area)
 
 
-def _boxes(truth: COCO, image_ids: list[int], categories: list[int], area: str) -> tuple[np.ndarray, ...]:
-    """The ground truth of B boxes by cell, those to be ignored last: cell int64 [B], box float64 [B, 4], crowd and
-    ignore bool [B]."""
+def _boxes(
+    truth: COCO, image_ids: list[int], categories: list[int], area: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """B boxes by cell, ignored ones last: cell int64 [B], box float64 [B, 4], crowd and ignore bool [B]."""
     place = {category: k for k, category in enumerate(categories)}
     boxes = [(i, box) for i, image in enumerate(image_ids) for box in truth.imgToAnns.get(image, [])]
     boxes = [(i, box) for i, box in boxes if box["category_id"] in place]
@@ -90,28 +111,28 @@ def _boxes(truth: COCO, image_ids: list[int], categories: list[int], area: str) 
     return cell[order], xywh[order], crowd[order], ignore[order]
 
 
-def _outside(px: np.ndarray, area: str) -> np.ndarray:
+def _outside(px: NDArray[np.float64], area: str) -> NDArray[np.bool_]:
     """Which areas, float64 [n] in px^2, lie outside an area range: bool [n]."""
     least, most = AREAS[area]
     return (px < least) | (px > most)
 
 
-def _bounds(cell: np.ndarray, cells: int) -> np.ndarray:
+def _bounds(cell: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
     """Where each cell's rows begin in a sorted column, and where the last one's end: int64 [cells + 1]."""
     return np.searchsorted(cell, np.arange(cells + 1))
 
 
 @njit(cache=True)
 def _match(
-    boxes: np.ndarray,
-    rows: np.ndarray,
-    truth: np.ndarray,
-    crowd: np.ndarray,
-    ignore: np.ndarray,
-    truth_rows: np.ndarray,
-    thresholds: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """COCOeval.evaluateImg() of every cell: found and ignored, uint16 [D], a bit per threshold.
+    boxes: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    truth: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+    ignore: NDArray[np.bool_],
+    truth_rows: NDArray[np.int64],
+    thresholds: NDArray[np.float64],
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """COCOeval.evaluateImg() of every cell: found and ignored, uint16 [D], one bit per threshold.
 
     boxes [D, 4] lie at rows[cell]:rows[cell + 1] by descending score, truth [B, 4] likewise, ignored boxes last.
     """
@@ -140,8 +161,17 @@ def _match(
 
 
 @njit(cache=True)
-def iou(box: np.ndarray, truth: np.ndarray, crowd: bool) -> float:
-    """Intersection over union of two boxes x, y, width, height; over the first one's area when the other is a crowd."""
+def iou(box: NDArray[np.float64], truth: NDArray[np.float64], crowd: bool) -> float:
+    """Intersection over union of two boxes; over the first box's area when the second is a crowd.
+
+    Args:
+        box: x, y, width, height, float64 [4].
+        truth: x, y, width, height, float64 [4].
+        crowd: whether `truth` is a crowd region.
+
+    Returns:
+        The overlap in [0, 1].
+    """
     width = min(box[2] + box[0], truth[2] + truth[0]) - max(box[0], truth[0])
     height = min(box[3] + box[1], truth[3] + truth[1]) - max(box[1], truth[1])
     if width <= 0 or height <= 0:

@@ -1,20 +1,29 @@
-"""How well one exit did on each image by itself, so that exits can be compared image by image. Average precision is a
-number of many images and undefined on one without boxes; F1 is defined on every one."""
+"""Accuracy of one exit on each image by itself, so that exits can be compared image by image.
+
+Average precision is a number of many images and undefined on an image without boxes; F1 is defined on every image.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.accuracy.matching import Matches
 
 SURE = 0.3  # detections below this score are no part of the answer
 
 
-def f1(matches: Matches) -> np.ndarray:
-    """F1 at IoU 0.5 of each image, all classes together: float64 [N] in [0, 1], in the order of `image_ids`.
+def f1(matches: Matches) -> NDArray[np.float64]:
+    """F1 of each image at IoU 0.5, all classes together.
 
-    Twice the hits over detections scored above SURE plus boxes to find; 1 where there are neither. On an image without
-    boxes it is 1 or, with any such detection, 0. Crowd regions and what is found in them count nowhere, as in COCO.
+    Twice the matched detections, over the detections scored above SURE plus the boxes to find. An image without boxes
+    has 1, or 0 if it has any such detection. Crowd regions and detections in them are not counted, as in COCO.
+
+    Args:
+        matches: one exit's detections matched with the ground truth of N images.
+
+    Returns:
+        float64 [N] in [0, 1], in the order of `matches.image_ids`.
     """
     images = len(matches.image_ids)
     counted = (matches.scores > SURE) & (matches.ignored & 1 == 0)

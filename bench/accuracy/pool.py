@@ -1,7 +1,9 @@
-"""Average precision of any routing, compiled. All exits' detections of a class are sorted once; a routing then only
-keeps those of the exit that answers each image, and what is left lies in the very order in which COCOeval would have
-sorted the composed detections. Precision is needed at true positives alone, and nine detections in ten match nothing
-at any threshold: those are only counted."""
+"""Average precision of any routing, compiled.
+
+All exits' detections of a class are sorted once. A routing then only keeps those of the exit that answers each image,
+and what is left lies in the very order in which COCOeval would have sorted the composed detections. Precision is needed
+at true positives alone, and nine detections in ten match nothing at any threshold: those are only counted.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
 from bench.accuracy.matching import EVERY, THRESHOLDS, Matches, match
@@ -24,53 +27,90 @@ _LEVELS: dict[str, slice] = {"map": slice(None), "map50": slice(0, 1), "map75": 
 
 
 class Pool(NamedTuple):
-    """Every exit's detections, class after class, by descending score, then image, exit, rank in the image.
+    """All exits' detections, sorted by class, then descending score, image, exit and rank in the image.
 
-    A unit is image * exits + exit, images by ascending id. V events, detections that match something at some threshold:
-    unit uint32 [V]; found and ignored uint16 [V] as in Matches; run int32 [V], how many events from here on share unit
-    and score but match differently; before int64 [V], how many plain detections come first, over all classes. plain:
-    uint32 [F], the unit of the others. wanted: uint32 [B], the image of every box to find. *_at: int64 [classes + 1],
-    where each class begins. order: int64 [N], positions in a routing by ascending image id.
+    A unit is one exit on one image: image * exits + exit, images by ascending id. An event is a detection that matches
+    something at some threshold (V of them); a plain detection matches nothing (F of them).
+
+    Attributes:
+        exits: how many exits (E), at most 127.
+        order: int64 [N], positions in a routing by ascending image id.
+        unit: uint32 [V], the unit of each event.
+        found: uint16 [V], as in `Matches`.
+        ignored: uint16 [V], as in `Matches`.
+        run: int32 [V], how many events from here on share unit and score but match differently.
+        before: int64 [V], how many plain detections precede each event, over all classes.
+        plain: uint32 [F], the unit of each plain detection.
+        wanted: uint32 [B], the image of every box to find.
+        events_at: int64 [classes + 1], where the events of each class begin.
+        plain_at: int64 [classes + 1], where the plain detections of each class begin.
+        wanted_at: int64 [classes + 1], where the boxes of each class begin.
     """
 
     exits: int
-    order: np.ndarray
-    unit: np.ndarray
-    found: np.ndarray
-    ignored: np.ndarray
-    run: np.ndarray
-    before: np.ndarray
-    plain: np.ndarray
-    wanted: np.ndarray
-    events_at: np.ndarray
-    plain_at: np.ndarray
-    wanted_at: np.ndarray
+    order: NDArray[np.int64]
+    unit: NDArray[np.uint32]
+    found: NDArray[np.uint16]
+    ignored: NDArray[np.uint16]
+    run: NDArray[np.int32]
+    before: NDArray[np.int64]
+    plain: NDArray[np.uint32]
+    wanted: NDArray[np.uint32]
+    events_at: NDArray[np.int64]
+    plain_at: NDArray[np.int64]
+    wanted_at: NDArray[np.int64]
 
-    def map(self, exits: np.ndarray) -> float:
-        """mAP in [0, 1] when exit `exits[i]` answers image `image_ids[i]`; nan where there is nothing to find."""
+    def map(self, exits: NDArray[np.integer]) -> float:
+        """Mean average precision (mAP) of one routing.
+
+        Args:
+            exits: int [N]; exit `exits[i]` answers image `image_ids[i]`.
+
+        Returns:
+            mAP in [0, 1]; nan where there is nothing to find.
+        """
         return float(self.map_many(exits)[0])
 
-    def map_many(self, routings: np.ndarray, times: np.ndarray | None = None, *, metric: Metric = "map") -> np.ndarray:
-        """The metric of P routings, float64 [P] in [0, 1]; nan where there is nothing to find. On as many threads as
-        numba is given (NUMBA_NUM_THREADS).
+    def map_many(
+        self, routings: NDArray[np.integer], times: NDArray[np.integer] | None = None, *, metric: Metric = "map"
+    ) -> NDArray[np.float64]:
+        """The metric of P routings.
 
-        routings: int [P, N], or [N] for the same one P times. times: int likewise, how often each image counts; None
-        is once. Copies of an image count as images of their own, next to each other in the order.
+        Runs on as many threads as numba is given (NUMBA_NUM_THREADS).
+
+        Args:
+            routings: the exit of each image, int [P, N], or [N] for the same one P times.
+            times: how often each image counts, int [P, N] or [N], in 0..32767; None: once. Copies of an image count as
+                images of their own, next to each other in the order.
+            metric: "map", "map50" or "map75".
+
+        Returns:
+            float64 [P] in [0, 1]; nan where there is nothing to find.
+
+        Raises:
+            ValueError: routings or times have the wrong shape or are out of range.
         """
         reached = _mean_precision(self, self._routings(routings), self._times(times))
         return reached[:, _LEVELS[metric]].mean(axis=1)
 
-    def per_class(self, exits: np.ndarray) -> np.ndarray:
-        """AP of one routing, float64 [classes, IoU thresholds]; nan where there is nothing to find."""
+    def per_class(self, exits: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Average precision of one routing, by class and IoU threshold.
+
+        Args:
+            exits: int [N]; exit `exits[i]` answers image `image_ids[i]`.
+
+        Returns:
+            float64 [classes, IoU thresholds] in [0, 1]; nan where there is nothing to find.
+        """
         return _precision(self, self._routings(exits)[0], self._times(None)[0])
 
-    def _routings(self, routings: np.ndarray) -> np.ndarray:
+    def _routings(self, routings: NDArray[np.integer]) -> NDArray[np.int8]:
         routings, images = np.atleast_2d(routings), len(self.order)
         if routings.shape[1:] != (images,) or not 0 <= routings.min(initial=0) <= routings.max(initial=0) < self.exits:
             raise ValueError(f"a routing needs one exit in 0..{self.exits - 1} for each of {images} images")
         return np.ascontiguousarray(routings[:, self.order], np.int8)
 
-    def _times(self, times: np.ndarray | None) -> np.ndarray:
+    def _times(self, times: NDArray[np.integer] | None) -> NDArray[np.int16]:
         times = np.ones((1, len(self.order)), np.int16) if times is None else np.atleast_2d(times)
         if times.shape[1:] != (len(self.order),) or not 0 <= times.min(initial=0) <= times.max(initial=0) < 2**15:
             raise ValueError(f"every one of {len(self.order)} images counts 0 to {2**15 - 1} times")
@@ -78,10 +118,19 @@ class Pool(NamedTuple):
 
 
 def pooled(matches: Sequence[Matches], area: str = "all") -> Pool:
-    """The pool of some exits for an area range, one of matching.AREAS. Exits that were matched for another one are
-    matched anew. The latest pools are kept, because a search, a bootstrap and the controls all ask for the same ones.
+    """The pool of a detector's exits for an area range.
 
-    Raises ValueError for exits that were matched on different images, or for more than 127.
+    The latest pools are kept, because a search, a bootstrap and the controls all ask for the same ones.
+
+    Args:
+        matches: one entry per exit. Exits that were matched for another area range are matched again.
+        area: a key of `bench.accuracy.matching.AREAS`.
+
+    Returns:
+        The pool.
+
+    Raises:
+        ValueError: the exits were matched on different images, or there are more than 127.
     """
     return _pooled(tuple(matches), area)
 
@@ -121,10 +170,14 @@ def _pooled(matches: tuple[Matches, ...], area: str) -> Pool:
     )
 
 
-def _ties(place: np.ndarray, matched: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of rows with the same place, columns of [3, D]: which run each row is in, int64 [D]; and of each run its
-    size, and whether its rows match differently ([2, D]). Only then does it matter that copies of an image take turns:
-    a, b, a, b instead of a, a, b, b."""
+def _ties(
+    place: NDArray[np.float64], matched: NDArray[np.uint16]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Runs of rows with the same place, columns of [3, D].
+
+    Returns which run each row is in, int64 [D], and of each run its size and whether its rows match differently ([2,
+    D]). Only then does it matter that copies of an image take turns: a, b, a, b instead of a, a, b, b.
+    """
     same = (place[:, 1:] == place[:, :-1]).all(0)
     tie = np.r_[0, np.cumsum(~same)][: place.shape[1]]
     size = np.bincount(tie)
@@ -133,9 +186,11 @@ def _ties(place: np.ndarray, matched: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @njit(cache=True, parallel=True)
-def _mean_precision(pool: Pool, routings: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """AP of P routings, mean over the classes with something to find: float64 [P, IoU thresholds]. routings: int8 [P or
-    1, N]. times: int16 [P or 1, N]."""
+def _mean_precision(pool: Pool, routings: NDArray[np.int8], times: NDArray[np.int16]) -> NDArray[np.float64]:
+    """AP of P routings, mean over the classes with something to find: float64 [P, IoU thresholds].
+
+    routings: int8 [P or 1, N]. times: int16 [P or 1, N].
+    """
     count = max(len(routings), len(times))
     reached = np.empty((count, LEVELS))
     for p in prange(count):
@@ -146,7 +201,7 @@ def _mean_precision(pool: Pool, routings: np.ndarray, times: np.ndarray) -> np.n
 
 
 @njit(cache=True)
-def _precision(pool: Pool, routing: np.ndarray, times: np.ndarray) -> np.ndarray:
+def _precision(pool: Pool, routing: NDArray[np.int8], times: NDArray[np.int16]) -> NDArray[np.float64]:
     """AP of one routing, float64 [classes, IoU thresholds]; nan where there is nothing to find."""
     weights = np.zeros(len(routing) * pool.exits, np.int16)
     for image in range(len(routing)):
@@ -162,25 +217,24 @@ def _precision(pool: Pool, routing: np.ndarray, times: np.ndarray) -> np.ndarray
 
 
 @njit(cache=True)
-def _class_precision(pool: Pool, k: int, weights: np.ndarray, wanted: int) -> np.ndarray:
-    """COCO's interpolated AP of class k, float64 [IoU thresholds]. weights: int16 [N * exits], how often each unit
-    counts.
+def _class_precision(pool: Pool, k: int, weights: NDArray[np.int16], wanted: int) -> NDArray[np.float64]:
+    """COCO's interpolated AP of class k, float64 [IoU thresholds].
 
-    best[t, r]: the highest precision at a true positive whose recall reaches threshold r but not r + 1; what counts at
-    a recall is the best from there on. The true positives of one detection's copies need no look each: precision never
-    falls along them.
+    weights: int16 [N * exits], how often each unit counts. best[t, r]: the highest precision at a true positive whose
+    recall reaches threshold r but not r + 1; what counts at a recall is the best from there on. Within the copies of
+    one detection precision never falls, so it is taken once, after all of them.
     """
     true, left_out = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
     reached, best = np.zeros(LEVELS, np.int64), np.zeros((LEVELS, PLACES))
-    first, seen, v = pool.plain_at[k], 0, pool.events_at[k]
+    first, counted, v = pool.plain_at[k], 0, pool.events_at[k]
     plain = running_sum(pool.plain[first : pool.plain_at[k + 1]], weights)
     while v < pool.events_at[k + 1]:
         run, copies = pool.run[v], weights[pool.unit[v]]
         rounds, each = (1, copies) if run == 1 else (copies, 1)
         for _ in range(rounds if copies else 0):
             for event in range(v, v + run):
-                seen += each
-                ahead = seen + plain[pool.before[v] - first]
+                counted += each
+                ahead = counted + plain[pool.before[v] - first]
                 found, ignored, t = pool.found[event], pool.ignored[event], 0
                 while found | ignored:
                     if ignored & 1:
@@ -204,9 +258,16 @@ def _class_precision(pool: Pool, k: int, weights: np.ndarray, wanted: int) -> np
 
 
 @njit(cache=True)
-def running_sum(units: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """How many of the first f units [F] count, int32 [F + 1]: in one go, because a loop up to each event is four times
-    as slow."""
+def running_sum(units: NDArray[np.uint32], weights: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Running count of units, in one pass, because a loop up to each event is four times as slow.
+
+    Args:
+        units: unit numbers, [F].
+        weights: how often each unit counts, int16 [N * exits].
+
+    Returns:
+        How many of the first f units count, int32 [F + 1].
+    """
     total, sums = 0, np.zeros(len(units) + 1, np.int32)
     for f in range(len(units)):
         total += weights[units[f]]

@@ -1,5 +1,7 @@
-"""Detections as a COCO results file, the form any COCO tool reads. The reported mAP is pycocotools' on these very
-rows, so computed anew from the written file it is the same."""
+"""Detections as a COCO results file, the form that any COCO tool reads.
+
+The reported mAP is pycocotools' on these very rows, so computed again from the written file it is the same.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.files import replacing
 from models.detector import Detections
@@ -18,12 +21,21 @@ from models.errors import UserError
 
 def columns(
     image_ids: Sequence[int], detections: Sequence[Detections]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Detections, one entry per image, as columns over all D of them: the place of the image among `image_ids` and the
-    label, int64 [D]; boxes float64 [D, 4] as x, y, width, height in px; scores float64 [D].
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Detections of all images as columns over all D of them.
 
-    x, y and score are the float32 values given, width and height their differences. Raises UserError when a coordinate
-    or score is not finite.
+    x, y and score are the float32 values given; width and height are their differences.
+
+    Args:
+        image_ids: ids of the images.
+        detections: one entry per image, in the order of `image_ids`.
+
+    Returns:
+        Index of the image in `image_ids`, int64 [D]; label, int64 [D]; box, float64 [D, 4] as x, y, width, height in
+        px; score, float64 [D].
+
+    Raises:
+        UserError: a coordinate or score is not finite.
     """
     counts = np.array([len(found) for found in detections], np.int64)
     place = np.repeat(np.arange(len(image_ids)), counts)
@@ -43,14 +55,34 @@ def columns(
 
 
 def coco_results(image_ids: Sequence[int], detections: Sequence[Detections]) -> list[dict[str, Any]]:
-    """Detections as rows of a COCO results file: image_id, category_id, bbox and score, the numbers of `columns`. Every
-    one is a double and loses nothing in JSON. Raises UserError as `columns` does."""
+    """Detections as the rows of a COCO results file.
+
+    The numbers are those of `columns`. Every one is a double and loses nothing in JSON.
+
+    Args:
+        image_ids: ids of the images.
+        detections: one entry per image, in the order of `image_ids`.
+
+    Returns:
+        Rows with image_id, category_id, bbox (x, y, width, height in px) and score.
+
+    Raises:
+        UserError: a coordinate or score is not finite.
+    """
     place, labels, boxes, scores = columns(image_ids, detections)
     rows = zip(place.tolist(), labels.tolist(), boxes.tolist(), scores.tolist(), strict=True)
     return [{"image_id": int(image_ids[i]), "category_id": c, "bbox": b, "score": s} for i, c, b, s in rows]
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as gzipped JSON, all or nothing; the same value gives the same bytes."""
+    """Write a value as gzipped JSON, all of it or nothing; the same value gives the same bytes.
+
+    Args:
+        path: the file, replaced if it exists.
+        value: anything that `json.dumps` takes.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
     with replacing(path) as partial:
         partial.write_bytes(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), mtime=0))

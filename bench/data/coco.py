@@ -1,5 +1,7 @@
-"""The COCO reader: three annotation files and their images become a Dataset. The checks of one file are in
-`coco_file`; here the classes are chosen, the images found and the training split capped."""
+"""The COCO reader: three annotation files and their images become a Dataset.
+
+The checks of one file are in `coco_file`; here the classes are chosen, the images found and the training split limited.
+"""
 
 import hashlib
 import os
@@ -11,6 +13,7 @@ import numpy as np
 
 from bench.data.coco_file import Box, CocoFile, ImageEntry, read
 from bench.data.images import Files
+from bench.data.registry import Options
 from bench.data.split import ROLES, Dataset, Example, Role, Split
 from models.errors import UserError
 
@@ -19,34 +22,43 @@ def coco(
     images: Path | Mapping[Role, Path],
     annotations: Mapping[Role, Path],
     classes: Sequence[str] | None = None,
-    cap: int | None = None,
+    max_images_per_class: int | None = None,
     name: str = "coco",
 ) -> Dataset:
-    """Read a dataset in COCO format (Lin et al. 2014, arXiv:1405.0312): bbox xywh in pixels, one file per
-    role.
+    """Read a dataset in COCO format (Lin et al. 2014, arXiv:1405.0312), one annotation file per split.
 
-    images: one folder for all splits, or one per role. classes: the categories to keep, label k being
-    classes[k - 1]; None keeps all, in the order of their ids. Annotations of other categories are dropped;
-    images without any that is kept stay as negatives. cap: keep at most this many train images per
-    class, and as many negatives; which ones follows from the ids alone. Images come in the order of their
-    ids.
+    Images come in the order of their ids. Annotations of classes that are not kept are dropped; images without any that
+    is kept stay as negatives. Boxes may overhang the image by up to 1 px and are clipped. Crowds (`iscrowd` 1) keep
+    their bbox; segmentations are not read. `area` is kept as it is, or is width x height where absent.
 
-    Boxes may overhang the image by up to 1 px and are clipped. Crowds (`iscrowd` 1) keep their bbox;
-    segmentations are not read. `area` is kept as it is, or width x height where absent.
-    Raises UserError for anything in the files that is missing, contradictory or out of range.
+    Args:
+        images: one folder for all splits, or one per split.
+        annotations: the annotation file of each split, with bbox as x, y, width, height in px.
+        classes: the categories to keep, label k being classes[k - 1]; None keeps all, in the order of their ids.
+        max_images_per_class: at most this many train images with any one class, and as many negatives; None keeps all.
+            Which ones are kept follows from the ids alone.
+        name: of the dataset.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UserError: something in the files is missing, contradictory or out of range.
     """
     folders = images if isinstance(images, Mapping) else dict.fromkeys(ROLES, images)
     files = {role: read(Path(annotations[role])) for role in ROLES}
     names = tuple(classes) if classes is not None else _shared_classes(files)
     if not names or len(set(names)) < len(names):
         raise UserError(f"classes are {list(names)}", where=name, fix="name at least one class, each once")
-    if cap is not None and cap < 1:
-        raise UserError(f"cap is {cap}", where=name, fix="keep at least 1 image per class, or leave it out")
+    if max_images_per_class is not None and max_images_per_class < 1:
+        raise UserError(
+            f"cap is {max_images_per_class}", where=name, fix="keep at least 1 image per class, or leave it out"
+        )
     splits = []
     for role in ROLES:
         kept = _examples(files[role], names)
-        if role == "train" and cap is not None:
-            kept = _capped(kept, cap)
+        if role == "train" and max_images_per_class is not None:
+            kept = _at_most(kept, max_images_per_class)
         if not kept:
             raise UserError("there are no images in it", where=str(files[role].path), fix=f"{role} needs at least one")
         paths = _paths(files[role], Path(folders[role]), [example.id for example in kept])
@@ -54,13 +66,33 @@ def coco(
     return Dataset(name, names, *splits)
 
 
-def coco_folder(folder: Path, classes: Sequence[str] | None = None, cap: int | None = None) -> Dataset:
-    """Read FOLDER/images and FOLDER/instances_{train,val,test}.json or FOLDER/annotations/instances_*.json,
-    as `coco` does. Raises UserError that says what was looked for."""
+def coco_folder(folder: Path, classes: Sequence[str] | None = None, max_images_per_class: int | None = None) -> Dataset:
+    """Read FOLDER/images and FOLDER/instances_{train,val,test}.json or FOLDER/annotations/instances_*.json.
+
+    Args:
+        folder: holds images and annotations.
+        classes: as for `coco`.
+        max_images_per_class: as for `coco`.
+
+    Returns:
+        The dataset, named like the folder.
+
+    Raises:
+        UserError: as `coco`, or a file is not there; says where it was expected.
+    """
     if not (folder / "images").is_dir():
         raise UserError(f"there is no folder {folder / 'images'}", where=str(folder), fix="put the images there")
     annotations = {role: _annotation_file(folder, role) for role in ROLES}
-    return coco(folder / "images", annotations, classes, cap, name=folder.resolve().name)
+    return coco(folder / "images", annotations, classes, max_images_per_class, name=folder.resolve().name)
+
+
+def read_place(place: str, options: Options) -> Dataset:
+    """`coco:DIR` (`bench.data.registry.Reader`)."""
+    where = f"--data coco:{place}"
+    options.refuse("sizes", "size", owner="shapes", where=where)
+    if not place:
+        raise UserError("this data is not understood", where="--data coco", fix="write coco:DIR")
+    return coco_folder(Path(place).expanduser(), options.classes, options.cap)
 
 
 def _annotation_file(folder: Path, role: Role) -> Path:
@@ -105,16 +137,18 @@ def _example(image: ImageEntry, boxes: list[Box]) -> Example:
     )
 
 
-def _capped(examples: list[Example], cap: int) -> list[Example]:
-    """At most `cap` images with any one label, and `cap` with none. Rare labels choose first, since a
-    image that is kept for them counts for its other labels too; among equals the order is a hash of the
-    id, which spreads the choice over images taken one after another."""
+def _at_most(examples: list[Example], most: int) -> list[Example]:
+    """At most `most` images with any one label, and `most` with none.
+
+    Rare labels choose first, since an image that is kept for them counts for its other labels too. Among equals the
+    order is a hash of the id, which spreads the choice over images taken one after another.
+    """
     labels = [frozenset(example.labels.tolist()) or frozenset({0}) for example in examples]
     members: dict[int, list[int]] = defaultdict(list)
     for i in sorted(range(len(examples)), key=lambda i: hashlib.sha256(str(examples[i].id).encode()).digest()):
         for label in labels[i]:
             members[label].append(i)
-    room, kept = dict.fromkeys(members, cap), set()
+    room, kept = dict.fromkeys(members, most), set()
     for label in sorted(members, key=lambda label: (len(members[label]), label)):
         for i in members[label]:
             if i not in kept and all(room[other] > 0 for other in labels[i]):

@@ -1,5 +1,8 @@
-"""One COCO annotation file, checked: what is missing, doubled, contradictory or out of range becomes one
-line with the file, the id and the repair, before anything is measured on it."""
+"""One COCO annotation file, checked.
+
+What is missing, doubled, contradictory or out of range becomes one line with the file, the id and the repair, before
+anything is measured on it.
+"""
 
 import json
 import math
@@ -17,7 +20,14 @@ OVERHANG = 1.0  # px; annotation tools round, and more than this is a mistake
 
 @dataclass(frozen=True)
 class ImageEntry:
-    """An entry of `images`: file name relative to the folder of images, sides in pixels."""
+    """An entry of `images`.
+
+    Attributes:
+        id: of the image.
+        file_name: relative to the folder of images.
+        width: in px.
+        height: in px.
+    """
 
     id: int
     file_name: str
@@ -27,7 +37,14 @@ class ImageEntry:
 
 @dataclass(frozen=True)
 class Box:
-    """An annotation that is kept: xyxy in pixels inside its image, label 1..C, area in square pixels."""
+    """An annotation that is kept.
+
+    Attributes:
+        xyxy: corners in px, inside the image.
+        label: 1..C.
+        crowd: whether it is a crowd region.
+        area: in square px.
+    """
 
     xyxy: tuple[float, float, float, float]
     label: int
@@ -37,8 +54,14 @@ class Box:
 
 @dataclass(frozen=True)
 class CocoFile:
-    """A parsed file: category names by id, images by id, annotations as they stand; ids ascending
-    everywhere."""
+    """A parsed annotation file; ids ascending everywhere.
+
+    Attributes:
+        path: of the file.
+        categories: category name by id.
+        images: image entry by id.
+        annotations: as they stand in the file.
+    """
 
     path: Path
     categories: Mapping[int, str]
@@ -46,8 +69,17 @@ class CocoFile:
     annotations: tuple[Mapping[str, Any], ...]
 
     def labels(self, classes: Sequence[str]) -> dict[int, int]:
-        """Label (1..C, the position in `classes`) by category id. Raises UserError for a class the file
-        lacks."""
+        """Label by category id, for the classes to keep.
+
+        Args:
+            classes: category names.
+
+        Returns:
+            Labels 1..C, the position in `classes`.
+
+        Raises:
+            UserError: the file lacks a class.
+        """
         ids = {name: key for key, name in self.categories.items()}
         for name in classes:
             if name not in ids:
@@ -55,8 +87,17 @@ class CocoFile:
         return {ids[name]: label for label, name in enumerate(classes, 1)}
 
     def boxes(self, classes: Sequence[str]) -> dict[int, list[Box]]:
-        """The boxes of `classes` by image id, [] where there are none. Raises UserError for a bad box
-        among them."""
+        """The boxes of some classes by image id.
+
+        Args:
+            classes: category names.
+
+        Returns:
+            Boxes of every image of the file; [] where there are none.
+
+        Raises:
+            UserError: one of the boxes is malformed or out of range.
+        """
         labels = self.labels(classes)
         found: dict[int, list[Box]] = {key: [] for key in self.images}
         for entry in self.annotations:
@@ -66,7 +107,7 @@ class CocoFile:
         return found
 
     def _box(self, entry: Mapping[str, Any], label: int) -> Box | None:
-        """None for a crowd without any area: it could excuse nothing."""
+        """The annotation as a box; None for a crowd without any area: it could excuse nothing."""
         image = self.images[entry["image_id"]]
         where = f"{self.path}, annotation {entry['id']} on image {image.id}"
         size = f"its {image.width} x {image.height} px image"
@@ -98,7 +139,17 @@ class CocoFile:
 
 
 def read(path: Path) -> CocoFile:
-    """Parse and check the structure of `path`. Raises UserError."""
+    """Parse a COCO annotation file and check its structure.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The parsed file.
+
+    Raises:
+        UserError: the file is missing, broken or contradictory.
+    """
     lists = _parse(path)
     categories = _by_id(path, "category", lists["categories"])
     images = _by_id(path, "image", lists["images"])
@@ -120,7 +171,7 @@ def read(path: Path) -> CocoFile:
     return CocoFile(path, names, checked, tuple(annotations.values()))
 
 
-def _parse(path: Path) -> dict[str, list]:
+def _parse(path: Path) -> dict[str, list[Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
@@ -142,7 +193,7 @@ def _parse(path: Path) -> dict[str, list]:
     return content
 
 
-def _by_id(path: Path, what: str, entries: list) -> dict[int, Mapping[str, Any]]:
+def _by_id(path: Path, what: str, entries: list[Any]) -> dict[int, Mapping[str, Any]]:
     found: dict[int, Mapping[str, Any]] = {}
     for position, entry in enumerate(entries):
         key = _need(entry, "id", int, f"{path}, {what} number {position + 1}")
@@ -168,7 +219,7 @@ def _bbox(entry: Mapping[str, Any], where: str) -> tuple[float, float, float, fl
     return x, y, w, h
 
 
-def _need(entry: Any, key: str, kind: type, where: str) -> Any:
+def _need(entry: Any, key: str, kind: type[object], where: str) -> Any:
     if not isinstance(entry, dict) or key not in entry:
         raise UserError(f"'{key}' is missing", where=where, fix="add it; COCO requires it")
     value = entry[key]

@@ -1,12 +1,14 @@
-"""Pixels for the embedded shapes: textures, line fragments and anti-aliased figures, as signed distances in
-numpy. Only elementwise arithmetic on float32 and a rounded table of cosines are used, never a library's
-drawing or a reduction, so the same seed gives the same bytes on every machine. Coordinates are pixels, a
-pixel's centre at +0.5."""
+"""Pixels for the embedded shapes: textures, line fragments and anti-aliased figures, as signed distances in numpy.
+
+Only elementwise arithmetic on float32 and a rounded table of cosines are used, never a library's drawing or a
+reduction, so the same seed gives the same bytes on every machine. Coordinates are pixels, a pixel's centre at +0.5.
+"""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 FIGURES = ("circle", "square", "triangle", "star")
 _COS = tuple(round(math.cos(math.radians(degree)), 6) for degree in range(360))
@@ -24,14 +26,28 @@ Box = tuple[float, float, float, float]  # xyxy
 
 
 def direction(degrees: int) -> tuple[float, float]:
-    """The unit vector (x, y) at a whole number of degrees."""
+    """The unit vector at a whole number of degrees.
+
+    Args:
+        degrees: any whole number.
+
+    Returns:
+        (x, y).
+    """
     return _COS[degrees % 360], _COS[(degrees - 90) % 360]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure placed in the image: centre (x, y) and circumscribed radius in pixels, turn in whole
-    degrees."""
+    """A figure placed in the image.
+
+    Attributes:
+        kind: one of FIGURES.
+        x: centre, in px.
+        y: centre, in px.
+        radius: of the circumscribed circle, in px.
+        turn: in whole degrees.
+    """
 
     kind: str
     x: float
@@ -40,7 +56,14 @@ class Figure:
     turn: int
 
     def box(self, size: int) -> Box:
-        """The exact box around the part of the figure inside the image, xyxy in pixels."""
+        """The exact box around the part of the figure inside the image.
+
+        Args:
+            size: side of the image in px.
+
+        Returns:
+            x1, y1, x2, y2 in px.
+        """
         return _extent(_clipped(self._outline(), size))
 
     def _outline(self) -> list[Point]:
@@ -57,9 +80,15 @@ class Figure:
             points.append((self.x + radius * dx, self.y + radius * dy))
         return points
 
-    def distance(self, size: int) -> tuple[Region, np.ndarray]:
-        """Signed distance in pixels (negative inside, exact along straight edges) on the region the figure
-        touches."""
+    def distance(self, size: int) -> tuple[Region, NDArray[np.float32]]:
+        """Signed distance on the region that the figure touches.
+
+        Args:
+            size: side of the image in px.
+
+        Returns:
+            The region, and the distance of each of its pixels in px: negative inside, exact along straight edges.
+        """
         left, top, right, bottom = _extent(self._outline())
         region = _region(left - 1, top - 1, right + 1, bottom + 1, size)
         y, x = _centres(region)
@@ -77,7 +106,15 @@ class Figure:
 
 
 def unit_extent(kind: str, turn: int) -> Box:
-    """The box around a figure of radius 1 at the origin, xyxy."""
+    """The box around a figure of radius 1 at the origin.
+
+    Args:
+        kind: one of FIGURES.
+        turn: in whole degrees.
+
+    Returns:
+        x1, y1, x2, y2.
+    """
     return _extent(Figure(kind, 0.0, 0.0, 1.0, turn)._outline())
 
 
@@ -114,9 +151,18 @@ def _normals(kind: str, turn: int) -> list[int]:
     return [degrees + between for degrees in _corners(kind, turn)]
 
 
-def noise(rng: np.random.Generator, size: int, cells: int, channels: int = 1) -> np.ndarray:
-    """Smooth value noise in [-1, 1], float32 [channels, size, size]: a random grid of `cells` x `cells`,
-    blended."""
+def noise(rng: np.random.Generator, size: int, cells: int, channels: int = 1) -> NDArray[np.float32]:
+    """Smooth value noise: a random grid, blended.
+
+    Args:
+        rng: the source of randomness.
+        size: side of the image in px.
+        cells: cells of the grid along each side.
+        channels: how many independent images.
+
+    Returns:
+        float32 [channels, size, size] in [-1, 1].
+    """
     grid = rng.random((channels, cells + 1, cells + 1), dtype=np.float32) * np.float32(2) - np.float32(1)
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / size)
     low = at.astype(np.int64)
@@ -126,16 +172,37 @@ def noise(rng: np.random.Generator, size: int, cells: int, channels: int = 1) ->
     return across[:, low] + (across[:, low + 1] - across[:, low]) * blend[:, None]
 
 
-def ramp(size: int, degrees: int) -> np.ndarray:
-    """A linear gradient along a direction, float32 [size, size] in about [-1, 1]."""
+def ramp(size: int, degrees: int) -> NDArray[np.float32]:
+    """A linear gradient along a direction.
+
+    Args:
+        size: side of the image in px.
+        degrees: the direction.
+
+    Returns:
+        float32 [size, size] in about [-1, 1].
+    """
     dx, dy = direction(degrees)
     at = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / size) - np.float32(1)
     return at * np.float32(dx) + at[:, None] * np.float32(dy)
 
 
-def strokes(canvas: np.ndarray, starts: np.ndarray, ends: np.ndarray, widths: np.ndarray, colours: np.ndarray) -> None:
-    """Paint n line fragments onto `canvas` (float32 [3, size, size], in place): starts and ends [n, 2] as
-    xy pixels, widths [n] in pixels, colours [n, 3]. The distances of all of them are computed at once."""
+def strokes(
+    canvas: NDArray[np.float32],
+    starts: NDArray[np.float32],
+    ends: NDArray[np.float32],
+    widths: NDArray[np.float32],
+    colours: NDArray[np.float32],
+) -> None:
+    """Paint n line fragments onto a canvas. The distances of all of them are computed at once.
+
+    Args:
+        canvas: float32 [3, size, size], changed in place.
+        starts: x, y in px, float32 [n, 2].
+        ends: x, y in px, float32 [n, 2].
+        widths: in px, float32 [n].
+        colours: float32 [n, 3].
+    """
     if not len(starts):
         return
     size = canvas.shape[-1]
@@ -154,8 +221,15 @@ def strokes(canvas: np.ndarray, starts: np.ndarray, ends: np.ndarray, widths: np
         patch += (colour[:, None, None] - patch) * alpha
 
 
-def coverage(distance: np.ndarray) -> np.ndarray:
-    """How much of each pixel is inside, in [0, 1], from its signed distance in pixels."""
+def coverage(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of each pixel is inside a figure.
+
+    Args:
+        distance: signed distance in px.
+
+    Returns:
+        Share in [0, 1], of the same shape.
+    """
     return np.clip(np.float32(0.5) - distance, 0, 1)
 
 
@@ -166,6 +240,6 @@ def _region(left: float, top: float, right: float, bottom: float, size: int) -> 
     )
 
 
-def _centres(region: Region) -> tuple[np.ndarray, np.ndarray]:
+def _centres(region: Region) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rows, columns = (np.arange(part.start, part.stop, dtype=np.float32) + np.float32(0.5) for part in region)
     return rows[:, None], columns[None, :]

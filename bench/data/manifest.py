@@ -1,14 +1,24 @@
-"""The id lists that are committed next to results in place of the images (`splits.json`), and the check
-that a dataset built somewhere else is the same one."""
+"""The id lists that are committed next to results in place of the images (`splits.json`).
+
+And the check that a dataset built somewhere else is the same one.
+"""
 
 from collections.abc import Mapping
+from typing import Any
 
 from bench.data.split import Dataset, Split
 from models.errors import UserError
 
 
-def manifest(dataset: Dataset) -> dict:
-    """What identifies a dataset, ready for JSON: its name, its classes and, per split, role, ids and hash."""
+def manifest(dataset: Dataset) -> dict[str, Any]:
+    """What identifies a dataset, ready for JSON.
+
+    Args:
+        dataset: the dataset.
+
+    Returns:
+        Its name, its classes and, per split, role, ids and hash.
+    """
     return {
         "name": dataset.name,
         "classes": list(dataset.classes),
@@ -19,9 +29,16 @@ def manifest(dataset: Dataset) -> dict:
     }
 
 
-def check_manifest(dataset: Dataset, manifest: Mapping) -> None:
-    """Raises UserError when `dataset` is not the one `manifest` was written from, saying where they
-    differ."""
+def check_manifest(dataset: Dataset, manifest: Mapping[str, Any]) -> None:
+    """Check that a dataset is the one that a manifest was written from.
+
+    Args:
+        dataset: the dataset at hand.
+        manifest: as `manifest` wrote it.
+
+    Raises:
+        UserError: it is another dataset, with the difference, or the manifest is malformed.
+    """
     try:
         classes = list(manifest["classes"])
         wanted = {entry["role"]: (list(entry["ids"]), entry["hash"]) for entry in manifest["splits"]}
@@ -43,7 +60,7 @@ def check_manifest(dataset: Dataset, manifest: Mapping) -> None:
             )
 
 
-def _difference(split: Split, wanted: list) -> str:
+def _difference(split: Split, wanted: list[int]) -> str:
     ids = [example.id for example in split.examples]
     here, there = set(ids), set(wanted)
     missing, extra = [i for i in wanted if i not in here], [i for i in ids if i not in there]
@@ -57,5 +74,5 @@ def _difference(split: Split, wanted: list) -> str:
     return "the same ids, but boxes, labels or images have changed"
 
 
-def _some(ids: list, limit: int = 5) -> str:
+def _some(ids: list[int], limit: int = 5) -> str:
     return ", ".join(map(str, ids[:limit])) + (", ..." if len(ids) > limit else "")

@@ -1,18 +1,24 @@
-"""The embedded default data: circles, squares, triangles and stars over cluttered textures, from trivially
-easy (one big bright figure on a plain ground) to hard (many small faint overlapping ones), with the
-difficulty of every image known. Image i of a split depends on (seed, role, i) alone, so a bigger
-dataset extends a smaller one."""
+"""The embedded default data: circles, squares, triangles and stars over cluttered textures.
+
+From trivially easy (one big bright figure on a plain ground) to hard (many small faint overlapping ones), with the
+difficulty of every image known. Image i of a split depends on (seed, role, i) alone, so a bigger dataset extends a
+smaller one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.drawing import FIGURES, Figure, coverage, direction, noise, ramp, strokes, unit_extent
 from bench.data.images import Arrays
+from bench.data.registry import Options
 from bench.data.split import ROLES, Dataset, Example, Role, Split
 from models.errors import UserError
 
 CLASSES = FIGURES
+SIZES = (1600, 400, 400)  # train, val and test images, unless others are asked for
+PIXELS = 160
 MOST_OBJECTS = 8
 SMALLEST = 14  # px; below it a small star and a small circle look alike
 SIDES = (14 / 160, 100 / 160)  # box sides, as fractions of the image's side
@@ -20,19 +26,31 @@ DELTAS = (55.0, 185.0)  # how far a figure's colour lies from the ground's, in g
 MOST_HIDDEN = 0.6
 EMPTY = 0.03  # share of images without any figure
 
-Masks = tuple[np.ndarray, np.ndarray]  # of one figure: all of it, and what is not hidden; bool [size, size]
+Masks = tuple[
+    NDArray[np.bool_], NDArray[np.bool_]
+]  # of one figure: all of it, and what is not hidden; bool [size, size]
 
 
-def shapes(seed: int, train: int, val: int, test: int, size: int = 160) -> Dataset:
-    """Generate a dataset of `train`, `val` and `test` images of size x size px, kept in memory (3 bytes a
-    pixel).
+def shapes(seed: int, train: int, val: int, test: int, size: int = PIXELS) -> Dataset:
+    """Generate a dataset, kept in memory (3 bytes a pixel).
 
-    Each example's `difficulty` holds, in [0, 1]: `clutter` (strength of texture and line fragments),
-    `object_size` (mean square root of box area / size), `contrast` (mean colour difference between a figure
-    and the ground under it / 255, the strongest channel), `occlusion` (the largest hidden fraction of any
-    figure) and `difficulty` (a weighted sum of how hard these make the image); and `count`, the number of
-    figures.
-    Raises UserError for a negative seed, an empty split or images under 64 px.
+    Each example's `difficulty` holds, in [0, 1]: `clutter` (strength of texture and line fragments), `object_size`
+    (mean square root of box area / size), `contrast` (mean colour difference between a figure and the ground under it /
+    255, the strongest channel), `occlusion` (the largest hidden fraction of any figure) and `difficulty` (a weighted
+    sum of how hard these make the image); and `count`, the number of figures.
+
+    Args:
+        seed: 0 or more.
+        train: number of images.
+        val: number of images.
+        test: number of images.
+        size: side of the images in px, at least 64.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UserError: the seed is negative, a split is empty or the images are too small.
     """
     if seed < 0:
         raise UserError(f"seed {seed} is negative", where="shapes", fix="use 0 or more")
@@ -42,8 +60,26 @@ def shapes(seed: int, train: int, val: int, test: int, size: int = 160) -> Datas
     return Dataset("shapes", CLASSES, *splits)
 
 
-def scene(seed: int, role: Role, i: int, size: int) -> tuple[Example, np.ndarray]:
-    """Image i of a split (uint8 [size, size, 3]) and its ground truth, with id i."""
+def read(place: str, options: Options) -> Dataset:
+    """`shapes` (`bench.data.registry.Reader`)."""
+    options.refuse("classes", "cap", owner="data in COCO format", where="--data shapes")
+    if place:
+        raise UserError("this data is not understood", where=f"--data shapes:{place}", fix="write shapes")
+    return shapes(options.seed, *(options.sizes or SIZES), size=PIXELS if options.size is None else options.size)
+
+
+def scene(seed: int, role: Role, i: int, size: int) -> tuple[Example, NDArray[np.uint8]]:
+    """One generated image and its ground truth.
+
+    Args:
+        seed: 0 or more.
+        role: of the split.
+        i: index of the image in the split; also its id.
+        size: side of the image in px.
+
+    Returns:
+        The ground truth and the image, uint8 [size, size, 3].
+    """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, ROLES.index(role), i])))
     plan = _plan(rng)
     ground = _ground(rng, plan, size)
@@ -86,7 +122,7 @@ class _Plan:
     faint: float
     overlap: float
     count: int
-    base: np.ndarray  # float32 [3], the colour of the ground
+    base: NDArray[np.float32]  # float32 [3], the colour of the ground
 
 
 def _plan(rng: np.random.Generator) -> _Plan:
@@ -100,7 +136,7 @@ def _plan(rng: np.random.Generator) -> _Plan:
     return _Plan(clutter, small, faint, overlap, count, rng.integers(40, 216, 3).astype(np.float32))
 
 
-def _ground(rng: np.random.Generator, plan: _Plan, size: int) -> np.ndarray:
+def _ground(rng: np.random.Generator, plan: _Plan, size: int) -> NDArray[np.float32]:
     """The image before any figure: float32 [3, size, size] in about 0..255."""
     clutter = np.float32(plan.clutter)
     tint = (rng.random(3, dtype=np.float32) - np.float32(0.5)) * np.float32(70)
@@ -114,9 +150,8 @@ def _ground(rng: np.random.Generator, plan: _Plan, size: int) -> np.ndarray:
     return ground
 
 
-def _scribble(rng: np.random.Generator, plan: _Plan, ground: np.ndarray) -> None:
-    """Line fragments, which are no figures, onto the ground (in place): more of them where there is more
-    clutter."""
+def _scribble(rng: np.random.Generator, plan: _Plan, ground: NDArray[np.float32]) -> None:
+    """Line fragments, which are no figures, onto the ground (in place): more of them where there is more clutter."""
     size, count = ground.shape[-1], int(plan.clutter * 26)
     starts, lengths, widths, colours = (rng.random((count, k), dtype=np.float32) for k in (2, 1, 1, 3))
     along = np.array([direction(int(turn)) for turn in rng.integers(0, 360, count)], np.float32).reshape(-1, 2)
@@ -127,8 +162,10 @@ def _scribble(rng: np.random.Generator, plan: _Plan, ground: np.ndarray) -> None
 
 
 def _place(rng: np.random.Generator, plan: _Plan, size: int) -> tuple[list[Figure], list[Masks]]:
-    """Figures from back to front, each with its whole and its visible mask (bool [size, size]). A figure
-    that would hide too much of another is drawn again elsewhere, and given up after a number of tries."""
+    """Figures from back to front, each with its whole and its visible mask (bool [size, size]).
+
+    A figure that would hide too much of another is drawn again elsewhere, and given up after a number of tries.
+    """
     objects: list[Figure] = []
     masks: list[Masks] = []
     for _ in range(plan.count):
@@ -147,8 +184,7 @@ def _place(rng: np.random.Generator, plan: _Plan, size: int) -> tuple[list[Figur
 
 
 def _figure(rng: np.random.Generator, plan: _Plan, size: int, near: Figure | None) -> Figure:
-    """A random figure, anywhere or beside another one, with at least 80 % of its box's sides inside the
-    image."""
+    """A random figure, anywhere or beside another one, with at least 80 % of its box's sides inside the image."""
     kind, turn = CLASSES[rng.integers(len(CLASSES))], int(rng.integers(360))
     big = min(max(1 - plan.small + 0.4 * (rng.random() - 0.5), 0), 1)
     low, high = max(SIDES[0] * size, SMALLEST), SIDES[1] * size
@@ -164,13 +200,13 @@ def _figure(rng: np.random.Generator, plan: _Plan, size: int, near: Figure | Non
     return Figure(kind, x, y, radius, turn)
 
 
-def _hidden(whole: np.ndarray, visible: np.ndarray) -> float:
+def _hidden(whole: NDArray[np.bool_], visible: NDArray[np.bool_]) -> float:
     return 1 - int(np.count_nonzero(visible)) / max(int(np.count_nonzero(whole)), 1)
 
 
 def _paint(
-    rng: np.random.Generator, plan: _Plan, ground: np.ndarray, objects: list[Figure], masks: list[Masks]
-) -> tuple[np.ndarray, float]:
+    rng: np.random.Generator, plan: _Plan, ground: NDArray[np.float32], objects: list[Figure], masks: list[Masks]
+) -> tuple[NDArray[np.uint8], float]:
     """The finished image, uint8 [size, size, 3], and the mean contrast of its figures in [0, 1]."""
     size, canvas, contrasts = ground.shape[-1], ground.copy(), []
     texture = noise(rng, size, 20)[0] * np.float32(4 + 10 * plan.clutter)
@@ -187,9 +223,11 @@ def _paint(
     return np.ascontiguousarray(image), sum(contrasts) / max(len(contrasts), 1)
 
 
-def _colour(rng: np.random.Generator, plan: _Plan) -> np.ndarray:
-    """A colour, float32 [3], that differs from the ground's: in one channel by the planned number of grey
-    levels, in the others by less."""
+def _colour(rng: np.random.Generator, plan: _Plan) -> NDArray[np.float32]:
+    """A colour, float32 [3], that differs from the ground's by the planned number of grey levels in one channel.
+
+    In the other channels it differs by less.
+    """
     delta = DELTAS[1] - (DELTAS[1] - DELTAS[0]) * plan.faint
     away = rng.random(3) * 2 - 1
     away = away / max(abs(away)) * delta

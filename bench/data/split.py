@@ -1,16 +1,18 @@
-"""What every measurement stands on: examples, the three splits that never share an image, and their
-hashes. A record names the hash of its test split, so numbers from different images or boxes cannot land
-in one table."""
+"""What every measurement stands on: examples, the three splits that never share an image, and their hashes.
+
+A record names the hash of its test split, so numbers from different images or boxes cannot land in one table.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.data.images import Images
 from models.detector import Targets
@@ -22,38 +24,50 @@ ROLES: tuple[Role, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """The ground truth of one image; n boxes, n may be 0.
+    """The ground truth of one image, with n boxes; n may be 0.
 
-    boxes float32 [n, 4], xyxy in pixels, inside the image; labels int64 [n] in 1..C (0 is background);
-    crowd bool [n], regions that a detection may hit without being counted wrong; areas float32 [n] in
-    square pixels, COCO's `area` or width x height; difficulty: named numbers in [0, 1] where they are known
-    (generated images), else empty.
+    Attributes:
+        id: of the image.
+        width: in px.
+        height: in px.
+        boxes: x1, y1, x2, y2 in px, inside the image, float32 [n, 4].
+        labels: int64 [n] in 1..C; 0 is background.
+        crowd: bool [n], regions that a detection may hit without being counted wrong.
+        areas: float32 [n] in square px, COCO's `area` or width x height.
+        difficulty: named numbers where they are known (generated images), else empty.
     """
 
     id: int
     width: int
     height: int
-    boxes: np.ndarray
-    labels: np.ndarray
-    crowd: np.ndarray
-    areas: np.ndarray
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    crowd: NDArray[np.bool_]
+    areas: NDArray[np.float32]
     difficulty: Mapping[str, float] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for array in (self.boxes, self.labels, self.crowd, self.areas):
             array.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The examples of one role and their images. Label k means `classes[k - 1]`."""
+    """The examples of one role and their images.
+
+    Attributes:
+        role: "train", "val" or "test".
+        classes: class names; label k means classes[k - 1].
+        examples: the ground truth, by image.
+        images: the images, in the same order.
+    """
 
     role: Role
     classes: tuple[str, ...]
     examples: tuple[Example, ...]
     images: Images
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.examples:
             raise UserError(f"the {self.role} split is empty", fix="give it at least one image, or check the filter")
         if len(self.examples) != len(self.images):
@@ -67,9 +81,18 @@ class Split:
     def __len__(self) -> int:
         return len(self.examples)
 
-    def image(self, i: int) -> np.ndarray:
-        """Image i: uint8 [H, W, 3], RGB, read only. Raises UserError when it cannot be read or its size
-        is not the one its boxes were drawn for."""
+    def image(self, i: int) -> NDArray[np.uint8]:
+        """One image.
+
+        Args:
+            i: index of the image.
+
+        Returns:
+            uint8 [H, W, 3], RGB, read only.
+
+        Raises:
+            UserError: it cannot be read, or its size is not the one its boxes were drawn for.
+        """
         image, example = self.images.load(i), self.examples[i]
         if image.shape != (example.height, example.width, 3):
             raise UserError(
@@ -81,8 +104,17 @@ class Split:
         return image
 
     def targets(self, indices: Sequence[int]) -> Targets:
-        """The ground truth of these images for training: boxes in the unit square, padded to the fullest image.
-        Raises UserError on the test split."""
+        """The ground truth of some images, for training.
+
+        Args:
+            indices: of the images.
+
+        Returns:
+            Boxes in the unit square, padded to the fullest image.
+
+        Raises:
+            UserError: this is the test split.
+        """
         chosen = [tunable(self).examples[i] for i in indices]
         most = max((len(example.labels) for example in chosen), default=0)
         boxes = torch.zeros(len(chosen), most, 4)
@@ -103,8 +135,7 @@ class Split:
 
     @cached_property
     def hash(self) -> str:
-        """sha256 (hex) over ids, boxes, labels, crowd flags and image bytes, in order; the same on every
-        machine."""
+        """sha256 (hex) over ids, boxes, labels, crowd flags and image bytes, in order; the same on every machine."""
         digest = hashlib.sha256()
         for example, image_hash in zip(self.examples, self.image_hashes, strict=True):
             digest.update(np.array([example.id, len(example.labels)], "<i8").tobytes())
@@ -114,10 +145,14 @@ class Split:
             digest.update(bytes.fromhex(image_hash))
         return digest.hexdigest()
 
-    def coco(self) -> dict:
-        """The ground truth as a COCO dictionary: category ids 1..C, annotation ids from 1, bbox xywh. An image whose
-        difficulty is known carries it, by name, under "difficulty"."""
-        annotations = []
+    def coco(self) -> dict[str, Any]:
+        """The ground truth as a COCO dictionary.
+
+        Returns:
+            Category ids 1..C, annotation ids from 1, bbox as x, y, width, height in px. An image whose difficulty is
+            known carries it, by name, under "difficulty".
+        """
+        annotations: list[dict[str, Any]] = []
         for example in self.examples:
             boxes = example.boxes.astype(np.float64)
             sides = boxes[:, 2:] - boxes[:, :2]
@@ -145,7 +180,17 @@ class Split:
 
 
 def tunable(split: Split) -> Split:
-    """The split itself when anything may be fitted on it, that is train or val. Raises UserError for test."""
+    """The split itself when anything may be fitted on it, that is train or val.
+
+    Args:
+        split: the split.
+
+    Returns:
+        The same split.
+
+    Raises:
+        UserError: it is the test split.
+    """
     if split.role == "test":
         raise UserError(
             "the test split may not be tuned on",
@@ -156,8 +201,15 @@ def tunable(split: Split) -> Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits of the same classes. Raises UserError when two of them share an image, compared byte
-    for byte."""
+    """Three splits of the same classes. Raises UserError when two of them share an image, compared byte for byte.
+
+    Attributes:
+        name: of the dataset.
+        classes: class names, the same in all splits.
+        train: what is trained on.
+        val: what thresholds and policies are chosen on.
+        test: what is reported.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -165,7 +217,7 @@ class Dataset:
     val: Split
     test: Split
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for role, split in zip(ROLES, self.splits, strict=True):
             if split.role != role:
                 raise ValueError(f"a {split.role} split stands where {role} belongs")

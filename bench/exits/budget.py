@@ -13,7 +13,13 @@ UNITS: dict[str, tuple[Unit, float]] = {"ms": ("latency", 1.0), "mflops": ("flop
 
 @dataclass(frozen=True)
 class Budget:
-    """most: mean cost of an image, in ms or in FLOPs. text: as it was written, without spaces."""
+    """The most that an image may cost on average.
+
+    Attributes:
+        text: the budget as it was written, without spaces.
+        unit: "latency" or "flops".
+        most: mean cost of an image, in ms or in multiply-adds, above 0.
+    """
 
     text: str
     unit: Unit
@@ -21,7 +27,17 @@ class Budget:
 
 
 def parse(text: str) -> Budget:
-    """UserError unless the text is a positive number and one of UNITS, in any case."""
+    """Read a budget such as "3ms".
+
+    Args:
+        text: a positive number followed by one of UNITS, in any case.
+
+    Returns:
+        The budget.
+
+    Raises:
+        UserError: the text is not such a number.
+    """
     found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]+)", text.strip(), re.IGNORECASE)
     if not found or found[2].lower() not in UNITS or not float(found[1]):
         raise UserError(f"{text!r} is no budget", where="budget", fix="write 3ms, 250MFLOPs or 1.5GFLOPs")

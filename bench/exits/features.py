@@ -1,5 +1,8 @@
-"""What a learned gate is told of an exit's answer: a handful of numbers pooled over its anchors. They come from what
-the exit hands out anyway, so they need no NMS and no look into the network; compiled, they cost microseconds."""
+"""The features that a learned gate reads of an exit's answer: a handful of numbers pooled over its anchors.
+
+They come from the class probabilities that the exit gives anyway, so they need no NMS and no access to the network;
+compiled, they cost microseconds.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.exits.pooling import TOP, best_scores, surest
@@ -14,19 +18,25 @@ from bench.exits.pooling import TOP, best_scores, surest
 LEVELS = (0.1, 0.3, 0.5)  # foreground probabilities from which anchors are counted
 
 
-def features(probabilities: Tensor) -> np.ndarray:
-    """float64 [F] from class probabilities [1 + C, A], row 0 background.
+def features(probabilities: Tensor) -> NDArray[np.float64]:
+    """Pooled features of one exit's class probabilities on one image.
 
-    The TOP highest class scores, 0 where there are fewer anchors; the lead of the best class over background there; the
-    mean foreground probability; where along the anchors' order, which goes from fine to coarse maps in SSD and so from
-    small to large objects, the best ones lie; and the logarithms of one plus the foreground's sum and of one plus the
-    number of anchors above each of LEVELS.
+    In this order: the TOP highest class scores, 0 where there are fewer anchors; the mean lead of the best class over
+    background there; the mean foreground probability; the mean position of these anchors along the order of all
+    anchors, in [0, 1] (in SSD the order goes from fine to coarse maps, so from small to large objects); the logarithm
+    of one plus the summed foreground; and the logarithms of one plus the number of anchors above each of LEVELS.
+
+    Args:
+        probabilities: float32 [1 + C, A], row 0 is background.
+
+    Returns:
+        float64 [F].
     """
     return _pooled(probabilities.numpy())
 
 
 @njit(cache=True)
-def _pooled(probabilities: np.ndarray) -> np.ndarray:
+def _pooled(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     background, scores = probabilities[0], best_scores(probabilities)
     best, total, counts = surest(scores), 0.0, np.zeros(len(LEVELS))
     for anchor in range(len(scores)):

@@ -1,7 +1,9 @@
-"""Numbers pooled over an exit's anchors, compiled: between two stages of a network every look is on the timed path, and
-a handful of tensor operations takes as long there as a twentieth of the network. All take class probabilities as
-float32 [1 + C, A], row 0 background, and sum in double precision. An anchor is whatever an exit scores: a box of a
-grid, or a query of a detector that predicts a set."""
+"""Numbers pooled over an exit's anchors, compiled.
+
+Between two stages of a network every criterion is on the timed path, where a handful of tensor operations takes as long
+as a twentieth of the network. All take class probabilities as float32 [1 + C, A], row 0 background, and sum in double
+precision. An anchor is whatever an exit scores: a box of a grid, or a query of a detector that predicts a set.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,21 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 TOP = 10  # anchors, more than usually see one object
 
 
 @njit(cache=True)
-def mean(values: np.ndarray) -> float:
-    """Of float32 [n]."""
+def mean(values: NDArray[np.float32]) -> float:
+    """Mean in double precision.
+
+    Args:
+        values: float32 [n], n > 0.
+
+    Returns:
+        The mean.
+    """
     total = 0.0
     for value in values:
         total += value
@@ -23,8 +33,15 @@ def mean(values: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def best_scores(probabilities: np.ndarray) -> np.ndarray:
-    """The highest class score of each anchor, background aside: float32 [A]."""
+def best_scores(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The highest class score of each anchor, background excluded.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        float32 [A].
+    """
     scores = probabilities[1].copy()
     for row in range(2, len(probabilities)):
         for anchor in range(len(scores)):
@@ -33,9 +50,15 @@ def best_scores(probabilities: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def surest(scores: np.ndarray) -> np.ndarray:
-    """The TOP anchors, or all if there are fewer, with the highest scores [A], the highest first, of equal ones the
-    earlier: int64 [min(TOP, A)]."""
+def surest(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The TOP anchors with the highest scores, or all if there are fewer.
+
+    Args:
+        scores: [A].
+
+    Returns:
+        Anchor indices, the highest score first, of equal scores the earlier anchor first: int64 [min(TOP, A)].
+    """
     best, held = np.zeros(TOP, np.int64), 0
     for anchor in range(len(scores)):
         if held == TOP and scores[anchor] <= scores[best[TOP - 1]]:
@@ -50,15 +73,29 @@ def surest(scores: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def mean_top(probabilities: np.ndarray) -> float:
-    """Mean class score of the surest anchors."""
+def mean_top(probabilities: NDArray[np.float32]) -> float:
+    """Mean class score of the TOP most confident anchors.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        Mean in [0, 1].
+    """
     scores = best_scores(probabilities)
     return mean(scores[surest(scores)])
 
 
 @njit(cache=True)
-def mean_margin(probabilities: np.ndarray) -> float:
-    """Mean lead of the likeliest class over the next, background included, at the surest anchors."""
+def mean_margin(probabilities: NDArray[np.float32]) -> float:
+    """Mean lead of the likeliest class over the next, background included, at the TOP most confident anchors.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        Mean in [0, 1].
+    """
     total, best = 0.0, surest(best_scores(probabilities))
     for anchor in best:
         first, second = 0.0, 0.0
@@ -73,8 +110,15 @@ def mean_margin(probabilities: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def entropies(probabilities: np.ndarray) -> np.ndarray:
-    """Of each anchor's class distribution, divided by the entropy of all classes alike: float64 [A]."""
+def entropies(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Entropy of each anchor's class distribution, divided by that of the uniform distribution.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        float64 [A] in [0, 1].
+    """
     found = np.zeros(probabilities.shape[1])
     for row in range(len(probabilities)):
         for anchor in range(len(found)):
@@ -85,8 +129,15 @@ def entropies(probabilities: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def weighted_mean_entropy(probabilities: np.ndarray) -> float:
-    """Mean entropy in which an anchor weighs as much as it is likely to hold an object; 0 where none is."""
+def weighted_mean_entropy(probabilities: NDArray[np.float32]) -> float:
+    """Mean entropy in which an anchor weighs as much as it is likely to hold an object.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        Mean in [0, 1]; 0 where no anchor has any foreground.
+    """
     total, weights = 0.0, 0.0
     found = entropies(probabilities)
     for anchor in range(len(found)):
@@ -97,12 +148,26 @@ def weighted_mean_entropy(probabilities: np.ndarray) -> float:
 
 
 @njit(cache=True)
-def mean_entropy(probabilities: np.ndarray) -> float:
-    """Mean entropy over all anchors."""
+def mean_entropy(probabilities: NDArray[np.float32]) -> float:
+    """Mean entropy over all anchors.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        Mean in [0, 1].
+    """
     return entropies(probabilities).mean()
 
 
 @njit(cache=True)
-def highest(probabilities: np.ndarray) -> float:
-    """The highest class score of any anchor, background aside."""
+def highest(probabilities: NDArray[np.float32]) -> float:
+    """The highest class score of any anchor, background excluded.
+
+    Args:
+        probabilities: float32 [1 + C, A].
+
+    Returns:
+        Score in [0, 1].
+    """
     return best_scores(probabilities).max()

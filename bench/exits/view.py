@@ -1,6 +1,8 @@
-"""What an exit can know of an image at the moment it may answer: its own class probabilities, its box code, its
-detections, and all that the exit before it knew. Detections cost an NMS, so they are computed only for who asks, inside
-the timed path."""
+"""What an exit can know of an image at the moment it may answer.
+
+Its own class probabilities, its box code, its detections, and all that the exit before it knew. Detections cost an NMS,
+so they are computed only when a criterion asks for them, inside the timed path.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.exits.features import features
@@ -17,10 +20,13 @@ from models.detector import Detections
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One exit's view of one image; to be used before its stage runs again.
+    """One exit's view of one image; valid until its stage runs again.
 
-    probabilities: [1 + C, A], row 0 is background. code: [A, 4], boxes as the detector's decode takes them. read:
-    computes the detections. previous: the view of the exit before, None at the first.
+    Attributes:
+        probabilities: float32 [1 + C, A], row 0 is background.
+        code: boxes as the detector's decoder takes them, float32 [A, 4].
+        read: computes the detections.
+        previous: the view of the exit before; None at the first exit.
     """
 
     probabilities: Tensor
@@ -39,6 +45,6 @@ class View:
         return self.read()
 
     @cached_property
-    def features(self) -> np.ndarray:
+    def features(self) -> NDArray[np.float64]:
         """This exit's pooled features (`bench.exits.features`), float64 [F]; computed when first asked for."""
         return features(self.probabilities)

@@ -1,7 +1,3 @@
-"""Experiments about early exits themselves: the rounds that failed (`phases`), where exits pay (`positions`), and what
-makes a YOLOS learn (`lessons`)."""
-
-from pathlib import Path
-
-PHASES = Path("results/runs/phases")
-LESSONS = Path("results/runs/lessons")
+"""Experiments about early exits themselves: the rounds that failed (`phases`), where exits pay (`positions`), what
+makes a YOLOS learn (`auxiliary_losses`), and whether inner layers can detect at all (`probe`). Each is a package with a
+run, a result, a report and a command, found by name (registry.py)."""

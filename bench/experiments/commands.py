@@ -1,92 +1,45 @@
-"""`bench ablate ...`: experiments about early exits themselves, each one command that ends in a table and a picture."""
+"""`bench ablate NAME`: one command for each experiment, imported when it is run."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from bench.experiments import LESSONS, PHASES
+from bench.experiments.registry import EXPERIMENTS
 
-app = typer.Typer(no_args_is_help=True, help="Experiments about early exits themselves: phases, positions, lessons.")
-
-
-@app.command("phases")
-def phases_command(
-    recipes: Annotated[str | None, typer.Option(help="Comma-separated, such as 1.1,sound; all when left out.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
-    threads: Annotated[int | None, typer.Option(help="Threads of training and measuring.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for results and checkpoints.")] = PHASES,
-) -> None:
-    """Replay nine failed rounds of training early exits, and see which alarm would have told.
-
-    Exit status 1 when a broken recipe is not caught, or a sound one is.
-
-    Examples:
-
-      bench ablate phases
-
-      bench ablate phases --recipes 1.4,sound --out phases
-    """
-    from bench.experiments.phases.result import Settings
-    from bench.experiments.phases.run import replay_into
-    from bench.spec import default_threads
-
-    settings = Settings(seed=seed, threads=threads or default_threads())
-    wanted = [part.strip() for part in recipes.split(",") if part.strip()] if recipes else []
-    if not replay_into(out, settings, wanted):
-        raise typer.Exit(1)
-    typer.echo(f"results: {out}")
+RENAMED = {"lessons": "auxiliary-losses"}
 
 
-@app.command("positions")
-def positions_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, whose baseline and data are used.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Of the heads, on the frozen trunk.")] = 8,
-    width: Annotated[int | None, typer.Option(min=4, help="Channels of every head of SSDLite's; 128 if not.")] = None,
-) -> None:
-    """Train a head after every block or layer for a few epochs: where does an exit pay, would a smaller input pay more?
+class Experiments(TyperGroup):
+    """The experiments of the registry as commands."""
 
-    Everything is measured on the run's val split.
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(EXPERIMENTS)
 
-    Examples:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """For lists: the name and what it is. Nothing is imported."""
+        found = {entry.name: entry for entry in EXPERIMENTS.entries()}.get(cmd_name)
+        return found and TyperCommand(found.name, help=found.summary)
 
-      bench ablate positions results/runs/default
-
-      bench ablate positions results/runs/mine --epochs 4 --width 64
-    """
-    from bench.experiments.positions.run import scan_into
-
-    scan_into(run, {"epochs": epochs, "width": width})
-    typer.echo(f"results: {run / 'positions.md'}, {run / 'positions.png'}")
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """For running: the command itself."""
+        name, *rest = args
+        name = RENAMED.get(name, name)
+        return name, command(name), rest
 
 
-@app.command("lessons")
-def lessons_command(
-    recipes: Annotated[
-        str | None, typer.Option(help='Comma-separated, such as "usual,and groups"; all if not.')
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="Of every training.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of data, weights and order.")] = 0,
-    threads: Annotated[int | None, typer.Option(help="Threads of training and measuring.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for results and checkpoints.")] = LESSONS,
-) -> None:
-    """Train a small YOLOS under different lessons: what makes it learn, and do middle layers detect unasked?
+def command(name: str) -> Any:
+    """The experiment as a command. Raises UserError for a name that there is none of."""
+    app = typer.Typer(add_completion=False)
+    app.command(name)(EXPERIMENTS.get(name))
+    return typer.main.get_command(app)
 
-    About five minutes a recipe on two cores.
 
-    Examples:
+app = typer.Typer(cls=Experiments, no_args_is_help=True, help="Experiments about early exits themselves (bench ls).")
 
-      bench ablate lessons
 
-      bench ablate lessons --recipes "exits alone,usual" --epochs 2 --out lessons
-    """
-    from bench.experiments.auxiliary_losses.result import Settings
-    from bench.experiments.auxiliary_losses.run import teach_into
-    from bench.spec import default_threads
-
-    settings = Settings(seed=seed, epochs=epochs, threads=threads or default_threads())
-    wanted = [part.strip() for part in recipes.split(",") if part.strip()] if recipes else []
-    teach_into(out, settings, wanted)
-    typer.echo(f"results: {out}")
+@app.callback()
+def group() -> None:
+    """A group although its commands are not listed here."""

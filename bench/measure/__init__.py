@@ -1,3 +1,6 @@
-"""What is measured on a deployed detector, one file each: `accuracy` (COCO mAP of any routing; `matching` and `pool`
-are its fast half and `results` the file others can check it with), `cost` (FLOPs and parameters of the path each exit
-takes) and `latency` (milliseconds, with the contenders interleaved)."""
+"""What is measured on a deployed detector, one file each.
+
+The exit table (`exit_table`, kept by `store`), latency with the contenders interleaved (`latency`), throughput in
+batches (`throughput`), the costs of all paths (`path_costs`), agreement with eager PyTorch (`parity`), policies
+executed for real (`execution`), and FLOPs (`flops`).
+"""

@@ -1,5 +1,7 @@
-"""The conditional path executed on every image, against what the exit table says: a simulated policy is only worth what
-the deployed detector really does."""
+"""The conditional path executed on every image, against what the exit table says.
+
+A simulated policy is only worth what the deployed detector really does.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.data.split import Split
-from bench.exits.path_costs import Prices
+from bench.exits.path_costs import PathCosts
 from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable
 from bench.measure.latency import Timing
@@ -21,8 +23,13 @@ from models.detector import Detections
 
 @dataclass(frozen=True)
 class Executed:
-    """images: how many were run. exits_differ, detections_differ: on how many the exit taken is not the simulated one,
-    or the detections are not the table's bit by bit."""
+    """How far an executed policy is from the simulated one.
+
+    Attributes:
+        images: how many were run.
+        exits_differ: on how many the exit taken is not the simulated one.
+        detections_differ: on how many the detections are not the table's, bit by bit.
+    """
 
     images: int
     exits_differ: int
@@ -30,7 +37,18 @@ class Executed:
 
 
 def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: np.ndarray) -> Executed:
-    """Run the policy on every image of the split. table: of the same deployed and split; exits: int [N], simulated."""
+    """Run a policy on every image of a split.
+
+    Args:
+        deployed: the detector on its runtime.
+        policy: decides where each image leaves.
+        split: of N images.
+        table: of the same deployed detector and split.
+        exits: the simulated exits, int [N].
+
+    Returns:
+        What differs.
+    """
     elsewhere = other = 0
     with bar(f"executing {deployed.candidate.strategy}", len(split)) as advance:
         for index, expected in enumerate(exits):
@@ -42,18 +60,37 @@ def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, 
 
 
 def same(one: Detections, other: Detections) -> bool:
-    """Whether two sets of detections agree bit by bit, in order."""
+    """Whether two sets of detections agree bit by bit, in order.
+
+    Args:
+        one: the detections.
+        other: those to compare them with.
+
+    Returns:
+        True when all parts are equal.
+    """
     return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
 
 
 def predicted_ms(
-    policy: Policy, prices: Prices, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
+    policy: Policy, path_costs: PathCosts, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
 ) -> float:
-    """Mean ms that the policy should take on the timed images (their places in the split, distinct and ascending): what
-    the static exit that answers an image took on it, and the price of company and of the looks on its way. exits: int
-    [N], simulated for the whole split."""
+    """Mean time that a policy should take on the timed images.
+
+    What the static exit that answers an image took on it, plus the switch cost and the criterion cost on its path.
+
+    Args:
+        policy: its criterion counts.
+        path_costs: of the detector.
+        static: a timing of each static exit, on the timed images.
+        exits: the simulated exits, int [N], for the whole split.
+        images: the timed images' indices in the split, distinct and ascending, int [n].
+
+    Returns:
+        ms per image.
+    """
     alone = np.stack([timing.per_image for timing in static])
     taken = exits[images]
     share = np.bincount(taken, minlength=len(alone)) / len(taken)
-    more = prices.in_company(share) - np.array(prices.ms) + prices.looked(policy)
+    more = path_costs.mixed_traffic_ms(share) - np.array(path_costs.ms) + path_costs.criterion_ms(policy)
     return float((alone[taken, np.arange(len(taken))] + more[taken]).mean())

@@ -13,8 +13,8 @@ import torch
 from bench.accuracy.coco import ground_truth
 from bench.accuracy.matching import Matches, match
 from bench.data.split import Split
-from bench.exits.criteria import CRITERIA
-from bench.exits.health import vitals
+from bench.exits.health import exit_health
+from bench.exits.registry import CRITERIA
 from bench.exits.view import View
 from bench.progress import bar
 from bench.runtimes.base import Deployed
@@ -24,7 +24,7 @@ from models.detector import Detections
 @dataclass(frozen=True, eq=False)
 class ExitTable:
     """role, split_hash: the split it was made on. image_ids [N]. detections[exit][image]. scores[criterion] and
-    vitals[sign] (`bench.exits.health`) as float64 [N, E]; features float64 [N, E, F] (`bench.exits.features`), for
+    health[sign] (`bench.exits.health`) as float64 [N, E]; features float64 [N, E, F] (`bench.exits.features`), for
     a table that a gate reads. All three are empty with a single exit."""
 
     role: str
@@ -32,7 +32,7 @@ class ExitTable:
     image_ids: tuple[int, ...]
     detections: Sequence[Sequence[Detections]]
     scores: dict[str, np.ndarray] = field(default_factory=dict)
-    vitals: dict[str, np.ndarray] = field(default_factory=dict)
+    health: dict[str, np.ndarray] = field(default_factory=dict)
     features: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     @property
@@ -50,10 +50,12 @@ def exit_table(deployed: Deployed, split: Split, images: int | None = None) -> E
     seen: list[list[dict[str, float]]] = []
     told: list[list[np.ndarray]] = []
     detections: list[list[Detections]] = [[] for _ in range(deployed.exits)]
+    criteria = CRITERIA.all()
 
     def watch(view: View) -> tuple[Detections, dict[str, float], np.ndarray]:
-        scores = {name: criterion(view) for name, criterion in CRITERIA.items()}
-        return view.detections, scores | vitals(view), view.features
+        scores = {name: criterion(view) for name, criterion in criteria.items()}
+        decode = deployed.candidate.detector.decoders[view.exit]
+        return view.detections, scores | exit_health(view, decode), view.features
 
     threads = torch.get_num_threads()
     torch.set_num_threads(deployed.artifact.host_threads)
@@ -75,7 +77,7 @@ def exit_table(deployed: Deployed, split: Split, images: int | None = None) -> E
     if deployed.exits == 1:
         return ExitTable(split.role, split.hash, ids, detections)
     columns = {name: np.array([[exit[name] for exit in image] for image in seen]) for name in seen[0][0]}
-    scores = {name: columns.pop(name) for name in CRITERIA}
+    scores = {name: columns.pop(name) for name in criteria}
     return ExitTable(split.role, split.hash, ids, detections, scores, columns, np.array(told))
 
 

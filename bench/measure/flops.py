@@ -1,7 +1,9 @@
-"""FLOPs of the path that each exit really takes, counted twice by independent means. A FLOP here is one
-multiply-add of a convolution, a linear layer or attention: normalisation, activations, pooling and resizing
-are left out, being a few percent, and so are decoding and NMS, which are no multiply-adds. Published figures
-often count two per multiply-add."""
+"""FLOPs of the path that each exit really takes, counted twice by independent means.
+
+A FLOP here is one multiply-add of a convolution, a linear layer or attention. Normalisation, activations, pooling and
+resizing are left out, being a few percent, and so are decoding and NMS, which are no multiply-adds. Published figures
+often count two per multiply-add.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,23 @@ TOLERANCE = 0.05
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-adds, one counting as one. flops: by fvcore. cross_check: by torch's FlopCounterMode, halved
-    since it counts two per multiply-add."""
+    """Multiply-adds of a part of a network, one counting as one.
+
+    Attributes:
+        flops: counted by fvcore.
+        cross_check: counted by torch's FlopCounterMode, halved since it counts two per multiply-add.
+    """
 
     flops: int
     cross_check: int
 
     @property
     def agree(self) -> bool:
-        """Whether the counts differ by at most 5 %. If not, one of them misses an operator, or the stage
-        computes what none of its outputs needs: torch counts all that runs, fvcore what reaches an output."""
+        """Whether the two counts differ by at most 5 %.
+
+        If not, one of them misses an operator, or the stage computes what none of its outputs needs: torch counts all
+        that runs, fvcore what reaches an output.
+        """
         return abs(self.flops - self.cross_check) <= TOLERANCE * self.cross_check
 
     def __add__(self, other: Cost) -> Cost:
@@ -43,10 +52,15 @@ class Cost:
 
 
 def flops_per_exit(stages: Sequence[nn.Module], state: tuple[Tensor, ...]) -> list[Cost]:
-    """The cost of an answer at each exit: stages 0..k, with every exit head passed on the way.
+    """The cost of an answer at each exit: all stages up to it, with every exit head on the way.
 
-    stages: modules called as `stage(*state) -> (next_state, raw)`, both tuples of tensors; they are counted
-    in eval mode on a copy. state: the first state, `(images [1, 3, H, W],)`, on the stages' device.
+    Args:
+        stages: modules called as `stage(*state) -> (next_state, raw)`, both tuples of tensors. They are counted in eval
+            mode on a copy.
+        state: the first state, `(images [1, 3, H, W],)`, on the stages' device.
+
+    Returns:
+        Cumulative costs, one per exit.
     """
     costs = []
     with torch.no_grad(), _plain_attention():
@@ -58,13 +72,19 @@ def flops_per_exit(stages: Sequence[nn.Module], state: tuple[Tensor, ...]) -> li
 
 
 def parameters(module: nn.Module) -> int:
-    """How many parameters a module has; shared ones count once."""
+    """How many parameters a module has; shared ones count once.
+
+    Args:
+        module: any module.
+
+    Returns:
+        The number of parameters.
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 class _Flat(nn.Module):
-    """A stage that returns all its tensors in one flat tuple, which can be traced even if no state
-    follows."""
+    """A stage that returns all its tensors in one flat tuple, which can be traced even if no state follows."""
 
     def __init__(self, stage: nn.Module):
         super().__init__()

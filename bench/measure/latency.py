@@ -1,6 +1,8 @@
-"""Milliseconds, measured so that contenders can be compared. All contenders take turns on the same images in a
-freshly shuffled order, so that a slow moment of the machine strikes them alike, and every raw sample is
-kept."""
+"""Latency in milliseconds, measured so that contenders can be compared.
+
+All contenders take turns on the same images in a freshly shuffled order, so that a slow moment of the machine strikes
+them alike, and every raw sample is kept.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.stats import group_medians, interval, percentile_interval, resample
 
-Contender = Callable[[np.ndarray], int]  # one image -> the exit that answered
 Input = TypeVar("Input")  # an image, or a batch of them
+Contender = Callable[[NDArray[np.uint8]], int]  # answers an image and returns the exit that answered
 Clock = Callable[[], int]
 
 TURN, SETTLE = 20, 5  # timed and, before them, untimed calls of one contender in a row
@@ -25,21 +28,25 @@ STEADY = 0.97
 
 @dataclass(frozen=True, eq=False)
 class Timing:
-    """One contender's calls, one per round.
+    """One contender's timed calls, one per round.
 
-    samples: float64 [rounds], ms. images: int64 [rounds], which image. exits: int64 [rounds], which exit
-    answered. warmup: rounds spent before the timed ones. steady: whether they ended because no contender got faster any
-    more; False when they ran into their cap, or nobody looked.
+    Attributes:
+        samples: ms of each call, float64 [rounds].
+        images: which image, int64 [rounds].
+        exits: which exit answered, int64 [rounds].
+        warmup: rounds of warm-up before the timed ones.
+        steady: whether the warm-up ended because no contender got faster any more; False when it ran into its limit, or
+            was not checked.
     """
 
-    samples: np.ndarray
-    images: np.ndarray
-    exits: np.ndarray
+    samples: NDArray[np.float64]
+    images: NDArray[np.int64]
+    exits: NDArray[np.int64]
     warmup: int = 0
     steady: bool = False
 
     @property
-    def per_image(self) -> np.ndarray:
+    def per_image(self) -> NDArray[np.float64]:
         """The median over repeats of each image, float64 [images], in ms."""
         return group_medians(self.samples, self.images)
 
@@ -47,13 +54,21 @@ class Timing:
     def mean(self) -> float:
         """The mean over images of each image's median over repeats, in ms.
 
-        The inner median drops the spikes of a busy machine. Over images it has to be a mean: early exits make
-        times bimodal, and a median would report the time of whichever exit answers most images.
+        The inner median drops the spikes of a busy machine. Over images it has to be a mean: early exits make times
+        bimodal, and a median would report the time of whichever exit answers most images.
         """
         return float(np.mean(self.per_image))
 
     def mean_interval(self, resamples: int, seed: int) -> tuple[float, float]:
-        """95 % interval (low, high) of the mean, in ms: percentile bootstrap over images."""
+        """95 % interval of the mean: percentile bootstrap over images.
+
+        Args:
+            resamples: how many draws.
+            seed: of the draws.
+
+        Returns:
+            (low, high) in ms.
+        """
         times = self.per_image
         return interval(times[resample(len(times), resamples, seed)].mean(axis=1))
 
@@ -63,11 +78,18 @@ class Timing:
         return self._percentile(50)
 
     def p50_interval(self, resamples: int, seed: int) -> tuple[float, float]:
-        """95 % interval (low, high) of p50, in ms.
+        """95 % interval of p50.
 
         Percentile bootstrap that draws images and takes all repeats of a drawn image along: the repeats resemble each
-        other, so they say less than as many images would (Davison and Hinkley, Bootstrap Methods and their
-        Application, 1997, section 3.8). Holds resamples x samples counts in memory.
+        other, so they say less than as many images would (Davison and Hinkley, Bootstrap Methods and their Application,
+        1997, section 3.8). Holds resamples x samples counts in memory.
+
+        Args:
+            resamples: how many draws.
+            seed: of the draws.
+
+        Returns:
+            (low, high) in ms.
         """
         ascending = np.argsort(self.samples)
         distinct, image = np.unique(self.images[ascending], return_inverse=True)
@@ -85,8 +107,10 @@ class Timing:
 
     @property
     def p90_interval(self) -> tuple[float, float] | None:
-        """95 % interval (low, high) of p90, in ms; None below 36 samples. It takes the samples for independent, and is
-        too narrow as far as the repeats of an image resemble each other."""
+        """95 % interval (low, high) of p90, in ms; None below 36 samples.
+
+        It takes the samples for independent, and is too narrow as far as the repeats of an image resemble each other.
+        """
         return percentile_interval(self.samples, 90)
 
     @property
@@ -96,8 +120,10 @@ class Timing:
 
     @property
     def p99_interval(self) -> tuple[float, float] | None:
-        """95 % interval (low, high) of p99, in ms; None below 368 samples. It takes the samples for independent, and is
-        too narrow as far as the repeats of an image resemble each other."""
+        """95 % interval (low, high) of p99, in ms; None below 368 samples.
+
+        It takes the samples for independent, and is too narrow as far as the repeats of an image resemble each other.
+        """
         return percentile_interval(self.samples, 99)
 
     def _percentile(self, percent: float) -> float:
@@ -114,18 +140,29 @@ def interleaved(
     progress: Callable[[int, int], None] | None = None,
     clock: Clock = time.perf_counter_ns,
 ) -> dict[str, Timing]:
-    """Time every contender on every image, `repeats` times, in turns.
+    """Time every contender on every image several times, in turns.
 
-    contenders: name -> what takes one uint8 [H, W, 3] image and returns the exit that answered (0 when there is only
-    one); whatever runs asynchronously has to be waited for inside. Every round takes TURN images and calls each
-    contender on all of them in a row, contenders in a new random order; every pass over the images takes them in a new
-    random order too. A turn begins with SETTLE untimed calls, so that a contender finds caches and threads as warm as
-    in a program that runs this one detector all day: after a single one int8 read 1.45 times as fast as fp32, after
-    five 1.6 times, after twenty 1.7 times. Garbage is collected between passes only.
-    warmup: rounds in a window of warm-up. Windows follow each other until, for every contender, the median of the last
-    is no more than 3 % below that of the one before: two windows at least, ten at most; 0 skips the warm-up.
-    progress: called as (images done, images in all) between the timed rounds; a display that redraws from a thread of
-    its own would be timed as well. clock: nanoseconds.
+    Every round takes TURN images and calls each contender on all of them in a row, contenders in a new random order;
+    every pass over the images takes them in a new random order too. A turn begins with SETTLE untimed calls, so that a
+    contender finds caches and threads as warm as in a program that runs this one detector all day: after a single one
+    int8 read 1.45 times as fast as fp32, after five 1.6 times, after twenty 1.7 times. Garbage is collected between
+    passes only.
+
+    Args:
+        contenders: by name, what takes one input and returns the exit that answered (0 when there is only one).
+            Whatever runs asynchronously has to be waited for inside.
+        images: the inputs, usually uint8 [H, W, 3] each.
+        repeats: passes over the images.
+        warmup: rounds in a window of warm-up. Windows follow each other until, for every contender, the median of the
+            last is no more than 3 % below that of the one before: two windows at least, ten at most. 0 skips the
+            warm-up.
+        seed: of all orders.
+        progress: called as (images done, images in all) between the timed rounds. A display that redraws from a thread
+            of its own would be timed as well.
+        clock: returns nanoseconds.
+
+    Returns:
+        The timings by name, all on the same rounds.
     """
     rng = np.random.default_rng(seed)
     names = list(contenders)
@@ -173,9 +210,12 @@ def _warm_up(
 
 def _window(
     contenders: Sequence[Callable[[Input], int]], images: Sequence[Input], rounds: int, clock: Clock
-) -> np.ndarray:
-    """The median time of each contender over `rounds` rounds, float64 [contenders], in ms. Always on the same images,
-    so that windows differ by the state of the machine and not by what early exits make of other images."""
+) -> NDArray[np.float64]:
+    """The median time of each contender over `rounds` rounds, float64 [contenders], in ms.
+
+    Always on the same images, so that windows differ by the state of the machine and not by what early exits make of
+    other images.
+    """
     pixels = [images[i % len(images)] for i in range(rounds)]
     return np.median([[_timed(call, image, clock)[0] for call in contenders] for image in pixels], axis=0)
 
@@ -188,10 +228,22 @@ def _timed(call: Callable[[Input], int], pixels: Input, clock: Clock) -> tuple[f
 
 
 def ratio(a: Timing, b: Timing, *, resamples: int, seed: int) -> tuple[float, float, float]:
-    """How many times as long `a` takes as `b`, `a.mean / b.mean`, with a 95 % interval: (ratio, low, high).
+    """How many times as long one contender takes as another, with a 95 % interval.
 
-    Percentile bootstrap over images, both contenders on the same draws (Efron and Tibshirani, An Introduction
-    to the Bootstrap, 1993). Raises ValueError unless both were timed in the same rounds.
+    Percentile bootstrap over images, both contenders on the same draws (Efron and Tibshirani, An Introduction to the
+    Bootstrap, 1993).
+
+    Args:
+        a: the contender above the line.
+        b: the contender below it.
+        resamples: how many draws.
+        seed: of the draws.
+
+    Returns:
+        (a.mean / b.mean, low, high).
+
+    Raises:
+        ValueError: the two were not timed in the same rounds.
     """
     if not np.array_equal(a.images, b.images):
         raise ValueError("a ratio needs timings from the same rounds")

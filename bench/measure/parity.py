@@ -1,5 +1,7 @@
-"""How far a deployed detector's answers are from eager fp32 PyTorch's: a conversion that changes the answers would make
-every later number a number about something else."""
+"""Parity: how far a deployed detector's answers are from eager fp32 PyTorch's.
+
+A conversion that changes the answers would make every later number a number about something else.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.runtimes import Deployed
 from models.detector import to_input, to_probabilities
@@ -18,16 +21,28 @@ TOLERANCE = 1e-3  # of probabilities and of box coordinates in the unit square, 
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest absolute difference over all exits and anchors of some images. probabilities: of the classes, in [0, 1].
-    boxes: of corners in the unit square, where either side sees an object with a probability above 0.05."""
+    """Largest absolute difference over all exits and anchors of some images.
+
+    Attributes:
+        probabilities: of class probabilities, in [0, 1].
+        boxes: of box corners in the unit square, where either side sees an object with a probability above 0.05.
+    """
 
     probabilities: float
     boxes: float
 
 
 @torch.inference_mode()
-def parity(deployed: Deployed, images: Sequence[np.ndarray]) -> Parity:
-    """Compare every exit with the candidate's detector in eager fp32 on `images`, uint8 [H, W, 3] each."""
+def parity(deployed: Deployed, images: Sequence[NDArray[np.uint8]]) -> Parity:
+    """Compare every exit with the candidate's detector in eager fp32.
+
+    Args:
+        deployed: the detector on its runtime.
+        images: uint8 [H, W, 3] each.
+
+    Returns:
+        The largest differences.
+    """
     detector = deployed.candidate.detector.eval()
     worst = [0.0, 0.0]
     for image in images:
@@ -44,7 +59,15 @@ def parity(deployed: Deployed, images: Sequence[np.ndarray]) -> Parity:
 
 
 def check_parity(found: Parity, deployed: Deployed) -> None:
-    """UserError when an fp32 artifact answers otherwise than PyTorch. int8 may: what it costs shows in its mAP."""
+    """Refuse an fp32 artifact that answers otherwise than PyTorch. int8 may: what it costs shows in its mAP.
+
+    Args:
+        found: the differences.
+        deployed: the detector they were found on.
+
+    Raises:
+        UserError: the candidate is fp32 and a difference exceeds TOLERANCE.
+    """
     worst = max(found.probabilities, found.boxes)
     if deployed.candidate.precision == "fp32" and worst > TOLERANCE:
         raise UserError(

@@ -1,17 +1,20 @@
-"""Measuring what the ways through a multi-exit detector cost (`bench.exits.path_costs`): the static exits taking turns,
-and every criterion by itself on views as an exit has them."""
+"""Measures what the paths through a multi-exit detector cost (`bench.exits.path_costs`).
+
+The static exits take turns; every criterion is timed by itself, on views as an exit has them.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.exits.criteria import Criterion
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
 from bench.exits.view import View
 from bench.measure.latency import Timing, interleaved
@@ -20,32 +23,56 @@ from bench.runtimes import Deployed
 REPEATS = 3
 
 
-def prices(
+def measure_path_costs(
     deployed: Deployed,
-    images: Sequence[np.ndarray],
+    images: Sequence[NDArray[np.uint8]],
     flops: Sequence[int],
     criteria: Mapping[str, Criterion],
     *,
     warmup: int,
     seed: int,
-) -> Prices:
-    """Prices of a deployed detector on images, uint8 [H, W, 3] each, which must not be those that choose or judge a
-    policy: what is promised on val may not depend on them. flops: of the path to each exit."""
+) -> PathCosts:
+    """Measure the path costs of a deployed detector.
+
+    Args:
+        deployed: the detector on its runtime, with E exits.
+        images: uint8 [H, W, 3] each. Not those that choose or judge a policy: what is promised on val may not depend on
+            them.
+        flops: multiply-adds up to each exit, [E].
+        criteria: the criteria to time, by name.
+        warmup: untimed calls per contender.
+        seed: orders the calls and deals the exits.
+
+    Returns:
+        Costs in ms and multiply-adds.
+    """
     exits, rng = range(deployed.exits), np.random.default_rng(seed)
     policies = [static(exit, deployed.exits) for exit in exits]
-    alone = {f"exit {exit}": partial(_taken, deployed, policies[exit]) for exit in exits}
-    dealt = {f"dealt {exit}": lambda image: _taken(deployed, policies[rng.choice(exits)], image) for exit in exits}
+    alone: dict[str, Callable[[NDArray[np.uint8]], int]] = {
+        f"exit {exit}": partial(_taken, deployed, policies[exit]) for exit in exits
+    }
+    dealt: dict[str, Callable[[NDArray[np.uint8]], int]] = {
+        f"dealt {exit}": lambda image: _taken(deployed, policies[rng.choice(exits)], image) for exit in exits
+    }
     timings = interleaved(alone | dealt, images, repeats=REPEATS, warmup=warmup, seed=seed)
     by_exit = [timings[name] for name in alone]
     ms = tuple(timing.mean for timing in by_exit)
-    extra = mixing(by_exit, [timings[name] for name in dealt])
-    return Prices(tuple(flops), ms, looks(deployed, images, criteria), extra)
+    extra = switch_cost(by_exit, [timings[name] for name in dealt])
+    return PathCosts(tuple(flops), ms, measure_criteria(deployed, images, criteria), extra)
 
 
-def mixing(alone: Sequence[Timing], dealt: Sequence[Timing]) -> tuple[float, ...]:
-    """ms, [E], that a call takes longer when calls leave at exits dealt out at random than when all of them leave at
-    its exit (alone[exit]), on the same image: the median over calls, at least 0. All timed on the same images, their
-    places ascending from 0."""
+def switch_cost(alone: Sequence[Timing], dealt: Sequence[Timing]) -> tuple[float, ...]:
+    """Additional time of a call when calls leave at exits dealt out at random, per exit.
+
+    Args:
+        alone: one timing per exit, of calls that all leave there.
+        dealt: timings of calls whose exit was drawn at random. All timed on the same images as `alone`, with indices
+            ascending from 0.
+
+    Returns:
+        ms, [E]: the median over calls of the difference on the same image, at least 0; 0 for an exit that no call left
+        at.
+    """
     samples, images, exits = (
         np.concatenate([getattr(one, part) for one in dealt]) for part in ("samples", "images", "exits")
     )
@@ -54,9 +81,20 @@ def mixing(alone: Sequence[Timing], dealt: Sequence[Timing]) -> tuple[float, ...
     return tuple(max(0.0, float(np.median(one))) if len(one) else 0.0 for one in calls)
 
 
-def looks(deployed: Deployed, images: Sequence[np.ndarray], criteria: Mapping[str, Criterion]) -> dict[str, Look]:
-    """What each criterion takes at each exit but the last: the median over images. What it asks of earlier exits is
-    computed anew, so where they were looked at too this is a little more than it takes."""
+def measure_criteria(
+    deployed: Deployed, images: Sequence[NDArray[np.uint8]], criteria: Mapping[str, Criterion]
+) -> dict[str, CriterionCost]:
+    """Time every criterion at each exit but the last.
+
+    Args:
+        deployed: the detector on its runtime.
+        images: uint8 [H, W, 3] each.
+        criteria: the criteria to time, by name.
+
+    Returns:
+        The median over images, by name. Whatever a criterion needs of earlier exits is computed anew, so where it was
+        evaluated there too, the figure is a little above what a real call takes.
+    """
     spent: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in criteria}
 
     def watch(view: View) -> None:
@@ -69,17 +107,17 @@ def looks(deployed: Deployed, images: Sequence[np.ndarray], criteria: Mapping[st
                     unseen.detections  # noqa: B018  what an answer needs anyway
                 spent[name][times].append(_ms(criterion, unseen))
 
+    def medians(times: list[float]) -> tuple[float, ...]:
+        return tuple(np.median(np.reshape(times, (len(images), -1)), axis=0).tolist())
+
     with torch.inference_mode():
         for image in images:
             deployed.every_exit(image, watch)
-    return {
-        name: Look(*(tuple(np.median(np.reshape(kind, (len(images), -1)), axis=0).tolist()) for kind in both))
-        for name, both in spent.items()
-    }
+    return {name: CriterionCost(medians(staying), medians(leaving)) for name, (staying, leaving) in spent.items()}
 
 
 def fresh(view: View) -> View:
-    """The same view with nothing computed yet."""
+    """A copy of a view, and of those before it, in which nothing has been computed yet."""
     return View(view.probabilities, view.code, view.read, view.previous and fresh(view.previous))
 
 
@@ -89,5 +127,5 @@ def _ms(criterion: Criterion, view: View) -> float:
     return (time.perf_counter_ns() - start) / 1e6
 
 
-def _taken(deployed: Deployed, policy: Policy, image: np.ndarray) -> int:
+def _taken(deployed: Deployed, policy: Policy, image: NDArray[np.uint8]) -> int:
     return deployed.detect(image, policy).exit

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.files import replacing
 from bench.measure.exit_table import ExitTable
 from models.detector import Detections
 from models.errors import UserError
 
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+FIRST_NAMES = {"looks": "criterion_costs", "mixing": "switch_cost"}  # keys of older prices.json
 
 
 def save_table(table: ExitTable, folder: Path) -> None:
@@ -35,7 +36,7 @@ def save_table(table: ExitTable, folder: Path) -> None:
         "labels": torch.cat([one.labels for one in flat]).numpy().astype(np.int16),
     }
     arrays |= {f"criterion/{name}": scores for name, scores in table.scores.items()}
-    arrays |= {f"vital/{name}": values for name, values in table.vitals.items()}
+    arrays |= {f"health/{name}": values for name, values in table.health.items()}
     with replacing(folder / f"{table.role}.npz") as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -57,7 +58,7 @@ def load_table(folder: Path, role: str) -> ExitTable:
             tuple(stored["image_ids"].tolist()),
             [flat[start : start + images] for start in range(0, len(flat), images)],
             _under("criterion/", stored),
-            _under("vital/", stored),
+            _under("health/", stored) | _under("vital/", stored),  # "vital/" in older files
         )
     except FileNotFoundError as error:
         raise UserError("no exit table", where=str(path), fix="run the benchmark again: it stores one") from error
@@ -65,19 +66,23 @@ def load_table(folder: Path, role: str) -> ExitTable:
         raise UserError(f"not an exit table: {error}", where=str(path), fix="run the benchmark again") from error
 
 
-def save_prices(prices: Prices, folder: Path) -> None:
+def save_prices(prices: PathCosts, folder: Path) -> None:
     """Write FOLDER/prices.json, all or nothing."""
     with replacing(folder / "prices.json") as partial:
         partial.write_text(json.dumps(asdict(prices), indent=1) + "\n")
 
 
-def load_prices(folder: Path) -> Prices:
+def load_prices(folder: Path) -> PathCosts:
     """The prices as `save_prices` wrote them. UserError when they are missing or broken."""
     path = folder / "prices.json"
     try:
         stored = json.loads(path.read_text())
-        looks = {name: Look(tuple(look["staying"]), tuple(look["leaving"])) for name, look in stored["looks"].items()}
-        return Prices(tuple(stored["flops"]), tuple(stored["ms"]), looks, tuple(stored["mixing"]))
+        stored = {FIRST_NAMES.get(key, key): value for key, value in stored.items()}
+        criteria = {
+            name: CriterionCost(tuple(one["staying"]), tuple(one["leaving"]))
+            for name, one in stored["criterion_costs"].items()
+        }
+        return PathCosts(tuple(stored["flops"]), tuple(stored["ms"]), criteria, tuple(stored["switch_cost"]))
     except FileNotFoundError as error:
         raise UserError("no prices", where=str(path), fix="run the benchmark again: it stores them") from error
     except BROKEN as error:

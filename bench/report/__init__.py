@@ -1,8 +1,19 @@
-"""Views of the same records: the terminal's table, the plot, and the formats that other tools read."""
+"""Views of the same records: pages of tables and text, the formats they are written in, and figures."""
 
-from bench.report.export import export
-from bench.report.leavers import leavers_figure
-from bench.report.plot import pareto
-from bench.report.terminal import print_report
+from bench.report.exit_profile_figure import exit_profile_figure
+from bench.report.first_screen import first_screen
+from bench.report.formats import FORMATS, formatted
+from bench.report.pareto import pareto_figure
+from bench.report.run_page import full_page, run_page
+from bench.report.style import save
 
-__all__ = ["export", "leavers_figure", "pareto", "print_report"]
+__all__ = [
+    "FORMATS",
+    "exit_profile_figure",
+    "first_screen",
+    "formatted",
+    "full_page",
+    "pareto_figure",
+    "run_page",
+    "save",
+]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.judge.groups import multi_exit
 from bench.judge.verdict import is_early
 from bench.records import Record, baseline_of
-from bench.report.table import speed_limit
+from bench.report.records_table import speed_limit
 
 LOSSES = (0.05, 0.03)  # relative to the fp32 baseline's mAP on test
 

@@ -1,18 +1,16 @@
 """Class by class, in runs with several: how accurate the baseline is, every exit, and the gate that speaks for early
-exit; and where the images that hold the class leave. A compact table for the terminal, and a page of Markdown."""
+exit; and where the images that hold the class leave. A compact table for the terminal, and a page of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from bench.judge.groups import by_runtime, short_name
 from bench.judge.verdict import is_early, verdict
 from bench.records import Record, baseline_of
-from bench.report.leavers import MOST_GROUPS
+from bench.report.exit_profile import MOST_GROUPS
+from bench.report.page import Column, Page, Row, Section, Table, simple_table
+from bench.report.records_table import percent
 
 FALLBACK = "tol5"  # the operating point that speaks where the verdict names none
 MOST_COLUMNS = 6  # in a terminal with AP50 beside AP; more exits share one, with AP alone
@@ -42,43 +40,37 @@ def classes_table(records: Sequence[Record]) -> Table | None:
     few = f", {len(most)} of {len(names)} classes" if len(most) < len(names) else ""
     columns = _columns(records, gate)
     both = len(columns) <= MOST_COLUMNS
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    shown.title_justify = shown.caption_justify = "left"
-    shown.title = f"Class by class, {_title(gate)}{few}"
     what = f"AP{' / AP50' if both else ''}; exit: of every image at that exit; exits %: of the images with the class"
-    shown.caption = Text(what, style="dim")
-    shown.add_column("class", overflow="fold", min_width=8)
     headers = [header for header, _, _ in columns] if both else ["baseline", "exits", "gate"]
-    for header in (*headers, "images", "exits %"):
-        shown.add_column(header, justify="right", overflow="fold")
+    rows = []
     for name in (one for one in names if one in most):
         cells = [f"{_ap(ap, name, 2)}/{_ap(ap50, name, 2)}" for _, ap, ap50 in columns]
         if not both:
             first, *exits, last = (_ap(ap, name, 2) for _, ap, _ in columns)
             cells = [first, "/".join(exits), last]
-        shown.add_row(*(Text(cell) for cell in (name, *cells, *_leave(held, name))))
-    return shown
+        rows.append(Row((name, *cells, *_leave(held, name))))
+    shown = [Column("class", words=True, folds=True)]
+    shown += [Column(header, folds=True) for header in (*headers, "images", "exits %")]
+    return Table(shown, [Section(rows)], f"Class by class, {_title(gate)}{few}", [what])
 
 
-def classes_markdown(records: Sequence[Record]) -> str | None:
-    """Every class, as a table of Markdown; None without a gate or with a single class."""
+def classes_page(records: Sequence[Record]) -> Page | None:
+    """Every class, for a page of its own; None without a gate or with a single class."""
     gate = speaker(records)
     if gate is None:
         return None
     columns, held = _columns(records, gate), _holders(gate)
     heads = [f"{header} {metric}" for header, _, _ in columns for metric in ("AP", "AP50")]
-    rows = [["class", *heads, "images", "exits %"]]
-    rows.append(["---"] * len(rows[0]))
-    for name in gate.ap_per_class:
-        cells = [_ap(values, name, 3) for _, *both in columns for values in both]
-        rows.append([name, *cells, *_leave(held, name)])
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    about = [
-        f"- {_title(gate)}, {gate.test_images:,} test images, split {gate.split_hash[:12]}",
-        "- exit: every image at that exit",
-        "- images: test images that hold the class; exits %: how many of them leave where, through the gate",
+    rows = [
+        (name, *(_ap(values, name, 3) for _, *both in columns for values in both), *_leave(held, name))
+        for name in gate.ap_per_class
     ]
-    return "\n".join([*lines, "", *about]) + "\n"
+    about = [
+        f"{_title(gate)}, {gate.test_images:,} test images, split {gate.split_hash[:12]}",
+        "exit: every image at that exit",
+        "images: test images that hold the class; exits %: how many of them leave where, through the gate",
+    ]
+    return Page([simple_table(("class", *heads, "images", "exits %"), rows, notes=about)])
 
 
 def _title(gate: Record) -> str:
@@ -101,7 +93,7 @@ def _leave(held: Mapping[str, tuple[int, Sequence[float]]], name: str) -> tuple[
     if name not in held:
         return "-", "-"
     images, shares = held[name]
-    return f"{images:,}", "/".join(f"{100 * share:.0f}" for share in shares)
+    return f"{images:,}", percent(shares)
 
 
 def _ap(values: PerClass, name: str, digits: int) -> str:

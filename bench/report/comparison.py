@@ -1,25 +1,20 @@
 """Two runs side by side: a table of accuracies, a table of times, in words whatever else differs between the runs, and
-both verdicts; for the terminal (fits 100 columns), and as JSON, CSV and Markdown."""
+both verdicts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from bench.judge.compare import LEVEL, MAP_MARGIN, TIME_MARGIN, Change, Comparison, Estimate, noise
 from bench.judge.groups import short_name
 from bench.judge.verdict import verdict
 from bench.records import Environment, Record, baseline_of
-from bench.report.csv_text import csv_text, flat
-from models.errors import unknown
+from bench.report.formats import flat
+from bench.report.page import Column, Lines, Page, Row, Section, Table, lines
 
 STYLES = {"better": "green", "worse": "red", "undecided": "yellow", "same": "dim", "-": "dim"}
 MACHINE = ("cpu", "cores", "threads", "os", "python")
@@ -215,19 +210,16 @@ def heads(found: Comparison, names: Sequence[str]) -> list[str]:
 
 def table(found: Comparison, columns: Columns, title: str) -> Table:
     """One line per pair, under the name of its runtime if there are several."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, title=title, title_justify="left", title_style="bold")
-    for header, _ in columns:
-        left = header in ("name", "B is")
-        justify, wide = "left" if left else "right", header == "name"
-        shown.add_column(header, justify=justify, no_wrap=not wide, overflow="fold", min_width=4 if wide else None)
-    for runtime, here in _by_runtime(found).items():
-        if len(_by_runtime(found)) > 1:
-            shown.add_section()
-            shown.add_row(Text(runtime, style="bold underline"))
-        for change in here:
-            cells = (cell(change) for _, cell in columns)
-            shown.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in cells))
-    return shown
+    sections = _by_runtime(found)
+    return Table(
+        [Column(header, words=header in ("name", "B is")) for header, _ in columns],
+        [
+            Section([Row([cell(change) for _, cell in columns]) for change in here], runtime * (len(sections) > 1))
+            for runtime, here in sections.items()
+        ],
+        title,
+        tones=STYLES,
+    )
 
 
 def _by_runtime(found: Comparison) -> dict[str, list[Change]]:
@@ -237,30 +229,30 @@ def _by_runtime(found: Comparison) -> dict[str, list[Change]]:
     return sections
 
 
-def print_comparison(found: Comparison, names: Sequence[str], console: Console) -> None:
-    """Print both tables, what to know about them, and the verdicts. names: what A and B are called."""
-    for line in heads(found, names):
-        console.print(Text(line))
-    console.print("", table(found, ACCURACY, "Accuracy"), "", table(found, TIME, "Time"))
-    for style, lines in (("dim", caption(found)), ("", notes(found))):
-        for line in lines:
-            console.print(Text(f"- {line}", style=style))
-    console.print("")
-    for line in (*summary(found), "", *verdicts(found, names)):
-        console.print(Text(line, style="bold" if line else ""))
+def comparison_page(found: Comparison, names: Sequence[str]) -> Page:
+    """Which runs these are, both tables, what to know about them, and the verdicts. As data: all of that for JSON; for
+    CSV one row per pair, its estimates under dotted names.
+
+    Args:
+        found: what changed from A to B.
+        names: what A and B are called.
+    """
+    said = [*lines(caption(found), "dim").lines, *lines(notes(found)).lines, *lines(summary(found), "bold").lines]
+    return Page(
+        [
+            lines(heads(found, names)),
+            table(found, ACCURACY, "Accuracy"),
+            table(found, TIME, "Time"),
+            Lines(said),
+            *(lines([line], "bold", listed=False) for line in verdicts(found, names)),
+        ],
+        lambda: _tree(found, names),
+        lambda: [flat(asdict(change)) for change in found.changes],
+    )
 
 
-def export_comparison(found: Comparison, names: Sequence[str], fmt: str) -> str:
-    """The comparison as 'json', 'csv' or 'markdown' text. JSON holds all that the terminal says; CSV one row per pair,
-    its estimates under dotted names. Raises UserError for another format."""
-    formats = {"json": _json, "csv": _csv, "markdown": _markdown}
-    if fmt not in formats:
-        raise unknown("format", fmt, ("table", *formats), where="--format")
-    return formats[fmt](found, names)
-
-
-def _json(found: Comparison, names: Sequence[str]) -> str:
-    tree = {
+def _tree(found: Comparison, names: Sequence[str]) -> dict[str, Any]:
+    return {
         **{label.lower(): name for label, name in _sides(*names)},
         "pairs": len(found.changes),
         "level": found.level,
@@ -271,21 +263,3 @@ def _json(found: Comparison, names: Sequence[str]) -> str:
         "notes": notes(found),
         "verdicts": {label.lower(): verdict(run).sentence for label, run in _sides(found.a, found.b)},
     }
-    return json.dumps(tree, indent=1) + "\n"
-
-
-def _csv(found: Comparison, names: Sequence[str]) -> str:
-    return csv_text([flat(asdict(change)) for change in found.changes])
-
-
-def _markdown(found: Comparison, names: Sequence[str]) -> str:
-    lines = [f"- {line}" for line in heads(found, names)]
-    for columns in (ACCURACY, TIME):
-        rows = [[header for header, _ in columns], ["---"] * len(columns)]
-        for runtime, here in _by_runtime(found).items():
-            if len(_by_runtime(found)) > 1:
-                rows.append([f"**{runtime}**", *[""] * (len(columns) - 1)])
-            rows += [[cell(change) for _, cell in columns] for change in here]
-        lines += ["", *("| " + " | ".join(row) + " |" for row in rows)]
-    lines += ["", *(f"- {line}" for line in (*caption(found), *notes(found), *summary(found)))]
-    return "\n".join([*lines, *(f"\n{line}" for line in verdicts(found, names))]) + "\n"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from bench.judge.groups import by_runtime
 from bench.records import Auroc, Record
+from bench.report.page import Column, Row, Section, Table
 
 
 def criteria_table(records: Sequence[Record]) -> Table | None:
@@ -21,15 +18,17 @@ def criteria_table(records: Sequence[Record]) -> Table | None:
     record = with_exits[0]
     found = by_criterion(record.criteria)
     named = " ".join(filter(None, (record.strategy, record.variant, record.precision, record.runtime)))
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left", caption_justify="left")
-    shown.title = f"Does the criterion know on which images an exit is as good as the last? AUROC, {named}"
-    shown.add_column("criterion")
-    for one in next(iter(found.values())):
-        shown.add_column(f"exit {one.exit + 1} ({100 * one.as_good:.0f} % as good)", justify="right")
-    for name, ones in found.items():
-        shown.add_row(Text(name), *(auroc_cell(one) for one in ones))
-    shown.caption = Text("0.5: no knowledge, 1: all; as good: F1 at IoU 0.5 not below the last exit's", style="dim")
-    return shown
+    columns = [Column("criterion", words=True)]
+    columns += [Column(exit_header(one)) for one in next(iter(found.values()))]
+    rows = [Row([name, *map(auroc_cell, ones)]) for name, ones in found.items()]
+    title = f"Does the criterion know on which images an exit is as good as the last? AUROC, {named}"
+    about = "0.5: no knowledge, 1: all; as good: F1 at IoU 0.5 not below the last exit's"
+    return Table(columns, [Section(rows)], title, [about])
+
+
+def exit_header(one: Auroc) -> str:
+    """An exit, and how many images it is good enough for."""
+    return f"exit {one.exit + 1} ({100 * one.as_good:.0f} % as good)"
 
 
 def by_criterion(areas: Sequence[Auroc]) -> dict[str, list[Auroc]]:

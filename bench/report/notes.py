@@ -11,7 +11,7 @@ from bench.judge.verdict import TOLERATED, Verdict
 from bench.records import Record, baseline_of
 from bench.report.bound import towards_bound
 from bench.report.calibration import calibration_errors, with_temperatures
-from bench.report.table import speed_limit
+from bench.report.records_table import speed_limit
 
 PIECE = 100e6  # multiply-adds
 
@@ -24,7 +24,7 @@ def notes(records: Sequence[Record]) -> list[str]:
     once = {short_name(r): r for here in reversed(sections.values()) for r in here}
     found = []
     for runtime, here in sections.items():
-        lines = [_fastest(here, records), _pruned(here), *towards_bound(here)]
+        lines = [fastest(here, records), _pruned(here), *towards_bound(here)]
         for record in here:
             controls = gate_and_controls(record) if once[short_name(record)] is record else None
             lines += [controls, _slow_int8(record)]
@@ -40,7 +40,7 @@ def notes(records: Sequence[Record]) -> list[str]:
     return found
 
 
-def _fastest(here: Sequence[Record], records: Sequence[Record]) -> str | None:
+def fastest(here: Sequence[Record], records: Sequence[Record]) -> str | None:
     """The fastest point that keeps the fp32 baseline's mAP within TOLERATED, if it is faster beyond the interval."""
     baseline = baseline_of(here, here[0].runtime)
     others = [r for r in here if r.strategy != "baseline"]

@@ -1,21 +1,19 @@
-"""A sweep as tables that fit 100 columns, and for other programs."""
+"""Sweeps as a page: their tables, and what the numbers in them mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pydantic import TypeAdapter
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from bench.report.criteria import auroc_cell, by_criterion
-from bench.report.csv_text import csv_text, flat
+from bench.report.criteria import auroc_cell, by_criterion, exit_header
+from bench.report.formats import flat
+from bench.report.page import Block, Column, Heading, Lines, Page, Row, Section, Table, lines
+from bench.report.records_table import percent
 from bench.study.sweep import Point, Sweep
 
 Rows = list[list[str]]
-FORMATS = ("table", "json", "csv", "markdown")
+WORDS = ("policy", "criterion", "thresholds", "told apart by", "kind of image", "exits %")  # in columns at the left
 
 
 def heads(sweep: Sweep) -> list[str]:
@@ -25,7 +23,7 @@ def heads(sweep: Sweep) -> list[str]:
         for k, (ms, flops) in enumerate(zip(sweep.ms, sweep.flops, strict=True), 1)
     )
     return [
-        f"{sweep.detector}: policies chosen on {sweep.val_images:,} val images, measured on {sweep.test_images:,} test "
+        f"policies chosen on {sweep.val_images:,} val images, measured on {sweep.test_images:,} test "
         f"images, split {sweep.test_hash[:12]}",
         f"a path costs {paths}, without looking",
         f"no policy over these exits is faster than {sweep.limit:.2f}x the last one: that is everybody at exit 1",
@@ -46,7 +44,7 @@ def policies_rows(sweep: Sweep) -> Rows:
                 f"{one.ms:.2f}",
                 f"{sweep.ms[-1] / one.ms:.2f}x",
                 f"{one.flops / 1e6:.0f}",
-                _percent(one.share),
+                percent(one.share),
             ]
         )
     return rows
@@ -73,7 +71,7 @@ def controls_rows(sweep: Sweep) -> Rows:
 def criteria_rows(sweep: Sweep) -> Rows:
     """Header and one row per criterion, the best first: AUROC at every inner exit."""
     found = by_criterion(sweep.criteria)
-    header = [f"exit {one.exit + 1} ({100 * one.as_good:.0f} % as good)" for one in next(iter(found.values()))]
+    header = [exit_header(one) for one in next(iter(found.values()))]
     return [["criterion", *header], *([name, *map(auroc_cell, ones)] for name, ones in found.items())]
 
 
@@ -81,7 +79,7 @@ def leavers_rows(sweep: Sweep) -> Rows:
     """Header and one row per kind of image: where they leave by the example's policy."""
     rows, before = [["told apart by", "kind of image", "images", "exits %"]], ""
     for one in sweep.leavers:
-        rows.append(["" if one.factor == before else one.factor, one.group, str(one.images), _percent(one.exit_share)])
+        rows.append(["" if one.factor == before else one.factor, one.group, str(one.images), percent(one.exit_share)])
         before = one.factor
     return rows
 
@@ -91,7 +89,7 @@ def promises_rows(sweep: Sweep) -> Rows:
     rows = [["policy", "criterion", "mAP [95 %]", "ms", "exits %", "F1 lost"]]
     for one in sweep.promises:
         reached = f"{one.map:.3f} [{one.low:.3f}, {one.high:.3f}]"
-        rows.append([one.name, one.criterion, reached, f"{one.ms:.2f}", _percent(one.share), f"{one.lost:.4f}"])
+        rows.append([one.name, one.criterion, reached, f"{one.ms:.2f}", percent(one.share), f"{one.lost:.4f}"])
     return rows
 
 
@@ -128,61 +126,37 @@ def alarms(sweep: Sweep) -> list[str]:
     return [*sweep.alarms, *(f"{one.name}: {alarm}" for one in sweep.points for alarm in one.alarms)]
 
 
-def print_sweep(sweep: Sweep, console: Console) -> None:
-    """Print it all."""
-    for line in heads(sweep):
-        console.print(Text(line, style="bold" if line == heads(sweep)[0] else ""))
-    for title, rows in tables(sweep).items():
-        console.print("", Text(title, style="bold"), _table(rows))
-    for line in notes(sweep):
-        console.print(Text(f"- {line}", style="dim"))
-    for line in alarms(sweep):
-        console.print(Text(f"ALARM: {line}", style="bold red"))
-
-
-def _table(rows: Rows) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for header in rows[0]:
-        left = header in ("policy", "criterion", "thresholds", "told apart by", "kind of image", "exits %")
-        shown.add_column(header, justify="left" if left else "right", overflow="fold")
-    for row in rows[1:]:
-        if row[0] == "front1":
-            shown.add_section()
-        shown.add_row(*map(Text, row))
-    return shown
-
-
-def export_sweeps(found: Sequence[Sweep], fmt: str) -> str:
-    """Sweeps as text in one of FORMATS but the table. JSON holds everything, CSV one row per point."""
-    return {"json": _json, "csv": _csv, "markdown": _markdown}[fmt](found)
-
-
-def _json(found: Sequence[Sweep]) -> str:
-    return TypeAdapter(list[Sweep]).dump_json(list(found), indent=1).decode() + "\n"
-
-
-def _csv(found: Sequence[Sweep]) -> str:
+def sweeps_page(found: Sequence[Sweep]) -> Page:
+    """Every sweep's tables and what their numbers mean. As data: everything for JSON, one row per point for CSV."""
     plain = TypeAdapter(Point).dump_python
-    return csv_text([{"detector": sweep.detector, **flat(plain(one))} for sweep in found for one in sweep.points])
+    return Page(
+        [block for sweep in found for block in _blocks(sweep)],
+        lambda: TypeAdapter(list[Sweep]).dump_python(list(found), mode="json"),
+        lambda: [{"detector": sweep.detector, **flat(plain(one))} for sweep in found for one in sweep.points],
+    )
 
 
-def _markdown(found: Sequence[Sweep]) -> str:
-    lines = []
-    for sweep in found:
-        lines += [f"## {sweep.detector}", "", *(f"- {line}" for line in heads(sweep)[1:]), ""]
-        for title, (header, *rows) in tables(sweep).items():
-            lines += [f"**{title}**", ""]
-            lines += ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)] + [""]
-        lines += [*(f"- {line}" for line in notes(sweep)), *(f"- ALARM: {line}" for line in alarms(sweep)), ""]
-    return "\n".join(lines).rstrip() + "\n"
+def _blocks(sweep: Sweep) -> list[Block]:
+    about, *paths = heads(sweep)
+    said = lines((f"ALARM: {line}" for line in alarms(sweep)), "bold red").lines
+    return [
+        Heading(sweep.detector, about),
+        lines(paths),
+        *(_table(title, rows) for title, rows in tables(sweep).items()),
+        Lines([*lines(notes(sweep), "dim").lines, *said]),
+    ]
+
+
+def _table(title: str, rows: Rows) -> Table:
+    """A section of its own for the points of the frontier and what follows."""
+    columns = [Column(header, words=header in WORDS, folds=header in WORDS[2:]) for header in rows[0]]
+    body = [Row(row) for row in rows[1:]]
+    first = next((i for i, row in enumerate(body) if row.cells[0] == "front1"), 0)
+    return Table(columns, [Section(part) for part in (body[:first], body[first:]) if part], title)
 
 
 def _ap(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _percent(shares: Sequence[float]) -> str:
-    return "/".join(f"{100 * share:.0f}" for share in shares)
 
 
 def _thresholds(one: Point) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from bench.files import replacing
 from bench.report.criteria import by_criterion
-from bench.report.plot import COLOURS, DASHES, GREY, INK, MARKERS, PALE
+from bench.report.style import COLOURS, DASHES, GREY, INK, MARKERS, plain
 from bench.study.sweep import Point, Sweep
 
 HALO = [withStroke(linewidth=3, foreground="white")]
@@ -22,24 +20,23 @@ HUES = (*COLOURS[1:], "#661100")  # of the criteria, which are eleven
 ASKED = {"tolerance": "D", "budget": "^"}  # kind -> marker
 
 
-def sweep_figure(sweep: Sweep, path: Path) -> None:
-    """Write a PNG of 1600 x 800 px: on the left mAP on test against predicted mean cost, on the right how well every
-    criterion knows the images, which names the pale lines on the left."""
-    with replacing(Path(path)) as partial:
-        _draw(sweep).savefig(partial, format="png")
+def sweep_figure(sweep: Sweep) -> Figure:
+    """Draw on the left mAP on test against predicted mean cost, on the right how well every criterion knows the images,
+    which names the pale lines on the left.
 
+    Args:
+        sweep: of one detector.
 
-def _draw(sweep: Sweep) -> Figure:
+    Returns:
+        A figure of 1600 x 800 px.
+    """
     figure = Figure(figsize=(16, 8), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     left = figure.add_axes((0.055, 0.17, 0.565, 0.67))
     right = figure.add_axes((0.785, 0.17, 0.195, 0.67))
     styles = {name: HUES[i % len(HUES)] for i, name in enumerate(sweep.curves)}
     for axes in (left, right):
-        axes.grid(color=PALE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=GREY, labelsize=13, length=0)
-        axes.spines[:].set_visible(False)
+        plain(axes, labelsize=13)
     _costs(left, sweep, styles)
     _areas(right, sweep, styles)
     gained = f"no policy faster than {sweep.limit:.2f}x its last exit"

@@ -1,1 +1,1 @@
-"""Which exit answers which image: criteria, policies, the table of what every exit says, and the search on val."""
+"""Choosing policies (search, learned, reinforced, bandit, risk) and judging them (controls, oracle, AUROC, alarms)."""

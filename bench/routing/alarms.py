@@ -1,5 +1,8 @@
-"""What is plainly wrong with a detector or a policy, in sentences: faults that leave every number computable and make
-all of them meaningless. A sound detector raises none; an alarm says where to look, it proves nothing."""
+"""Alarms: what is plainly wrong with a detector or a policy, in sentences.
+
+These are faults that leave every number computable and make all of them meaningless. A sound detector raises none; an
+alarm says where to look, it proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.accuracy.coco import bootstrap_map
 from bench.accuracy.matching import Matches
@@ -26,29 +30,55 @@ END = 0.01  # how close to an end of its range a temperature counts as having ru
 
 
 def detector_alarms(
-    matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
+    matches: Sequence[Matches], health: Mapping[str, NDArray[np.float64]], temperatures: Sequence[float], seed: int
 ) -> tuple[str, ...]:
-    """Everything that is wrong with E exits, in sentences; arguments as of `detector_faults`."""
-    return tuple(chain.from_iterable(detector_faults(matches, vitals, temperatures, seed).values()))
+    """Everything that is wrong with E exits, in sentences.
+
+    Args:
+        matches: one entry per exit.
+        health: exit health (`bench.exits.health`), float64 [N, E] each, in the order of the matches' image ids.
+        temperatures: one per exit.
+        seed: of the bootstrap.
+
+    Returns:
+        The alarms; none for a sound detector.
+    """
+    return tuple(chain.from_iterable(detector_faults(matches, health, temperatures, seed).values()))
 
 
 def detector_faults(
-    matches: Sequence[Matches], vitals: Mapping[str, np.ndarray], temperatures: Sequence[float], seed: int
+    matches: Sequence[Matches], health: Mapping[str, NDArray[np.float64]], temperatures: Sequence[float], seed: int
 ) -> dict[str, Sequence[str]]:
-    """The same by the kind of fault, none for a kind that was not found: matches and temperatures, one per exit; vitals
-    (`bench.exits.health`), float64 [N, E] each, in the order of the matches' image_ids."""
+    """Everything that is wrong with E exits, by the kind of fault.
+
+    Args:
+        matches: one entry per exit.
+        health: exit health (`bench.exits.health`), float64 [N, E] each, in the order of the matches' image ids.
+        temperatures: one per exit.
+        seed: of the bootstrap.
+
+    Returns:
+        Sentences by kind of fault; empty for a kind that was not found.
+    """
     return {
         "detects nothing": detects_nothing(matches),
         "upside down": upside_down(matches, seed),
-        "uniform scores": uniform(vitals["spread"][with_boxes(matches[-1])]),
-        "boxes out of range": out_of_range(vitals["offset"]),
+        "uniform scores": uniform(health["spread"][with_boxes(matches[-1])]),
+        "boxes out of range": out_of_range(health["offset"]),
         "temperature": runaway(temperatures),
     }
 
 
-def policy_alarms(exits: np.ndarray, count: int) -> tuple[str, ...]:
-    """What is wrong with a gate that sends the images to exits, int [N], of `count`: that it has collapsed, and nearly
-    all of them take the same one."""
+def policy_alarms(exits: NDArray[np.integer], count: int) -> tuple[str, ...]:
+    """What is wrong with a gate: that it has collapsed, and nearly all images take the same exit.
+
+    Args:
+        exits: the exit of each image, int [N].
+        count: how many exits there are.
+
+    Returns:
+        The alarm, or nothing.
+    """
     if count == 1:
         return ()
     shares = np.bincount(exits, minlength=count) / len(exits)
@@ -61,7 +91,14 @@ def policy_alarms(exits: np.ndarray, count: int) -> tuple[str, ...]:
 
 
 def detects_nothing(matches: Sequence[Matches]) -> list[str]:
-    """Exits that find next to none of the boxes there are, by AP50; none where there is nothing to find."""
+    """Exits that find next to none of the boxes there are, by AP50.
+
+    Args:
+        matches: one entry per exit.
+
+    Returns:
+        A sentence for each such exit; none where there is nothing to find.
+    """
     everywhere = np.repeat(np.arange(len(matches))[:, None], len(matches[0].image_ids), axis=1)
     reached = pooled(tuple(matches)).map_many(everywhere, metric="map50")
     return [
@@ -72,8 +109,18 @@ def detects_nothing(matches: Sequence[Matches]) -> list[str]:
 
 
 def upside_down(matches: Sequence[Matches], seed: int) -> list[str]:
-    """Inner exits with a better mAP than the last one beyond noise: the paired bootstrap interval of the difference
-    lies above 0, Bonferroni-corrected for the number of inner exits."""
+    """Inner exits with a better mAP than the last one beyond noise.
+
+    Beyond noise: the paired bootstrap interval of the difference lies above 0, Bonferroni-corrected for the number of
+    inner exits.
+
+    Args:
+        matches: one entry per exit.
+        seed: of the bootstrap.
+
+    Returns:
+        A sentence for each such exit.
+    """
     images, inner = len(matches[0].image_ids), len(matches) - 1
     routings = [np.full(images, exit) for exit in range(len(matches))]
     reached = [float(np.nan_to_num(pooled(tuple(matches)).map(routing))) for routing in routings]
@@ -87,8 +134,15 @@ def upside_down(matches: Sequence[Matches], seed: int) -> list[str]:
     ]
 
 
-def uniform(spread: np.ndarray) -> list[str]:
-    """Exits that say the same of every place in the image, from the spread [N, E] on images with something to find."""
+def uniform(spread: NDArray[np.float64]) -> list[str]:
+    """Exits that give all places of the image nearly the same score.
+
+    Args:
+        spread: of the foreground probabilities, float64 [N, E], on images with something to find.
+
+    Returns:
+        A sentence for each such exit.
+    """
     if len(spread) == 0:
         return []
     shares = (spread < SPREAD).mean(axis=0)
@@ -100,8 +154,15 @@ def uniform(spread: np.ndarray) -> list[str]:
     ]
 
 
-def out_of_range(offset: np.ndarray) -> list[str]:
-    """Exits whose boxes lie further from their anchors than is plausible, from the offset [N, E]."""
+def out_of_range(offset: NDArray[np.float64]) -> list[str]:
+    """Exits whose boxes lie further from their anchors than is plausible.
+
+    Args:
+        offset: of the boxes, as a multiple of what is plausible, float64 [N, E].
+
+    Returns:
+        A sentence for each such exit.
+    """
     shares = (offset > 1).mean(axis=0)
     return [
         f"{_name(exit)} answers with box offsets {_reach(offset[:, exit].max())} on {_percent(share)} of the images: "
@@ -112,7 +173,14 @@ def out_of_range(offset: np.ndarray) -> list[str]:
 
 
 def runaway(temperatures: Sequence[float]) -> list[str]:
-    """Exits whose temperature ran into an end of models.temperature.CLAMP, or is no number."""
+    """Exits whose temperature ran into an end of `models.temperature.CLAMP`, or is not a number.
+
+    Args:
+        temperatures: one per exit.
+
+    Returns:
+        A sentence for each such exit.
+    """
     low, high = CLAMP
     found = []
     for exit, temperature in enumerate(temperatures):
@@ -127,8 +195,15 @@ def runaway(temperatures: Sequence[float]) -> list[str]:
     return found
 
 
-def with_boxes(matches: Matches) -> np.ndarray:
-    """Which images hold something to find, bool [N], in the order of image_ids."""
+def with_boxes(matches: Matches) -> NDArray[np.bool_]:
+    """Which images hold something to find.
+
+    Args:
+        matches: of any exit.
+
+    Returns:
+        bool [N], in the order of the image ids.
+    """
     ascending = np.argsort(np.argsort(matches.image_ids))
     return np.isin(ascending, matches.wanted[1])
 

@@ -1,5 +1,8 @@
-"""Who leaves early? Images are told apart by what is known of them, by their boxes and, where they were generated, by
-how hard they were made; and of each kind, how many every exit answers."""
+"""Exit profile: which kinds of images leave at which exit.
+
+Images are grouped by what is known of them, by their boxes and, where they were generated, by how hard they were made;
+and for each group, the share that every exit answers.
+"""
 
 from __future__ import annotations
 
@@ -8,30 +11,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.records import Leavers
 from models.matching import pairwise_iou
 
-Groups = dict[str, np.ndarray]  # name -> which images are in it, bool [N]
+Groups = dict[str, NDArray[np.bool_]]  # name -> which images are in it, bool [N]
 
 COUNTS = {"0": (0, 0), "1": (1, 1), "2-3": (2, 3), "4+": (4, np.inf)}  # boxes, both ends included
-HARDNESS = (
-    "difficulty",
-    "clutter",
-    "contrast",
-    "occlusion",
-)  # of what is known of generated images, what boxes do not say
+HARDNESS = ("difficulty", "clutter", "contrast", "occlusion")  # known of generated images; boxes do not say it
 OF_OBJECTS = ("contrast", "occlusion")  # undefined on an image without any
 NAMES = {1: ("all",), 2: ("low", "high"), 3: ("low", "middle", "high")}
 NO_BOXES = "no boxes"
 
 
-def leavers(truth: Mapping[str, Any], image_ids: Sequence[int], exits: np.ndarray, count: int) -> list[Leavers]:
-    """The share of images that each of `count` exits answers, by kind of image. truth: a COCO ground-truth dict
-    (`bench.data.split.Split.coco`). exits: int [N], in the order of image_ids.
+def exit_profile(
+    truth: Mapping[str, Any], image_ids: Sequence[int], exits: NDArray[np.integer], count: int
+) -> list[Leavers]:
+    """The share of images that each exit answers, by kind of image.
 
     The groups of a factor hold every image once, but for classes: an image is in the group of each class that it holds.
-    A factor by which no two groups can be told apart is left out.
+    A factor that gives only one group is left out.
+
+    Args:
+        truth: a COCO ground-truth dict (`bench.data.split.Split.coco`).
+        image_ids: ids of N images.
+        exits: the exit of each image, int [N], in the order of `image_ids`.
+        count: how many exits there are.
+
+    Returns:
+        One entry per factor and group.
     """
     return [
         Leavers(
@@ -46,7 +55,17 @@ def leavers(truth: Mapping[str, Any], image_ids: Sequence[int], exits: np.ndarra
 
 
 def factors(truth: Mapping[str, Any], image_ids: Sequence[int]) -> dict[str, Groups]:
-    """Factor -> its groups, none of them empty and at least two. Crowd regions are no boxes here."""
+    """The groups of images by each factor, at least two per factor and none of them empty.
+
+    Crowd regions do not count as boxes.
+
+    Args:
+        truth: a COCO ground-truth dict.
+        image_ids: ids of N images.
+
+    Returns:
+        For each factor, its groups: bool [N] by name.
+    """
     known = {image["id"]: image for image in truth["images"]}
     images = [known[i] for i in image_ids]
     boxes: dict[int, list[Mapping[str, Any]]] = {i: [] for i in known}
@@ -70,32 +89,62 @@ def factors(truth: Mapping[str, Any], image_ids: Sequence[int]) -> dict[str, Gro
     return {factor: groups for factor, groups in found.items() if len(groups) > 1}
 
 
-def xyxy(boxes: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """COCO boxes as corners, float64 [n, 4]."""
+def xyxy(boxes: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+    """COCO boxes as corners.
+
+    Args:
+        boxes: annotations with a bbox x, y, width, height.
+
+    Returns:
+        x1, y1, x2, y2, float64 [n, 4].
+    """
     corners = np.array([box["bbox"] for box in boxes], float).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
 
 
-def object_size(boxes: np.ndarray, image: Mapping[str, Any]) -> float:
-    """Mean over boxes [n, 4] of the square root of their share of the image's area; nan without any."""
+def object_size(boxes: NDArray[np.float64], image: Mapping[str, Any]) -> float:
+    """Mean over boxes of the square root of their share of the image's area.
+
+    Args:
+        boxes: corners in px, float64 [n, 4].
+        image: with width and height in px.
+
+    Returns:
+        Size in [0, 1]; nan without boxes.
+    """
     if len(boxes) == 0:
         return np.nan
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     return float(np.sqrt(area / (image["width"] * image["height"])).mean())
 
 
-def crowding(boxes: np.ndarray) -> float:
-    """The largest IoU between two of boxes [n, 4]; 0 where there are fewer than two."""
+def crowding(boxes: NDArray[np.float64]) -> float:
+    """The largest IoU between two boxes.
+
+    Args:
+        boxes: corners, float64 [n, 4].
+
+    Returns:
+        IoU in [0, 1]; 0 where there are fewer than two boxes.
+    """
     if len(boxes) < 2:
         return 0.0
-    boxes = torch.from_numpy(boxes)
-    return float(pairwise_iou(boxes[None], boxes)[0][0].fill_diagonal_(0).max())
+    corners = torch.from_numpy(boxes)
+    return float(pairwise_iou(corners[None], corners)[0][0].fill_diagonal_(0).max())
 
 
-def terciles(values: np.ndarray) -> Groups:
-    """Images by a value [N], cut where a third and two thirds of them lie below; equal values stay together, so there
-    may be fewer than three groups. Where the value is nan, the group is NO_BOXES. Each name holds the group's range."""
+def terciles(values: NDArray[np.float64]) -> Groups:
+    """Images grouped by a value, cut where a third and two thirds of them lie below.
+
+    Equal values stay together, so there may be fewer than three groups. The name of each group holds its range.
+
+    Args:
+        values: [N]; nan where the value is undefined.
+
+    Returns:
+        bool [N] by name; NO_BOXES is the group of undefined values.
+    """
     undefined = np.isnan(values)
     groups = {}
     if not undefined.all():
@@ -108,6 +157,6 @@ def terciles(values: np.ndarray) -> Groups:
     return groups | {NO_BOXES: undefined}
 
 
-def _range(values: np.ndarray) -> str:
+def _range(values: NDArray[np.float64]) -> str:
     low, high = f"{values.min():.2f}", f"{values.max():.2f}"
     return low if low == high else f"{low} to {high}"

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
-from bench.exits.criteria import LEARNED
+from bench.exits.registry import LEARNED
 from bench.exits.view import View
 from bench.measure.exit_table import ExitTable
 from models.errors import UserError

@@ -1,11 +1,14 @@
-"""The exits that somebody who knows the boxes would give the images at a gate's cost. Nobody does, so this is no
-policy: it is what gates are measured against."""
+"""The oracle: the exits that somebody who knows the boxes would give the images at a gate's cost.
+
+Nobody knows them, so this is no policy: it is what gates are measured against.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.pool import pooled
@@ -16,9 +19,9 @@ HALVINGS = 60
 
 
 def oracle(
-    matches: Sequence[Matches], flops: Sequence[int], gates: Sequence[np.ndarray], seed: int = 0
-) -> list[np.ndarray]:
-    """For each gate's exits [N] those with the best mAP found at no more FLOPs in all. flops: of the path to each exit.
+    matches: Sequence[Matches], flops: Sequence[int], gates: Sequence[NDArray[np.integer]], seed: int = 0
+) -> list[NDArray[np.integer]]:
+    """For each gate, the exits with the best mAP found at no more FLOPs in all.
 
     A search starts at the best of what is affordable among the gates, the static exits, and what was found for smaller
     budgets: no result is below any of these, and a larger budget never gives a lower mAP. Each step spends the budget
@@ -27,6 +30,15 @@ def oracle(
 
     AP is no sum over images and the steps are greedy, so this is a strong reference and not a proven bound. Nor can a
     gate hope to reach it: it also profits from each exit's lucky hits, which nothing in an image foretells.
+
+    Args:
+        matches: one entry per exit.
+        flops: cost of the path to each exit, in whole units, [E].
+        gates: the exits that each gate chose, int [N] each.
+        seed: of the random parts.
+
+    Returns:
+        Exits, int64 [N], for each gate.
     """
     costs, rng = np.asarray(flops, dtype=np.int64), np.random.default_rng(seed)
     images, exits = len(matches[0].image_ids), np.arange(len(matches))
@@ -49,11 +61,19 @@ def oracle(
     return [found[index] for index in range(len(gates))]
 
 
-def alone(matches: Sequence[Matches], exits: np.ndarray) -> np.ndarray:
-    """The mAP when one image moves to another exit and all others stay at exits [N]: float64 [N, E].
+def alone(matches: Sequence[Matches], exits: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The mAP when one image moves to another exit and all others stay.
 
-    Its negative is the per-image loss. It is the true mAP's own, so it is defined for images without boxes too, where
-    an exit costs the false alarms it raises, and it knows that one below most hits is cheap and one above them dear.
+    Its negative is the per-image loss. It is taken from the true mAP, so it is defined for images without boxes too,
+    where an exit costs the false alarms it raises, and it knows that a false alarm below most hits is cheap and one
+    above them dear.
+
+    Args:
+        matches: one entry per exit.
+        exits: where all images stay, int [N].
+
+    Returns:
+        float64 [N, E] in [0, 1].
     """
     value = np.full((len(exits), len(matches)), _map(matches, exits))
     image, exit = np.argwhere(exits[:, None] != np.arange(len(matches))).T
@@ -63,16 +83,23 @@ def alone(matches: Sequence[Matches], exits: np.ndarray) -> np.ndarray:
     return value
 
 
-def spend(value: np.ndarray, costs: np.ndarray, budget: int) -> np.ndarray:
-    """The exits [N] that add up the most value [N, E] at costs [E] of no more than the budget in all, which must be
-    enough for the cheapest exit that each image is free to take (value above -inf).
+def spend(value: NDArray[np.float64], costs: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+    """The exits that add up the most value within a budget.
 
     Every image takes the exit with the largest value minus a price times its cost, at the lowest price that keeps the
     budget (Everett, Operations Research 11, 1963): the best for what it costs. Images that the price leaves undecided
     take their dearer exit in turn while the budget lasts.
+
+    Args:
+        value: of each exit for each image, float64 [N, E]; -inf where the image may not take it.
+        costs: of each exit, int64 [E].
+        budget: the most that all images together may cost; enough for the cheapest exit that each may take.
+
+    Returns:
+        Exits, int64 [N].
     """
 
-    def at(price: float) -> np.ndarray:
+    def at(price: float) -> NDArray[np.int64]:
         return np.argmax(value - price * costs, axis=1)
 
     low, high = 0.0, 1 / costs.max()
@@ -93,5 +120,5 @@ def spend(value: np.ndarray, costs: np.ndarray, budget: int) -> np.ndarray:
     return exits
 
 
-def _map(matches: Sequence[Matches], exits: np.ndarray) -> float:
+def _map(matches: Sequence[Matches], exits: NDArray[np.integer]) -> float:
     return float(np.nan_to_num(pooled(tuple(matches)).map(exits)))

@@ -15,9 +15,9 @@ from scipy.special import expit
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
-from bench.exits.criteria import LEARNED
-from bench.exits.path_costs import Prices, Unit
+from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.learned import CONSTANT, LearnedGate, for_raw, seen, standardised
 from models.errors import UserError
@@ -27,7 +27,7 @@ PENALTY = 3e-3  # on the squared weights of standardised features, in reward per
 LEANING = 2.0  # logit of a start: far enough from 0 to be a policy, near enough to learn
 
 
-def agent(table: ExitTable, matches: Sequence[Matches], prices: Prices, unit: Unit) -> LearnedGate:
+def agent(table: ExitTable, matches: Sequence[Matches], prices: PathCosts, unit: Unit) -> LearnedGate:
     """The agent of a table's detector, paid at the exchange rate. Its looks cost what those of a learned gate cost,
     which are the same sums. matches: one per exit. Raises UserError for a table made on val or test."""
     quality = np.stack([f1(one) for one in matches], axis=1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -17,18 +16,12 @@ from torch import Tensor, nn
 
 from bench.exits.policy import Policy
 from bench.exits.view import View
+from bench.runtimes.registry import runtime_module
 from models.detector import Detections, Detector, State, normalise, resize, to_probabilities
-from models.errors import UserError, unknown
+from models.errors import UserError
 from strategies.base import Candidate
 
 T = TypeVar("T")
-
-RUNTIMES = {
-    "openvino": "OpenVINO on the CPU, fp32 and int8 (NNCF): what would be shipped",
-    "onnxruntime": "ONNX Runtime on the CPU, fp32 and int8 (static QDQ)",
-    "inductor": "torch.compile with frozen weights, fp32 and int8 (torchao); needs a C++ compiler",
-    "eager": "PyTorch as it is written, fp32: for checking, not for speed",
-}
 
 
 class Chain(Protocol):
@@ -111,7 +104,7 @@ def refuse_fallback(artifact: Artifact, candidate: Candidate, runtime: str) -> N
         raise UserError(
             "no layer runs in int8 on this CPU",
             where=f"{candidate.strategy} on {runtime}",
-            fix="this would be fp32 called int8; leave quant out here",
+            fix=f"this would be fp32 called int8; leave {candidate.strategy} out here",
         )
 
 
@@ -178,20 +171,6 @@ class Deployed:
         """What an exit's probabilities [1 + C, A] and box code [A, 4] say, in pixels of the image as it was given."""
         height, width = image.shape[:2]
         return self.candidate.detector.detections(probabilities, code, exit).scaled(width, height)
-
-
-def runtime_module(name: str) -> Any:
-    """The module behind a runtime's name. UserError when unknown, or when its packages are not installed."""
-    if name not in RUNTIMES:
-        raise unknown("runtime", name, RUNTIMES, where="--runtime")
-    try:
-        return import_module(f"bench.runtimes.{name}")
-    except ImportError as error:
-        raise UserError(
-            f"runtime {name!r} needs the package {error.name!r}",
-            where="--runtime",
-            fix=f"pip install 'exitbench[{name}]'",
-        ) from error
 
 
 def check(names: Sequence[str], precisions: set[str]) -> None:

@@ -35,6 +35,7 @@ if find_spec("torchao") is None:
     raise ModuleNotFoundError("No module named 'torchao'", name="torchao")
 
 PRECISIONS = {"fp32", "int8"}
+LIBRARIES = ("torchao",)
 BATCHES = False  # each size would take a minute to compile
 
 # Candidates take turns and share oneDNN's cache of ready-made kernels. Beyond its 1,024 places they would push each

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from bench.data.split import Dataset
 from bench.exits import budget
-from bench.exits.criteria import CRITERIA, LEARNED, NAMES
-from bench.exits.path_costs import Prices
+from bench.exits.path_costs import PathCosts
 from bench.exits.policy import static
+from bench.exits.registry import CRITERIA, LEARNED, names
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
-from bench.measure.path_costs import prices as measure_prices
+from bench.measure.path_costs import measure_path_costs
 from bench.progress import console
 from bench.routing.bandit import UCB, arms_of, settle
 from bench.routing.learned import LearnedGate, learn, with_gate
@@ -31,7 +31,7 @@ class Chosen:
     asks for it."""
 
     choices: list[Choice]
-    prices: Prices
+    prices: PathCosts
     gate: LearnedGate
     val: ExitTable
     agent: LearnedGate | None = None
@@ -50,9 +50,9 @@ def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Mea
     gate = learn(train, lessons)
     train, val = with_gate(train, gate), with_gate(exit_table(deployed, data.val), gate)
     images = [data.train.image(index) for index in range(min(PRICED_IMAGES, len(data.train)))]
-    looked_at = CRITERIA | {LEARNED: gate}
-    prices = measure_prices(deployed, images, flops, looked_at, warmup=measure.warmup, seed=seed)
-    criteria, unit = deployed.candidate.criteria or NAMES, measure.cost
+    looked_at = CRITERIA.all() | {LEARNED: gate}
+    prices = measure_path_costs(deployed, images, flops, looked_at, warmup=measure.warmup, seed=seed)
+    criteria, unit = deployed.candidate.criteria or names(), measure.cost
     matches = evaluate(val, data.val.coco())
     tried = search(val, matches, prices, criteria, gate)
     choices = [tried.cheapest(tolerance, unit) for tolerance in measure.tolerances]
@@ -72,7 +72,9 @@ def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Mea
     if REINFORCED in measure.agents:
         taught = agent(train, lessons, prices, unit)
         val = with_gate(val, taught, REINFORCED)
-        prices = replace(prices, looks={**prices.looks, REINFORCED: prices.looks[LEARNED]})
+        prices = replace(
+            prices, criterion_costs={**prices.criterion_costs, REINFORCED: prices.criterion_costs[LEARNED]}
+        )
         choices += for_tolerances(REINFORCED, search(val, matches, prices, [REINFORCED], taught), measure)
     if UCB in measure.agents:
         arms = arms_of(order, val.exits)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.pool import pooled
-from bench.exits.path_costs import Prices, Unit
+from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable, evaluate
 from bench.measure.store import load_table, stored_detectors
@@ -110,9 +110,9 @@ def seen(run: Run, folder: Path, role: str) -> Seen:
         raise UserError(f"does not fit {TRUTHS[role]}: {error}", where=where, fix="run the benchmark again") from error
 
 
-def belong_together(val: ExitTable, test: ExitTable, prices: Prices, folder: Path) -> None:
+def belong_together(val: ExitTable, test: ExitTable, prices: PathCosts, folder: Path) -> None:
     """UserError unless tables and prices are of the same exits and criteria."""
     exits = val.exits == test.exits == len(prices.ms) == len(prices.flops)
-    if not exits or not val.scores.keys() == test.scores.keys() == prices.looks.keys() or not val.scores:
+    if not exits or not val.scores.keys() == test.scores.keys() == prices.criterion_costs.keys() or not val.scores:
         what = "its tables and prices do not belong together"
         raise UserError(what, where=str(folder), fix="run the benchmark again")

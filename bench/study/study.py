@@ -16,7 +16,7 @@ from bench.accuracy.calibration import calibration_error
 from bench.accuracy.coco import Accuracy, accuracy, bootstrap_map
 from bench.accuracy.matching import Matches
 from bench.data.split import Dataset, Split
-from bench.exits.path_costs import Prices, Unit
+from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
 from bench.judge.verdict import EARLY
 from bench.measure.execution import Executed, execute
@@ -31,7 +31,7 @@ from bench.records import Auroc, Drawn, Leavers
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import random_exits
-from bench.routing.exit_profile import leavers
+from bench.routing.exit_profile import exit_profile
 from bench.routing.oracle import oracle
 from bench.routing.search import Choice, static_choices
 from bench.runtimes import Deployed, takes_batches
@@ -82,7 +82,7 @@ class Study:
     points: list[Point]
     parity: Parity
     single: Deployed | None
-    prices: Prices | None = None
+    prices: PathCosts | None = None
     criteria: tuple[Auroc, ...] = ()
     alarms: tuple[str, ...] = ()
 
@@ -133,7 +133,7 @@ def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Data
         single,
         chosen.prices,
         tuple(aurocs(table, matches, spec.measure.resamples, spec.seed)),
-        detector_alarms(matches, table.vitals, [float(stage.temperature) for stage in detector.stages], spec.seed),
+        detector_alarms(matches, table.health, [float(stage.temperature) for stage in detector.stages], spec.seed),
     )
 
 
@@ -164,13 +164,13 @@ def gate(point: Point, table: ExitTable, matches: Sequence[Matches], spec: RunSp
         point,
         random=random_exits(matches, point.exits, spec.seed),
         executed=executed,
-        leavers=tuple(leavers(data.test.coco(), table.image_ids, point.exits, table.exits)),
+        leavers=tuple(exit_profile(data.test.coco(), table.image_ids, point.exits, table.exits)),
         alarms=policy_alarms(point.exits, table.exits),
     )
 
 
 def with_oracle(
-    gates: Sequence[Point], matches: Sequence[Matches], prices: Prices, unit: Unit, seed: int
+    gates: Sequence[Point], matches: Sequence[Matches], prices: PathCosts, unit: Unit, seed: int
 ) -> list[Point]:
     """The gates of one detector, each knowing the oracle at its cost: of all gates together, so that a dearer one is
     never held against less. Looking costs the oracle nothing."""

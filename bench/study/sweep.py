@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.accuracy.coco import Accuracy, bootstrap_map, pooled_accuracy
 from bench.exits.budget import Budget, parse
-from bench.exits.path_costs import UNITS, Prices, Unit
+from bench.exits.path_costs import UNITS, PathCosts, Unit
 from bench.exits.policy import Policy
 from bench.measure.store import load_prices, stored_detectors
 from bench.progress import bar
@@ -21,7 +21,7 @@ from bench.records import Auroc, Drawn, Leavers, Record
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import gate_efficiency, random_exits
-from bench.routing.exit_profile import leavers
+from bench.routing.exit_profile import exit_profile
 from bench.routing.oracle import oracle
 from bench.routing.risk import losses
 from bench.routing.search import Choice, Tried, search, static_choices, upper_hull
@@ -187,14 +187,14 @@ def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
             if one.criterion in criteria
         ),
         example=example.name,
-        leavers=tuple(leavers(run.truths["test"], test.table.image_ids, routed, test.table.exits)),
-        alarms=detector_alarms(test.matches, test.table.vitals, temperatures, run.seed),
+        leavers=tuple(exit_profile(run.truths["test"], test.table.image_ids, routed, test.table.exits)),
+        alarms=detector_alarms(test.matches, test.table.health, temperatures, run.seed),
         promises=tuple(promises),
         unkept=tuple(name for name in (f"risk{100 * risk:g}" for risk in run.measure.risks) if name not in made),
     )
 
 
-def chosen(tried: Tried, ask: Ask, prices: Prices) -> tuple[list[tuple[Kind, Choice]], list[str]]:
+def chosen(tried: Tried, ask: Ask, prices: PathCosts) -> tuple[list[tuple[Kind, Choice]], list[str]]:
     """The policies to look at on test, and of every budget that no gate keeps a sentence."""
     choices: list[tuple[Kind, Choice]] = [("static", one) for one in static_choices(len(prices.ms))]
     choices += [("frontier", one) for one in tried.frontier(ask.unit)]
@@ -222,7 +222,7 @@ def measured(
     exits: Sequence[np.ndarray],
     val: Seen,
     test: Seen,
-    prices: Prices,
+    prices: PathCosts,
     unit: Unit,
     run: Run,
     label: str,
@@ -264,7 +264,7 @@ def point(
     bounds: tuple[float, float],
     controls: tuple[Drawn, float] | None,
     val_map: float,
-    prices: Prices,
+    prices: PathCosts,
 ) -> Point:
     """What is known of one policy. exits: int [N], where it sends the test images; controls: of a gate, what chance and
     the oracle reach."""
@@ -278,7 +278,7 @@ def point(
         criterion=policy.criterion,
         thresholds=thresholds if policy.criterion else None,
         ms=prices.mean(policy, share, "latency"),
-        unlooked_ms=float(share @ prices.in_company(share)),
+        unlooked_ms=float(share @ prices.mixed_traffic_ms(share)),
         flops=prices.mean(policy, share, "flops"),
         share=tuple(share.tolist()),
         map=reached.map or 0.0,
@@ -296,7 +296,7 @@ def point(
     )
 
 
-def curve(name: str, tried: Tried, test: Seen, prices: Prices, unit: Unit) -> tuple[tuple[float, float], ...]:
+def curve(name: str, tried: Tried, test: Seen, prices: PathCosts, unit: Unit) -> tuple[tuple[float, float], ...]:
     """(mean cost, mAP) on test of the policies at the corners of one criterion's frontier on val, cheapest first."""
     own = [p for p, policy in enumerate(tried.policies) if policy.criterion == name]
     corners = [tried.policies[own[c]] for c in upper_hull(tried.costs[unit][own], tried.maps[own])]

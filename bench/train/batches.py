@@ -1,5 +1,7 @@
-"""Training batches: a split decoded and resized once into memory, then flipped, cropped, zoomed out and recoloured a
-whole batch at a time. Same seed, same batches."""
+"""Training batches: a split decoded and resized once into memory, then augmented a whole batch at a time.
+
+Images are flipped, cropped, zoomed out and recoloured. Same seed, same batches.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.progress import bar
@@ -17,15 +20,36 @@ from models.detector import Targets, resize
 
 
 class Source(Protocol):
-    """Labelled images; `bench.data.Split` is one."""
+    """Labelled images; `bench.data.split.Split` is one."""
 
     def __len__(self) -> int: ...
-    def image(self, index: int) -> np.ndarray: ...
-    def targets(self, indices: Sequence[int]) -> Targets: ...
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """One image, uint8 [H, W, 3], RGB."""
+
+    def targets(self, indices: Sequence[int]) -> Targets:
+        """Ground truth of the images at these indices, padded to the fullest, boxes in the unit square."""
+
+
+class Epochs(Protocol):
+    """Training images that come in batches, one epoch after the other; `Batches` is one."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, batch_size: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
+        """The batches of one epoch, as `Batches.epoch` gives them."""
 
 
 class Batches:
-    """A source's images at one input size, uint8 in the memory of a device (about 0.3 MB an image at 320 px)."""
+    """A source's images at one input size, in memory, and their augmented batches.
+
+    uint8, about 0.3 MB an image at 320 px.
+
+    Args:
+        source: the labelled images.
+        size: side of the stored images, in px.
+        device: whose memory holds them.
+    """
 
     def __init__(self, source: Source, size: int, device: str = "cpu"):
         self.size = size
@@ -47,14 +71,22 @@ class Batches:
     def __len__(self) -> int:
         return len(self.images)
 
-    def epoch(self, batch: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
-        """Shuffled, augmented batches: images float32 [batch, 3, size, size] in [-1, 1], at the stored size unless
-        another is asked for, on the images' device; targets on the CPU. A ragged last batch is left out."""
+    def epoch(self, batch_size: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
+        """Shuffled, augmented batches of one epoch. A last batch that would be smaller is left out.
+
+        Args:
+            batch_size: images per batch; all of them if there are fewer.
+            seed: of the order and the augmentation.
+            size: side of the images in px; None: as stored.
+
+        Yields:
+            Images, float32 [batch_size, 3, size, size] in [-1, 1] on the images' device, and targets on the CPU.
+        """
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)
-        batch = min(batch, len(self))
-        for start in range(0, len(order) - batch + 1, batch):
-            chosen = order[start : start + batch]
+        batch_size = min(batch_size, len(self))
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            chosen = order[start : start + batch_size]
             yield augment(self.images[chosen], self._targets(chosen), generator, size or self.size)
 
     def _targets(self, chosen: Tensor) -> Targets:
@@ -64,10 +96,20 @@ class Batches:
 
 
 def augment(images: Tensor, targets: Targets, generator: torch.Generator, size: int) -> tuple[Tensor, Targets]:
-    """uint8 [N, 3, S, S] -> float32 [N, 3, size, size] in [-1, 1], each image under its own window, flip and colours.
+    """Give each image its own window, flip and colours.
 
-    Two thirds of the images are seen through a window of 0.5 to 1.4 times their side; a box stays while its centre is
-    inside the window, clipped to it. What is drawn is drawn on the CPU: the same on every device.
+    Two thirds of the images are cropped or zoomed out to a window of 0.5 to 1.4 times their side. A box stays while its
+    centre is inside the window, clipped to it. Random numbers are drawn on the CPU, so they are the same on every
+    device.
+
+    Args:
+        images: uint8 [N, 3, S, S].
+        targets: of these images, boxes in the unit square.
+        generator: of the random numbers, on the CPU.
+        size: side of the result in px.
+
+    Returns:
+        float32 [N, 3, size, size] in [-1, 1], and the targets that go with them.
     """
     count, device = len(images), images.device
 

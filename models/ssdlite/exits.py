@@ -200,7 +200,7 @@ def add_exits(
         stages.append(ClassStage(rest, ClassHead(full.head)))
     else:
         stages.append(SSDLiteStage(rest, full.head, silent_mix(out_channels(blocks[TRUNK - 1])) if told else None))
-    return Detector(stages, source.decoders[0], source.select, source.loss, source.classes, source.size)
+    return source.with_stages(stages)
 
 
 def late_stages(full: FullHead, rest: nn.Module, late: list[int], heads: dict[int, ExitHead]) -> list[nn.Module]:
@@ -239,7 +239,7 @@ def alone(detector: Detector, exit: int) -> Detector:
     else:
         stage = SSDLiteStage(nn.Sequential(*early), last.head)
     stage.temperature = last.temperature
-    return Detector([stage], detector.decoders[exit], detector.select, detector.loss, detector.classes, detector.size)
+    return detector.with_stages([stage], decode=detector.decoders[exit])
 
 
 def truncated(detector: Detector, after: int, width: int) -> Detector:

@@ -23,6 +23,9 @@ COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V
 STOCK_SIZE = 320  # px, the input that torchvision trained on
 LEVELS = 6
 ANCHORS_PER_CELL = 6
+SHIFT = 1.0  # anchor extents from an anchor's centre to its box's; beyond it they share no more than an edge
+STRETCH = math.log(1000 / 16)  # of a box's side over its anchor's; decoding clamps it there
+PLAUSIBLE = torch.tensor([SHIFT, SHIFT, STRETCH, STRETCH]) * torch.tensor(BOX_WEIGHTS)
 
 
 class AnchorBoxes(nn.Module):
@@ -41,12 +44,17 @@ class AnchorBoxes(nn.Module):
         centre, extent = (self.centre, self.extent) if at is None else (self.centre[at], self.extent[at])
         code = code / self.weights
         centre = code[..., :2] * extent + centre
-        half = code[..., 2:].clamp(max=math.log(1000.0 / 16)).exp() * extent / 2
+        half = code[..., 2:].clamp(max=STRETCH).exp() * extent / 2
         return torch.cat([centre - half, centre + half], dim=-1).clamp(0, 1)
 
     def owners(self, raw: Raw, targets: Targets) -> Tensor:
         """Whose each anchor is, by IoU (`models.matching.match`)."""
         return match(self.anchors, targets)
+
+    def implausible(self, code: Tensor) -> Tensor:
+        """As `models.detector.Decoder` says. Above 1 a box's centre is more than SHIFT anchor extents away from its
+        anchor's, or a side is beyond what decoding allows."""
+        return (code.abs() / PLAUSIBLE.to(code.device)).amax(-1)
 
 
 def select(
@@ -204,7 +212,7 @@ def resized(detector: Detector, size: int) -> Detector:
 
 def _with_anchors(stages: list[nn.Module], classes: tuple[str, ...], size: int, made_for: int) -> Detector:
     anchors = anchor_grid(size, made_for)
-    return Detector(stages, AnchorBoxes(anchors, made_for), select, SSDLoss(anchors), classes, size)
+    return Detector(stages, AnchorBoxes(anchors, made_for), select, SSDLoss(anchors), classes, size, family="ssdlite")
 
 
 def slice_classes(model: nn.Module, classes: tuple[str, ...]) -> None:

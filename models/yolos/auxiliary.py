@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,16 +19,13 @@ from models.errors import UserError, unknown
 from models.matching import IGNORED
 from models.patches import PATCH, PatchBoxes, PatchLoss, centres
 from models.set_loss import hungarian
+from models.yolos.network import START, Embed, Layer, YolosStage
 
-if TYPE_CHECKING:
-    from models.yolos.network import Embed, Layer, YolosStage
-
-START = 0.3  # of the image: how large a box a query starts from
 BESIDE = 0.25  # of a box's sides: how far from its centre a denoising query may be put
 
 
 @dataclass(frozen=True)
-class Lessons:
+class AuxiliaryLosses:
     """every: the head is read after every so many layers on the way to an exit too, as DETR's auxiliary losses do; 0:
     at exits alone. patches: whether every patch is asked for the object it lies in, wherever the head is read
     (`models.patches`). groups: more copies of all queries, somewhat displaced. denoise: queries beside each object."""
@@ -175,17 +172,17 @@ def masked(layer: Layer, tokens: Tensor, seen: Tensor) -> Tensor:
     return inner.output(inner.intermediate(inner.layernorm_after(tokens)), tokens)
 
 
-def chosen(detector: Detector, options: Mapping[str, Any]) -> Lessons:
-    """Lessons with these options. UserError for one that there is not or that cannot be, and where queries for training
-    alone are asked of a YOLOS whose own stand nowhere."""
-    usual, where = asdict(Lessons()), "strategy.baseline.lessons"
+def chosen(detector: Detector, options: Mapping[str, Any]) -> AuxiliaryLosses:
+    """Auxiliary losses with these options. UserError for one that there is not or that cannot be, and where queries
+    for training alone are asked of a YOLOS whose own stand nowhere."""
+    usual, where = asdict(AuxiliaryLosses()), "strategy.baseline.auxiliary_losses"
     for name, value in options.items():
         if name not in usual:
-            raise unknown("lesson", name, usual, where=where)
+            raise unknown("auxiliary loss", name, usual, where=where)
         if type(value) is not type(usual[name]) or value < 0:
             kind = "true or false" if isinstance(usual[name], bool) else "a number from 0 on"
             raise UserError(f"{value!r} is no value", where=f"{where}.{name}", fix=f"give {kind}")
-    made, stage = Lessons(**options), detector.stages[0]
+    made, stage = AuxiliaryLosses(**options), detector.stages[0]
     nowhere = not stage.embed.seeded or any(layer.positions is not None for layer in stage.layers)
     if (made.groups or made.denoise) and nowhere:
         fix = "leave out groups and denoise; they are for YOLOS from scratch or around a trunk"

@@ -18,10 +18,12 @@ from models.detector import Detector, Raw, State
 from models.errors import UserError
 from models.patches import PATCH, PatchHead, centres
 from models.set_loss import SetLoss, UnitBoxes, select
-from models.yolos.auxiliary import START, Lessons
 
 if TYPE_CHECKING:
     from transformers import YolosForObjectDetection
+
+
+START = 0.3  # of the image: how large a box a query starts from
 
 
 @dataclass(frozen=True)
@@ -200,11 +202,7 @@ def assemble(embed: Embed, layers: list[Layer], head: QueryHead, classes: tuple[
     hidden = embed.positions.shape[-1]
     patches = PatchHead(hidden, 1 + len(classes))
     stage = YolosStage(embed, layers, head, patches, embed.queries.shape[1], last=True)
-    return _chain([stage], classes, size, Lessons())
-
-
-def _chain(stages: list[nn.Module], classes: tuple[str, ...], size: int, lessons: Lessons) -> Detector:
-    return Detector(stages, UnitBoxes(), select, SetLoss(), classes, size, family="yolos", lessons=lessons)
+    return Detector([stage], UnitBoxes(), select, SetLoss(), classes, size, family="yolos")
 
 
 def conv_stem(hidden: int) -> nn.Sequential:
@@ -246,7 +244,7 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
         stage.temperature.copy_(whole.temperature)
         stages.append(stage)
     stages[-1].embed = None
-    return _chain(stages, detector.classes, detector.size, detector.lessons)
+    return detector.with_stages(stages)
 
 
 def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module, ...]]:
@@ -263,7 +261,7 @@ def alone(detector: Detector, exit: int) -> Detector:
     layers, last = [layer for stage in stages for layer in stage.layers], stages[-1]
     whole = YolosStage(stages[0].embed, layers, last.head, last.patches, last.queries, last=True)
     whole.temperature = last.temperature
-    return _chain([whole], detector.classes, detector.size, detector.lessons)
+    return detector.with_stages([whole])
 
 
 def check_keep(keep: tuple[float, ...], after: tuple[int, ...], stage: YolosStage) -> None:
@@ -322,21 +320,27 @@ def recount_heads(detector: Detector) -> None:
 
 
 def attentions(detector: Detector) -> list[nn.Module]:
-    """The attention of every layer, in order."""
-    return [layer.layer.attention.attention for stage in detector.stages for layer in stage.layers]
+    """The attention of every layer, in order, however deep its stage lies in another."""
+    return [layer.layer.attention.attention for layer in detector.modules() if isinstance(layer, Layer)]
 
 
 def layer_rates(detector: Detector, decay: float, share: float = 1.0) -> dict[str, float]:
     """Factors of a learning rate by the beginning of parameter names: 1 for the last layer, `decay` times as much for
-    each one before it and for the embedding; 0 for all but the highest `share` of the layers."""
-    names = [f"stages.{s}.layers.{k}" for s, stage in enumerate(detector.stages) for k in range(len(stage.layers))]
-    names = ["stages.0.embed", *names]
-    learning = round(share * len(names))
-    return {name: decay**above if above < learning else 0.0 for above, name in enumerate(reversed(names))}
+    each one before it and for the embedding; 0 for all but the highest `share` of the layers. Where every stage has an
+    embedding of its own, as in a chain of resolutions, each is counted for itself."""
+    trunks: list[list[str]] = []
+    for name, stage in detector.named_modules():
+        if isinstance(stage, YolosStage):
+            trunks += [] if stage.embed is None else [[f"{name}.embed"]]
+            trunks[-1] += [f"{name}.layers.{k}" for k in range(len(stage.layers))]
+    return {
+        name: decay**above if above < round(share * len(names)) else 0.0
+        for names in trunks
+        for above, name in enumerate(reversed(names))
+    }
 
 
 def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
     """`layer_rates` times `rate`, for a trunk that was trained before; queries, which are new to it, learn at 1."""
-    return {name: rate * factor for name, factor in layer_rates(detector, decay).items()} | {
-        "stages.0.embed.queries": 1.0
-    }
+    rates = {name: rate * factor for name, factor in layer_rates(detector, decay).items()}
+    return rates | {f"{name}.queries": 1.0 for name in rates if name.endswith(".embed")}

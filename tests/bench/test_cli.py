@@ -60,10 +60,12 @@ def runs(tmp_path_factory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "baseline-trained" in done.stdout
+    assert any(line.split()[1:3] == ["baseline", "trained"] for line in done.stdout.splitlines())
     assert "No verdict" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100 + len(str(folder)) * 2
+    assert len(done.stdout.splitlines()) <= 40
     assert (folder / "tiny" / "pareto.png").stat().st_size > 10_000
+    assert "**prune**" in (folder / "tiny" / "report.md").read_text()
     return folder
 
 
@@ -99,22 +101,6 @@ def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, arguments, expecte
     assert len(lines) == 1
     assert expected in lines[0]
     assert "Traceback" not in err
-
-
-@pytest.mark.parametrize(
-    ("model", "data", "expected"),
-    [
-        (None, None, "default"),
-        (None, "shapes", "default"),
-        (None, "coco:x", "photographs"),
-        ("ssdlite", "coco:x", "photographs"),
-        ("yolos", None, "yolos"),
-        ("yolos-small", "coco:x", "photographs-yolos"),
-        ("yolo", "coco:x", "photographs"),
-    ],
-)
-def test_the_preset_follows_model_and_data(model, data, expected):
-    assert cli.default_preset(model, data) == expected
 
 
 def test_ls_names_everything(monkeypatch, capsys):
@@ -160,6 +146,10 @@ def test_reports_in_every_format(monkeypatch, capsys, runs):
     assert len(out.splitlines()) == 3
     code, out, _ = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "markdown")
     assert out.startswith("|")
+    code, out, _ = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "latex")
+    assert (code, out.count(r"\begin{tabular}")) == (0, 1)
+    code, out, _ = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--all")
+    assert (code, "ms, p90: from the uint8 image in memory" in out) == (0, True)
     code, _, err = bench(monkeypatch, capsys, "report", "tiny", "--out", str(runs), "--format", "jsn")
     assert code == 2
     assert "did you mean 'json'" in err
@@ -177,6 +167,7 @@ def test_compares_two_runs_in_every_format(monkeypatch, capsys, runs):
     assert {change["time"]["decision"] for change in json.loads(out)["changes"]} == {"same"}
     assert len(compare("--format", "csv")[1].splitlines()) == 3
     assert compare("--format", "markdown")[1].startswith("- A: tiny")
+    assert compare("--format", "latex")[1].count(r"\begin{tabular}") == 2
     code, out, err = compare("--format", "jsn")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "did you mean 'json'" in err
@@ -206,6 +197,7 @@ def test_a_sweep_prints_and_draws_or_exports(monkeypatch, capsys, tmp_path):
     assert "within2ms" in out
     assert "tol50" in out
     assert (folder / f"sweep-{DETECTOR}.png").stat().st_size > 10_000
+    assert r"\begin{tabular}" in bench(monkeypatch, capsys, *arguments, "--format", "latex")[1]
     code, out, _ = bench(monkeypatch, capsys, *arguments, "--format", "json", "--cost", "flops")
     assert json.loads(out)[0]["unit"] == "flops"
 

@@ -13,12 +13,15 @@ from pycocotools.cocoeval import COCOeval
 from bench import pipeline
 from bench.accuracy.coco import accuracy, ground_truth
 from bench.data.shapes import shapes
-from bench.exits.criteria import NAMES
 from bench.exits.policy import Policy
+from bench.exits.registry import names
+from bench.judge.seeds import open_repeat
 from bench.measure.exit_table import evaluate
 from bench.measure.store import load_prices, load_table, stored_detectors
-from bench.pipeline import run, save
+from bench.pipeline import open_data, run, save
 from bench.records import load_records
+from bench.spec import RunSpec
+from bench.study.stored import open_run
 from bench.train.fit import Trainer
 from models.errors import UserError
 from tests.support.tiny import tiny
@@ -101,7 +104,7 @@ def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
     for record in load_records(folder):
         inner = len(record.per_exit) - 1
         asked = {(one.criterion, one.exit) for one in record.criteria}
-        assert asked == {(name, exit) for name in NAMES for exit in range(inner)}
+        assert asked == {(name, exit) for name in names() for exit in range(inner)}
         gated = record.operating_point.criterion is not None
         assert bool(record.leavers) == gated == (record.truth is not None)
         for factor in {one.factor for one in record.leavers} - {"class"}:
@@ -116,7 +119,7 @@ def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.looks) == set(NAMES)
+    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(names())
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):
@@ -152,7 +155,7 @@ def test_a_repeated_run_trains_nothing_again(copied, monkeypatch):
 
     before = {record.name: record.map for record in load_records(copied)}
     monkeypatch.setattr(Trainer, "_train", refuse)
-    run(tiny(), copied)
+    run(tiny(), copied, resume=True)
     assert {record.name: record.map for record in load_records(copied)} == before
 
 
@@ -162,9 +165,22 @@ def test_tables_of_detectors_that_are_no_longer_there_go(copied):
     assert [path.name for path in (copied / "tables").iterdir()] == ["early_exit-b8-12-eager"]
 
 
-def test_other_data_is_not_mixed_into_a_run(copied):
+def test_a_run_from_python_is_whole_to_whoever_opens_it(folder):
+    assert RunSpec.model_validate_json((folder / "spec.json").read_text()) == tiny()
+    assert open_run(folder).seed == tiny().seed
+    assert open_repeat(folder, "mine").settings["measure.images"] == 6
+
+
+def test_a_run_is_not_overwritten_by_another(folder):
+    with pytest.raises(UserError, match="exists already"):
+        run(tiny(), folder)
+    with pytest.raises(UserError, match="other settings"):
+        run(tiny(seed=1), folder, resume=True)
+
+
+def test_other_data_is_not_mixed_into_a_run(folder):
     with pytest.raises(UserError, match="split"):
-        run(tiny(**{"data.sizes": [24, 8, 13]}), copied)
+        open_data(tiny(**{"data.sizes": [24, 8, 13]}), folder)
 
 
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
@@ -172,7 +188,7 @@ def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
         run(strict, tmp_path)
     assert not (tmp_path / "records").exists()
-    forced = run(strict, tmp_path, force=True)
+    forced = run(strict, tmp_path, resume=True, force=True)
     assert all(record.forced and not record.foundation.passed for record in forced)
 
 

@@ -1,12 +1,18 @@
 """A spec is checked before anything expensive starts, and every mistake is one clear line."""
 
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 
-from bench.spec import RunSpec, describe_presets, presets, read
+from bench.spec import RunSpec, default_preset, describe_presets, presets, read
 from models.errors import UserError
+from strategies.registry import STRATEGIES
+from tests.support.plugins import bring
 
 
 @pytest.mark.parametrize("preset", presets())
@@ -140,3 +146,53 @@ def test_a_file_has_its_bases_settings_where_it_says_nothing_else(tmp_path):
     file.write_text('base = "smok"\nname = "mine"\n')
     with pytest.raises(UserError, match="did you mean 'smoke'"):
         read("default", file, {})
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "expected"),
+    [
+        (None, None, "default"),
+        (None, "shapes", "default"),
+        (None, "coco:x", "photographs"),
+        ("ssdlite", "coco:x", "photographs"),
+        ("yolos", None, "yolos"),
+        ("yolos-small", "coco:x", "photographs-yolos"),
+        ("yolo", "coco:x", "photographs"),
+    ],
+)
+def test_the_preset_follows_model_and_data(model, data, expected):
+    assert default_preset(model, data) == expected
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """Another package's way to int8, under a name of its own."""
+
+    precisions: ClassVar[frozenset[str]] = frozenset({"int8"})
+
+    def apply(self, start, *, fit, score, train, val, seed):
+        return []
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Another package's strategy that says nothing of precisions."""
+
+    def apply(self, start, *, fit, score, train, val, seed):
+        return []
+
+
+@pytest.mark.parametrize("name", ["narrow", "plain+narrow", "narrow.x"])
+def test_a_strategy_of_any_name_that_makes_int8_needs_a_runtime_for_it(monkeypatch, name):
+    bring(monkeypatch, STRATEGIES, narrow=Narrow, plain=Plain)
+    changes = {"strategies": [name], "controls": ["plain"], "strategy.narrow.x": {}}
+    with pytest.raises(UserError, match="'eager' has no int8 kernels"):
+        read("smoke", None, changes | {"runtimes": ["eager"]})
+    assert read("smoke", None, changes | {"runtimes": ["eager", "openvino"]}).strategies == (name,)
+    assert read("smoke", None, {"strategies": ["plain"], "controls": [], "runtimes": ["eager"]}).runtimes == ("eager",)
+
+
+def test_what_a_run_is_can_be_read_without_torch():
+    code = "import sys, bench.spec; print([name for name in ('torch', 'numba', 'scipy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

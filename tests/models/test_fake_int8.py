@@ -25,7 +25,7 @@ class Answer(nn.Module):
 
 def toy() -> Detector:
     torch.manual_seed(0)
-    detector = Detector([Answer()], nn.Identity(), None, None, ("a",), 8).eval()
+    detector = Detector([Answer()], nn.Identity(), None, None, ("a",), 8, family="ssdlite").eval()
     norm = detector.stages[0].look[1]
     nn.init.uniform_(norm.weight, -2, 2)
     nn.init.uniform_(norm.running_var, 0.1, 4)

@@ -1,27 +1,46 @@
-"""What can be said of a model and its weights before anything is built."""
+"""What can be said of a model and its weights before anything is built; families by name, ours and others', and those
+that cannot do everything."""
+
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 
+import models.families as families
 from models.errors import UserError
-from models.families import FAMILIES, MODELS, check, detects, family_of, origin
+from models.families import FAMILIES, check, detects, family_of, of_model, origin
+from models.family import Family
+from models.registry import Registry
+from strategies.base import Candidate
+from strategies.baseline import Baseline
+from strategies.prune import Prune
+from strategies.resize import Resize
+from strategies.resolution_exit import ResolutionExit
+from strategies.truncate import Truncate
+from tests.support.toys import OneStep, Scenes, candidate, no_score
 
 
 @pytest.mark.parametrize(
-    ("weights", "can", "words"),
+    ("model", "weights", "can", "words"),
     [
-        (None, False, "from scratch"),
-        ("trunk.safetensors", False, "around a trained trunk"),
-        ("torchvision", True, "from stock weights"),
-        ("hustvl/yolos-small", True, "from stock weights"),
+        ("yolos", None, False, "from scratch"),
+        ("ssdlite", None, False, "from scratch"),
+        ("yolos", "trunk.safetensors", False, "around a trained trunk"),
+        ("ssdlite", "torchvision", True, "from stock weights"),
+        ("yolos-small", "hustvl/yolos-small", True, "from stock weights"),
     ],
 )
-def test_a_trunk_alone_cannot_detect(weights, can, words):
-    assert detects(weights) == can
-    assert origin(weights) == words
+def test_a_trunk_alone_cannot_detect(model, weights, can, words):
+    assert detects(model, weights) == can
+    assert origin(model, weights) == words
 
 
-def test_every_model_has_a_family():
-    assert {family_of(name) for name in MODELS} == set(FAMILIES)
+def test_every_model_has_a_family_that_goes_by_its_registered_name():
+    known = {"ssdlite": "ssdlite", **dict.fromkeys(("yolos", "yolos-tiny", "yolos-small", "yolos-base"), "yolos")}
+    assert {model: one.name for model, one in families.models().items()} == known
+    assert {model: family_of(model) for model in known} == known
+    assert all(FAMILIES.get(name).name == name for name in FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +51,84 @@ def test_every_model_has_a_family():
         (("ssdlite", 128, None, 49), "ssdlite has no queries"),
         (("yolos", 100, None, None), "whole number of patches"),
         (("yolo", 96, None, None), "did you mean 'yolos'"),
+        (("ssdlite", 96, "nowhere.pth", None), "no such weights file"),
+        (("yolos", 96, "nowhere.safetensors", None), "no such weights file"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_built(arguments, said):
     with pytest.raises(UserError) as raised:
         check(*arguments)
     assert said in str(raised.value)
+
+
+def test_nothing_is_imported_before_a_family_is_asked_for():
+    code = (
+        "import sys, models.families as f; assert list(f.FAMILIES); "
+        "assert not {'torch', 'transformers', 'models.detector'} & set(sys.modules); "
+        "f.family_of('ssdlite'); assert 'torch' in sys.modules and 'models.yolos.family' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def plain_family(name: str, models: tuple[str, ...]) -> Family:
+    """A family that can be built and nothing else."""
+    return Family(
+        name=name,
+        title=name.title(),
+        models=dict.fromkeys(models, lambda classes, size, weights, queries: candidate(classes, size).detector),
+        check=lambda model, size, weights, queries: None,
+        weights="give none",
+        detects=lambda weights: False,
+        exits=(),
+    )
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Our families, and room for more that are gone after the test."""
+    ours = {entry.name: (entry.target, entry.summary) for entry in FAMILIES.entries()}
+    made = Registry("family", "exitbench.families", "--model", ours)
+    monkeypatch.setattr(families, "FAMILIES", made)
+    return made
+
+
+def test_a_family_of_somebody_elses_joins_under_the_names_of_its_models(registry):
+    registry.add("toy", plain_family("toy", ("toy-a", "toys-b")))
+    assert family_of("toys-b") == "toy"
+    assert families.build("toy-a", ("a",), 96, None).classes == ("a",)
+    with pytest.raises(UserError, match="did you mean 'toys-b'"):
+        of_model("toys-c")
+
+
+def test_two_families_cannot_bring_one_model(registry):
+    registry.add("toy", plain_family("toy", ("yolos-tiny",)))
+    with pytest.raises(UserError, match="two families bring the model 'yolos-tiny': yolos and toy"):
+        of_model("yolos-tiny")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        (Prune(), "toy cannot be pruned"),
+        (Truncate(), "toy cannot be cut short"),
+        (Resize(), "toy has one input size"),
+        (ResolutionExit(), "toy has one input size"),
+        (Baseline(auxiliary_losses={"every": 3}), "toy has no auxiliary losses"),
+        (Baseline(decay=0.5), "toy has no rates layer by layer"),
+    ],
+)
+def test_what_a_family_cannot_do_it_refuses_in_one_line_before_it_trains(registry, strategy, said):
+    registry.add("toy", plain_family("toy", ("toy",)))
+    start: Candidate = candidate()
+    start.detector.family = "toy"
+    fit = OneStep()
+    with pytest.raises(UserError, match=said) as raised:
+        strategy.apply(start, fit=fit, score=no_score, train=Scenes(), val=Scenes(3), seed=0)
+    assert "\n" not in str(raised.value)
+    assert not fit.calls
+
+
+def test_the_wrong_family_is_told_what_it_has_itself(registry):
+    registry.add("toy", replace(plain_family("toy", ("toy",)), exits=("toy_exits", "resolution_exit")))
+    with pytest.raises(UserError, match=r"it is for yolos, not for toy .*Toy has toy_exits and resolution_exit"):
+        families.require("toy", "yolos", where="strategy multi_exit_yolos")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from models.errors import UserError
-from models.families import build, family
-from strategies.all_positions import everywhere, options_of, places_of
+from models.families import build, of_model, shallower
+from strategies.all_positions import exits_at_all_positions, options_of, positions_of
 from strategies.base import Candidate
 from tests.support.toys import OneStep, Scenes, no_score
 
@@ -16,15 +16,15 @@ def start(model: str) -> Candidate:
 
 
 def test_places_are_all_but_the_last_ones_own():
-    assert places_of(start("ssdlite").detector) == tuple(range(6, 17))
-    assert places_of(start("yolos").detector) == tuple(range(1, 12))
+    assert positions_of(start("ssdlite").detector) == tuple(range(6, 17))
+    assert positions_of(start("yolos").detector) == tuple(range(1, 12))
 
 
 @pytest.mark.parametrize("model", ["ssdlite", "yolos"])
 def test_every_exit_stands_alone_as_it_answers_in_the_chain(model):
     fit, from_ = OneStep(), start(model)
-    places = places_of(from_.detector)
-    strategy = everywhere(from_.detector, places, options_of(model, {"epochs": 1, "labels": 1.0}))
+    places = positions_of(from_.detector)
+    strategy = exits_at_all_positions(from_.detector, places, options_of(of_model(model), {"epochs": 1, "labels": 1.0}))
     (made,) = strategy.apply(from_, fit=fit, score=no_score, train=Scenes(), val=Scenes(3), seed=0)
     assert len(fit.calls) == 1  # nothing is trained together
     assert made.detector.exits == len(places) + 1
@@ -32,13 +32,13 @@ def test_every_exit_stands_alone_as_it_answers_in_the_chain(model):
     with torch.no_grad():
         chain = made.detector(images)
         for exit in range(len(places)):
-            (raw,) = family(made.detector).shallower.alone(made.detector, exit).eval()(images)
+            (raw,) = shallower(made.detector).alone(made.detector, exit).eval()(images)
             assert all(torch.allclose(mine, own, atol=1e-5) for mine, own in zip(raw, chain[exit], strict=True))
 
 
 def test_options_are_the_familys_usual_ones_unless_said_otherwise():
-    assert options_of("ssdlite", {"epochs": 3, "width": None})["width"] == 128
-    assert options_of("yolos", {"epochs": 3, "width": None}) == {
+    assert options_of(of_model("ssdlite"), {"epochs": 3, "width": None})["width"] == 128
+    assert options_of(of_model("yolos"), {"epochs": 3, "width": None}) == {
         "epochs": 3,
         "rate": 1e-3,
         "views": 2,
@@ -46,4 +46,4 @@ def test_options_are_the_familys_usual_ones_unless_said_otherwise():
         "labels": 1.0,
     }
     with pytest.raises(UserError, match="yolos has no width"):
-        options_of("yolos", {"width": 64})
+        options_of(of_model("yolos"), {"width": 64})

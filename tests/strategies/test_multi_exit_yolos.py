@@ -5,7 +5,7 @@ import torch
 
 from models.errors import UserError
 from models.families import build
-from models.yolos.auxiliary import Lessons
+from models.yolos.auxiliary import AuxiliaryLosses
 from models.yolos.network import multi_exit
 from strategies.base import Candidate
 from strategies.baseline import Baseline
@@ -91,6 +91,25 @@ def test_pruning_takes_whole_heads_and_the_width_of_feed_forward_parts():
     assert boxes.isfinite().all()
 
 
+def test_a_chain_of_resolutions_stays_a_yolos_and_loses_whole_heads_at_every_one():
+    (chain,) = apply(ResolutionExit(scales=(0.7,)), start())
+    assert chain.detector.family == "yolos"
+    prune = Prune(ratios=(0.5,), importance="magnitude", scope="layer", epochs=1, trunk_rate=0.5, decay=0.5)
+    fit = OneStep()
+    (made,) = apply(prune, chain, fit)
+    small, full = made.detector.stages[0].stage, made.detector.stages[1]
+    for stage in (small, full):
+        for layer in stage.layers:
+            attention = layer.layer.attention.attention
+            assert (attention.num_attention_heads, attention.query.out_features) == (2, 64)
+    rates = fit.calls[0]["rates"]
+    for before in ("stages.0.stage", "stages.1"):
+        assert (rates[f"{before}.layers.11"], rates[f"{before}.embed"]) == (0.5, 0.5**13)
+        assert rates[f"{before}.embed.queries"] == 1
+    learned = {name.partition(".embed")[0] for name in fit.calls[0]["touched"] if ".embed." in name}
+    assert learned == {"stages.0.stage", "stages.1"}
+
+
 def test_a_pruned_yolos_is_fine_tuned_and_checked():
     fit = OneStep()
     (made,) = apply(Prune(ratios=(0.25,), importance="magnitude", epochs=1), start(), fit)
@@ -114,14 +133,14 @@ def test_a_baseline_around_a_trunk_lets_it_learn_less_and_its_queries_all():
     assert not any(name.startswith("stages.0.head") for name in rates)
 
 
-def test_a_baseline_is_asked_what_its_lessons_say():
+def test_a_baseline_is_asked_what_its_auxiliary_losses_say():
     fit = OneStep()
-    (made,) = apply(Baseline(epochs=1, lessons={"every": 0, "patches": False, "denoise": 1}), start(), fit)
+    (made,) = apply(Baseline(epochs=1, auxiliary_losses={"every": 0, "patches": False, "denoise": 1}), start(), fit)
     (call,) = fit.calls
     parts = ("class", "l1", "giou")
     assert set(call["losses"]) == {f"exit1/{before}{part}" for part in parts for before in ("", "denoise-")}
     assert call["options"] == "denoise 1 every 0 patches False"
-    assert made.detector.lessons == Lessons(every=0, patches=False, denoise=1)
+    assert made.detector.auxiliary_losses == AuxiliaryLosses(every=0, patches=False, denoise=1)
 
 
 @pytest.mark.parametrize("strategy", [Prune, Truncate])
@@ -134,8 +153,8 @@ def test_what_comes_of_a_trunk_learns_at_its_rates(strategy):
     assert all(name.startswith("exit1/distil-") for call in fit.calls for name in call["losses"])
 
 
-@pytest.mark.parametrize("options", [{"lessons": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
-def test_ssdlite_has_neither_lessons_nor_layers(options):
+@pytest.mark.parametrize("options", [{"auxiliary_losses": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
+def test_ssdlite_has_neither_auxiliary_losses_nor_layers(options):
     with pytest.raises(UserError, match="ssdlite has no"):
         apply(Baseline(epochs=1, **options), start("ssdlite"))
 

@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import UserError
+from models.registry import OURS
 from strategies import registry
 from strategies.base import Candidate
 from strategies.early_exit import EarlyExit
 from strategies.prune import Prune
 from strategies.quant import Quant
+from tests.support.plugins import bring, plug
 from tests.support.toys import OneStep, Scenes, candidate
 
 VARIANTS = {
@@ -33,7 +35,7 @@ class Step:
 @pytest.fixture
 def steps(monkeypatch):
     """Strategies `first` and `second`, both `Step`."""
-    monkeypatch.setattr(registry, "available", lambda: {"first": Step, "second": Step})
+    bring(monkeypatch, registry.STRATEGIES, first=Step, second=Step)
 
 
 def variants(name: str, options: dict) -> list[tuple[str, str]]:
@@ -135,11 +137,27 @@ def test_wrong_names_and_options_are_one_clear_line(name, options, message):
 
 
 def test_third_parties_join_through_entry_points(monkeypatch):
-    class Point:
-        name = "mine"
-
-        def load(self):
-            return Quant
-
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Point()] if group == registry.GROUP else [])
+    plug(monkeypatch, registry.STRATEGIES, mine="strategies.quant:Quant")
+    assert list(registry.STRATEGIES)[-1] == "mine"
     assert only("mine", {"mine": {"images": 7}}) == Quant(images=7)
+    assert [part.strategy for part in registry.parts("prune+mine", {})] == [Prune(), Quant()]
+
+
+def test_a_third_party_cannot_take_the_name_of_one_of_ours(monkeypatch):
+    with pytest.raises(UserError, match="two packages bring the strategy 'prune': exitbench and"):
+        plug(monkeypatch, registry.STRATEGIES, prune="strategies.quant:Quant")
+
+
+def test_every_strategy_of_ours_is_there_and_said_in_one_line():
+    assert all(hasattr(kind, "apply") for kind in registry.STRATEGIES.all().values())
+    assert all(0 < len(entry.summary) < 80 for entry in registry.STRATEGIES.entries() if entry.origin == OURS)
+
+
+def test_an_option_is_known_by_its_older_name_too_also_in_a_variant():
+    asked = {"every": 0, "patches": False}
+    for key in ("lessons", "auxiliary_losses"):
+        assert only("baseline", {"baseline": {key: asked}}).auxiliary_losses == asked
+    of_variant = only("baseline.long", {"baseline": {"long": {"lessons": asked}, "lessons": {}}})
+    assert of_variant.auxiliary_losses == asked
+    with pytest.raises(UserError, match=r"auxiliary_losses is given twice .*leave out lessons"):
+        registry.build("baseline", {"baseline": {"auxiliary_losses": asked, "lessons": asked}})

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bench.accuracy.results import write_json
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.measure.exit_table import ExitTable
 from bench.measure.store import save_prices, save_table
 from bench.records import save
@@ -20,10 +20,10 @@ DETECTOR = f"{NAME}-openvino"
 SIDE = 200.0
 QUALITY = (0.45, 0.75, 0.97)  # share of the boxes that each exit can find, the easiest first
 HASHES = {"train": "a" * 64, "val": "b" * 64, "test": "c" * 64}
-PRICES = Prices(
+PRICES = PathCosts(
     (100_000_000, 200_000_000, 300_000_000),
     (1.0, 2.0, 3.0),
-    {name: Look((0.02, 0.02), (0.01, 0.01)) for name in ("max_score", "margin", "agreement")},
+    {name: CriterionCost((0.02, 0.02), (0.01, 0.01)) for name in ("max_score", "margin", "agreement")},
 )
 
 
@@ -82,8 +82,8 @@ def world(role: str, images: int, alarms: int) -> tuple[dict, ExitTable]:
     ]
     knows = np.clip(1 - hard[:, None] + rng.normal(0, 0.05, (images, 3)), 0, 1)
     scores = {"max_score": knows, "margin": 1 - knows, "agreement": rng.random((images, 3))}
-    vitals = {"spread": np.full((images, 3), 0.5), "offset": np.full((images, 3), 0.1)}
-    return truth, ExitTable(role, HASHES[role], ids, detections, scores, vitals)
+    health = {"spread": np.full((images, 3), 0.5), "offset": np.full((images, 3), 0.1)}
+    return truth, ExitTable(role, HASHES[role], ids, detections, scores, health)
 
 
 def answer(box: np.ndarray, hit: bool, sloppy: float, alarms: int, rng: np.random.Generator) -> Detections:

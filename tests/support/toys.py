@@ -40,21 +40,21 @@ class OneStep:
         name,
         objective,
         epochs,
-        rate,
-        inherited=(),
-        inherited_rate=1.0,
+        learning_rate,
+        pretrained_modules=(),
+        pretrained_lr_scale=1.0,
         rates=None,
         options="",
         prepare=None,
-        views=1,
+        augmentations=1,
     ):
         inputs = torch.randn(2, 3, detector.size, detector.size)
         if prepare is not None:
             with torch.no_grad():
                 inputs = prepare(detector.eval(), inputs)
         detector.train()
-        for module in inherited:
-            module.requires_grad_(inherited_rate > 0)
+        for module in pretrained_modules:
+            module.requires_grad_(pretrained_lr_scale > 0)
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
         losses = objective(detector, inputs, Scenes().targets([0, 1]))
@@ -68,7 +68,7 @@ class OneStep:
                 "options": options,
                 "epochs": epochs,
                 "losses": losses,
-                "inherited": set(inherited),
+                "inherited": set(pretrained_modules),
                 "rates": dict(rates or {}),
                 "touched": touched,
             }

@@ -12,6 +12,7 @@ from models.errors import UserError
 
 if TYPE_CHECKING:
     from bench.data.convert.converted import Converted
+    from bench.data.split import Role
 
 app = typer.Typer(no_args_is_help=True, help="Bring data into the form that --data reads.")
 convert = typer.Typer(no_args_is_help=True, help="Convert MOT17, Pascal VOC or YOLO labels into a COCO folder.")
@@ -48,7 +49,11 @@ def mot17_command(
     """
     from bench.data.convert.mot import read_mot17
 
-    sequences = {role: numbers(text, f"--{role}") for role, text in (("train", train), ("val", val), ("test", test))}
+    sequences: dict[Role, list[int]] = {
+        "train": numbers(train, "--train"),
+        "val": numbers(val, "--val"),
+        "test": numbers(test, "--test"),
+    }
     run(lambda: read_mot17(source, sequences=sequences, visibility=visibility, every=every), out, copy, force)
 
 
@@ -95,7 +100,14 @@ def yolo_command(source: Source, out: Out, split: Split = None, copy: Copy = Fal
 
 
 def run(read: Callable[[], Converted], out: Path, copy: bool, force: bool) -> None:
-    """Read, write, and say what came of it."""
+    """Convert a dataset and print what came of it.
+
+    Args:
+        read: reads the source.
+        out: the folder to write.
+        copy: whether images are copied rather than linked.
+        force: whether `out` may hold something.
+    """
     from bench.data.convert.write import check_free, write
 
     check_free(out, force)
@@ -107,7 +119,18 @@ def run(read: Callable[[], Converted], out: Path, copy: bool, force: bool) -> No
 
 
 def numbers(text: str, option: str) -> list[int]:
-    """Comma-separated sequence numbers. Raises UserError."""
+    """Comma-separated sequence numbers.
+
+    Args:
+        text: such as "02,04,05".
+        option: whose value it is.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        UserError: the text is something else.
+    """
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

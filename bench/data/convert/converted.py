@@ -1,5 +1,7 @@
-"""What every converter makes of its source and `write` puts on disk: images with their boxes by split, and counts of
-what was left out or changed on the way."""
+"""What every converter makes of its source and `write` puts on disk.
+
+Images with their boxes by split, and counts of what was left out or changed on the way.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,13 @@ from bench.data.split import ROLES, Role
 
 @dataclass(frozen=True)
 class Box:
-    """An object of class `name`. bbox: x, y, width, height in pixels, inside the image. ignore: a region where
-    detections count neither way; COCO's `iscrowd`."""
+    """An object in an image.
+
+    Attributes:
+        name: of its class.
+        bbox: x, y, width, height in px, inside the image.
+        ignore: whether it is a region where detections count neither way; COCO's `iscrowd`.
+    """
 
     name: str
     bbox: tuple[float, float, float, float]
@@ -23,7 +30,15 @@ class Box:
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image file, the name it gets below OUT/images, its sides in pixels and what is in it."""
+    """An image file and what is in it.
+
+    Attributes:
+        path: of the file.
+        name: below OUT/images.
+        width: in px.
+        height: in px.
+        boxes: the objects.
+    """
 
     path: Path
     name: str
@@ -34,15 +49,20 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Converted:
-    """Three splits, the classes in the order of their ids, and how often something was left out or changed: a count for
-    each thing, described in words."""
+    """Three splits, and how often something was left out or changed.
+
+    Attributes:
+        classes: in the order of their ids.
+        splits: images by role.
+        notes: a count for each thing that was left out or changed, described in words.
+    """
 
     classes: tuple[str, ...]
     splits: Mapping[Role, Sequence[Labelled]]
     notes: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> list[str]:
-        """What to tell at the end: a line for each split, one for each note."""
+        """What to print at the end: a line for each split, one for each note."""
         lines = [self._split(role) for role in ROLES]
         return lines + [f"{count:,} {note}" for note, count in sorted(self.notes.items()) if count]
 
@@ -58,8 +78,17 @@ class Converted:
 def inside(
     corners: tuple[float, float, float, float], width: int, height: int, notes: Counter[str]
 ) -> tuple[float, float, float, float] | None:
-    """x1 y1 x2 y2 in pixels as x, y, width, height, clipped to the image and rounded to a thousandth of a pixel; None
-    where no area is left. Counts in `notes` what it clips and drops."""
+    """A box clipped to its image and rounded to a thousandth of a pixel.
+
+    Args:
+        corners: x1, y1, x2, y2 in px.
+        width: of the image in px.
+        height: of the image in px.
+        notes: counts what is clipped or dropped.
+
+    Returns:
+        x, y, width, height in px; None where no area is left.
+    """
     x1, y1, x2, y2 = (round(value, 3) for value in corners)
     left, top, right, bottom = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if right <= left or bottom <= top:

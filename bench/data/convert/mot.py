@@ -1,11 +1,14 @@
-"""MOT17 (Milan et al. 2016, arXiv:1603.00831): videos of pedestrians, `gt/gt.txt` per sequence with the columns frame,
-id, left, top, width, height, considered (0 or 1), class, visibility; frames and pixels count from 1.
+"""Reader of MOT17 (Milan et al. 2016, arXiv:1603.00831): videos of pedestrians.
+
+`gt/gt.txt` of each sequence has the columns frame, id, left, top, width, height, considered (0 or 1), class,
+visibility; frames and pixels count from 1.
 
 The object is class 1, the pedestrian. What looks like a person but is not scored by the benchmark (its `considered` is
 0; persons on vehicles, static persons, distractors, reflections) becomes an ignore region. As objects they would count
 as missed by a detector that tells them from pedestrians; as background, a detector would be blamed for finding a person
 where one can be seen. Pedestrians hardly visible become ignore regions as well: most of such a box is a guess of the
-annotators, and no detector can place it. Vehicles and occluders are dropped."""
+annotators, and no detector can place it. Vehicles and occluders are dropped.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,14 @@ COLUMNS = "frame, id, left, top, width, height, considered, class, visibility"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of gt.txt that may stay: corners in pixels from 0, what it is, whether it counts as an object."""
+    """A line of gt.txt that may stay.
+
+    Attributes:
+        corners: x1, y1, x2, y2 in px, from 0.
+        kind: MOT17's class, 1 to 13.
+        considered: whether the benchmark scores it.
+        visibility: visible share, in [0, 1].
+    """
 
     corners: tuple[float, float, float, float]
     kind: int
@@ -50,7 +60,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Video:
-    """One video: its folder, that of its images, their suffix, how many there are and their sides in pixels."""
+    """One video.
+
+    Attributes:
+        number: of the sequence.
+        folder: of the sequence.
+        images: folder of its frames.
+        suffix: of the frames' files.
+        length: how many frames there are.
+        width: in px.
+        height: in px.
+    """
 
     number: int
     folder: Path
@@ -68,14 +88,24 @@ def read_mot17(
     visibility: float = 0.25,
     every: int = 10,
 ) -> Converted:
-    """Read `source`, which holds MOT17-02-FRCNN/ and so on, or holds them under train/. Of a sequence that is there
-    once per detector one is taken: images and ground truth are the same.
+    """Read MOT17 videos as images of persons.
 
-    sequences: numbers per split. Whole sequences, because the frames of one video show the same people in front of
-    the same walls: on both sides of a split they would let a detector be tested on what it was trained on.
-    visibility: in 0..1; pedestrians less visible than this become ignore regions. every: of so many frames one is
-    taken, beginning with the first; neighbours are nearly the same image, and intervals computed over them would be
-    too narrow. Raises UserError for what is missing or malformed.
+    Of a sequence that is there once per detector one is taken: images and ground truth are the same. Splits take whole
+    sequences, because the frames of one video show the same people in front of the same walls: on both sides of a split
+    they would let a detector be tested on what it was trained on.
+
+    Args:
+        source: holds MOT17-02-FRCNN/ and so on, or holds them under train/.
+        sequences: sequence numbers per split.
+        visibility: in 0..1; pedestrians less visible than this become ignore regions.
+        every: of so many frames one is taken, beginning with the first. Neighbours are nearly the same image, and
+            intervals computed over them would be too narrow.
+
+    Returns:
+        Images and boxes by split.
+
+    Raises:
+        UserError: something is missing or malformed.
     """
     if not 0 <= visibility <= 1:
         raise UserError(f"{visibility} is not in 0..1", where="--visibility", fix="0.25 is a quarter visible")

@@ -1,5 +1,8 @@
-"""What the converters share in reading a source: lines with their numbers, image sizes, folder listings, and splits
-made by hash where the source has none. Every mistake is a UserError that names its file."""
+"""What the converters share in reading a source.
+
+Lines with their numbers, image sizes, folder listings, and splits made by hash where the source has none. Every mistake
+is a UserError that names its file.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,17 @@ ORIENTATION = 0x0112  # EXIF
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(FILE:NUMBER, text) of every line that is not blank. Raises UserError when the file cannot be read."""
+    """Every line of a file that is not blank.
+
+    Args:
+        path: of a UTF-8 text file.
+
+    Yields:
+        (FILE:NUMBER, text).
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -30,7 +43,18 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def finite(texts: Sequence[str], where: str) -> list[float]:
-    """Numbers of their texts. Raises UserError unless all are finite."""
+    """Numbers from their texts.
+
+    Args:
+        texts: the numbers as written.
+        where: they stand, for the error message.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        UserError: one of them is not a finite number.
+    """
     try:
         values = [float(text) for text in texts]
     except ValueError as error:
@@ -41,15 +65,37 @@ def finite(texts: Sequence[str], where: str) -> list[float]:
 
 
 def whole(value: float, what: str, where: str) -> int:
-    """A number that has to be a whole one. Raises UserError."""
+    """A number that has to be a whole one.
+
+    Args:
+        value: the number.
+        what: it is, for the error message.
+        where: it stands, for the error message.
+
+    Returns:
+        The whole number.
+
+    Raises:
+        UserError: it is not a whole number.
+    """
     if value != int(value):
         raise UserError(f"the {what} is {value}, not a whole number", where=where, fix="correct or remove this line")
     return int(value)
 
 
 def entries(folder: Path, what: str) -> list[str]:
-    """The sorted names in a folder, hidden ones left out. Raises UserError when it is not there; `what` says what it
-    should hold."""
+    """The sorted names in a folder, hidden ones left out.
+
+    Args:
+        folder: to list.
+        what: the folder should hold, for the error message.
+
+    Returns:
+        The names.
+
+    Raises:
+        UserError: the folder is not there.
+    """
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
@@ -57,8 +103,17 @@ def entries(folder: Path, what: str) -> list[str]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels as stored, from the header; EXIF rotation is ignored, as everywhere here. Raises
-    UserError when it cannot be read."""
+    """Size of an image as stored, from its header; EXIF rotation is ignored, as everywhere here.
+
+    Args:
+        path: of the image.
+
+    Returns:
+        (width, height) in px.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         with Image.open(path) as image:
             return image.size
@@ -71,13 +126,30 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def orientation(path: Path) -> int:
-    """The EXIF orientation of a JPEG that `image_size` could read, 1 where it says nothing."""
+    """The EXIF orientation of a JPEG that `image_size` could read.
+
+    Args:
+        path: of the image.
+
+    Returns:
+        1 to 8; 1 where the file does not say.
+    """
     with Image.open(path) as image:
         return image.getexif().get(ORIENTATION, 1) if image.format == "JPEG" else 1
 
 
 def shares(text: str) -> tuple[float, float, float]:
-    """ "0.8,0.1,0.1" as shares of train, val and test. Raises UserError unless they are positive and sum to 1."""
+    """Shares of train, val and test from a text such as "0.8,0.1,0.1".
+
+    Args:
+        text: three numbers, separated by commas.
+
+    Returns:
+        The shares.
+
+    Raises:
+        UserError: they are not positive or do not sum to 1.
+    """
     fix = "give the shares of train, val and test, such as 0.8,0.1,0.1"
     try:
         train, val, test = (float(part) for part in text.split(","))
@@ -89,7 +161,15 @@ def shares(text: str) -> tuple[float, float, float]:
 
 
 def role_of(name: str, parts: tuple[float, float, float]) -> Role:
-    """The split of an image by the hash of its name: the same on every machine, whatever other images there are."""
+    """The split of an image by the hash of its name: the same on every machine, whatever other images there are.
+
+    Args:
+        name: of the image.
+        parts: shares of train, val and test.
+
+    Returns:
+        The split's role.
+    """
     position = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:6], "big") / 2**48
     if position < parts[0]:
         return "train"
@@ -97,7 +177,15 @@ def role_of(name: str, parts: tuple[float, float, float]) -> Role:
 
 
 def dealt(names: Sequence[str], parts: tuple[float, float, float]) -> dict[Role, list[str]]:
-    """The names of each split by `role_of`, in their order."""
+    """The names of each split by `role_of`.
+
+    Args:
+        names: of the images.
+        parts: shares of train, val and test.
+
+    Returns:
+        Names by role, in their order.
+    """
     found: dict[Role, list[str]] = {role: [] for role in ROLES}
     for name in names:
         found[role_of(name, parts)].append(name)

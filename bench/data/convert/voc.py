@@ -1,9 +1,11 @@
-"""Pascal VOC (Everingham et al. 2010, doi:10.1007/s11263-009-0275-4) and whatever is labelled in its layout:
+"""Reader of Pascal VOC (Everingham et al. 2010, doi:10.1007/s11263-009-0275-4) and whatever has its layout.
+
 `Annotations/ID.xml`, `JPEGImages/ID.jpg`, `ImageSets/Main/{train,val,test}.txt`.
 
 Corners count pixels from 1 and belong to the box: xmin 1, xmax 1 is the first column alone, so x is xmin - 1 and the
 width xmax - xmin + 1. `difficult` objects become ignore regions, since VOC counts them neither way. The parts of
-persons (heads, hands) are not read."""
+persons (heads, hands) are not read.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,18 @@ SETS = ("trainval", *ROLES)
 def read_voc(
     source: Path, *, parts: tuple[float, float, float] | None = None, classes: Sequence[str] | None = None
 ) -> Converted:
-    """Read `source`, such as VOCdevkit/VOC2007.
+    """Read a dataset in VOC's layout.
 
-    parts: shares of train, val and test, dealt by the hash of the id in place of the splits that are there. classes:
-    the names that may occur, in the order of their ids; None takes those that do, in alphabetical order.
-    Raises UserError for what is missing, malformed or contradictory.
+    Args:
+        source: such as VOCdevkit/VOC2007.
+        parts: shares of train, val and test, dealt by the hash of the id; None takes the splits that are there.
+        classes: the names that may occur, in the order of their ids; None takes those that do, in alphabetical order.
+
+    Returns:
+        Images and boxes by split.
+
+    Raises:
+        UserError: something is missing, malformed or contradictory.
     """
     labels = {Path(name).stem: source / "Annotations" / name for name in _xml(source)}
     images = _images(source / "JPEGImages")
@@ -51,8 +60,18 @@ def read_voc(
 
 
 def parse(path: Path) -> Element:
-    """An XML file whose elements carry the line they begin on as attribute `line`. Raises UserError for broken XML and
-    for a document type, in which entities could be declared that expand without end."""
+    """An XML file whose elements carry the line they begin on as attribute `line`.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The root element.
+
+    Raises:
+        UserError: the XML is broken, or declares a document type, in which entities could be declared that expand
+            without end.
+    """
 
     def refuse(*_: object) -> None:
         where = f"{path}:{parser.CurrentLineNumber}"
@@ -110,8 +129,10 @@ def _ids(path: Path) -> dict[str, str]:
 
 
 def _dealt(source: Path, labels: Mapping[str, Path], parts: tuple[float, float, float]) -> dict[Role, dict[str, str]]:
-    """All images that any list names, or all labelled ones where there is no list: VOC2012 labels images for other
-    tasks as well, and not every object in them."""
+    """All images that any list names, or all labelled ones where there is no list.
+
+    VOC2012 labels images for other tasks as well, and not every object in them.
+    """
     listed = {
         key: where for name in SETS if _set(source, name).is_file() for key, where in _ids(_set(source, name)).items()
     }

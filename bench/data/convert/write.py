@@ -1,5 +1,8 @@
-"""A `Converted` on disk: OUT/images and OUT/instances_{train,val,test}.json in COCO format (Lin et al. 2014,
-arXiv:1405.0312). The annotation files come last, so what was interrupted is not taken for whole."""
+"""Writes a `Converted` in COCO format (Lin et al. 2014, arXiv:1405.0312).
+
+OUT/images and OUT/instances_{train,val,test}.json. The annotation files come last, so what was interrupted is not taken
+for whole.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,15 @@ from models.errors import UserError
 
 
 def check_free(out: Path, force: bool) -> None:
-    """Raises UserError when `out` is no folder, or holds anything and may not be written into."""
+    """Check that a folder may be written into.
+
+    Args:
+        out: the folder; need not exist.
+        force: whether it may hold something.
+
+    Raises:
+        UserError: it is no folder, or holds something and may not.
+    """
     if out.exists() and not out.is_dir():
         raise UserError("this is not a folder", where=str(out), fix="choose another one for the result")
     if not force and out.is_dir() and any(out.iterdir()):
@@ -28,11 +39,19 @@ def check_free(out: Path, force: bool) -> None:
 
 
 def write(found: Converted, out: Path, copy: bool = False) -> None:
-    """Put images and annotations into `out`. Images are hard links to their source, or copies where the file system
-    cannot link or `copy` asks for them. Ids count from 1 through train, val and test, so no two splits share one.
+    """Put images and annotations into a folder.
 
-    Other files in `out` stay. Raises UserError, before anything is written, for a split without images, an image
-    that is in two splits or twice in one, and training images without any object.
+    Images are hard links to their source, or copies where the file system cannot link. Ids count from 1 through train,
+    val and test, so no two splits share one. Other files in the folder stay.
+
+    Args:
+        found: what a converter read.
+        out: the folder.
+        copy: whether images are copied in any case.
+
+    Raises:
+        UserError: before anything is written: a split has no images, an image is in two splits or twice in one, or no
+            training image holds an object.
     """
     _check(found, out)
     for role in ROLES:

@@ -1,8 +1,11 @@
-"""YOLO text labels: `images/{train,val,test}/NAME.jpg` beside `labels/{train,val,test}/NAME.txt`, a line per object,
-and the class names in `data.yaml` or `classes.txt`.
+"""Reader of YOLO text labels.
+
+`images/{train,val,test}/NAME.jpg` beside `labels/{train,val,test}/NAME.txt`, a line per object, and the class names in
+`data.yaml` or `classes.txt`.
 
 A line is `class cx cy w h`, the box's centre and sides as shares of the image's sides, or `class x1 y1 x2 y2 x3 y3
-...`, a polygon that becomes its bounding box. An image without a label file has no objects."""
+...`, a polygon that becomes its bounding box. An image without a label file has no objects.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,19 @@ FAR = 2.0  # shares beyond this are no rounding and no box over the edge
 
 
 def read_yolo(source: Path, *, parts: tuple[float, float, float] | None = None) -> Converted:
-    """Read `source`. parts: shares of train, val and test, dealt by the hash of the image's path below images/, in
-    place of the splits that are there. Raises UserError for what is missing or malformed."""
+    """Read a dataset with YOLO labels.
+
+    Args:
+        source: holds images/, labels/ and the class names.
+        parts: shares of train, val and test, dealt by the hash of the image's path below images/; None takes the splits
+            that are there.
+
+    Returns:
+        Images and boxes by split.
+
+    Raises:
+        UserError: something is missing or malformed.
+    """
     classes = class_names(source)
     if not (source / "labels").is_dir():
         raise UserError("there is no folder labels in it", where=str(source), fix="put a .txt per image there")
@@ -40,8 +54,19 @@ def read_yolo(source: Path, *, parts: tuple[float, float, float] | None = None) 
 
 
 def class_names(source: Path) -> tuple[str, ...]:
-    """Names by class number, of data.yaml (`names` as a list, or as a table from 0 on) or else of classes.txt (one per
-    line). Raises UserError."""
+    """Class names by number.
+
+    Read from data.yaml (`names` as a list, or as a table from 0 on), or else from classes.txt (one per line).
+
+    Args:
+        source: the dataset's folder.
+
+    Returns:
+        The names.
+
+    Raises:
+        UserError: there are none, or they are malformed.
+    """
     for path in (source / "data.yaml", source / "data.yml"):
         if path.is_file():
             return _checked(_yaml_names(path), path)
@@ -130,7 +155,18 @@ def _labelled(source: Path, name: str, classes: Sequence[str], notes: Counter[st
 
 
 def parse(text: str, where: str) -> tuple[int, tuple[float, float, float, float]]:
-    """A line of labels as class number and x1 y1 x2 y2, shares of the image's sides. Raises UserError."""
+    """One line of labels.
+
+    Args:
+        text: the line.
+        where: it stands, for the error message.
+
+    Returns:
+        Class number, and x1, y1, x2, y2 as shares of the image's sides.
+
+    Raises:
+        UserError: the line is malformed.
+    """
     parts = text.split()
     if len(parts) != 5 and (len(parts) < 7 or len(parts) % 2 == 0):
         raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from bench.records import Environment, Positive, Share
 
@@ -28,7 +28,9 @@ class Settings(_Typed):
 
 class Taught(_Typed):
     name: str = Field(description="which recipe")
-    lessons: dict[str, Any] = Field(description="what `models.yolos.auxiliary` was told")
+    auxiliary_losses: dict[str, Any] = Field(
+        validation_alias=AliasChoices("auxiliary_losses", "lessons"), description="options of `models.yolos.auxiliary`"
+    )
     shared: tuple[Share, ...] = Field(description="AP50 on val after each of the layers, read by the last layer's head")
     own: tuple[Share, ...] = Field(description="the same, read by heads trained for these layers on the frozen trunk")
     step: Positive = Field(description="time of a training step, as a share of the usual recipe's")

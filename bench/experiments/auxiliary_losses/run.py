@@ -1,6 +1,6 @@
 """What makes a YOLOS learn from little, and whether its middle layers detect unasked: the same small network trained
-from scratch under different lessons, each then read after every third layer by the last layer's head, and by heads
-trained for these layers on the frozen trunk."""
+from scratch under different auxiliary losses, each then read after every third layer by the last layer's head, and by
+heads trained for these layers on the frozen trunk."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from rich.console import Console
 from bench.accuracy.coco import accuracy
 from bench.data.shapes import shapes
 from bench.data.split import Dataset, Split
-from bench.experiments.auxiliary_losses.report import print_report, write_report
+from bench.experiments.auxiliary_losses.report import page, write_report
 from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings, Taught
 from bench.experiments.positions.run import unscored
 from bench.experiments.stored import save
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.runtimes import deploy
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
 from models.detector import Detector
 from models.errors import unknown
-from models.yolos.auxiliary import Lessons
+from models.yolos.auxiliary import AuxiliaryLosses
 from models.yolos.network import scratch
 from strategies.base import Candidate, plain_objective
 from strategies.baseline import Baseline
@@ -39,11 +40,11 @@ from strategies.multi_exit_yolos import MultiExitYolos
 AFTER = (3, 6, 9, 12)
 USUAL = "usual"
 RECIPES = {
-    "exits alone": Lessons(every=0, patches=False),
-    "exits and patches": Lessons(every=0),
-    USUAL: Lessons(),
-    "and groups": Lessons(groups=1),
-    "and denoising": Lessons(denoise=3),
+    "exits alone": AuxiliaryLosses(every=0, patches=False),
+    "exits and patches": AuxiliaryLosses(every=0),
+    USUAL: AuxiliaryLosses(),
+    "and groups": AuxiliaryLosses(groups=1),
+    "and denoising": AuxiliaryLosses(denoise=3),
 }
 STEPS = 6  # of each recipe in turn, to compare their times
 
@@ -53,7 +54,7 @@ def teach_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> N
     found = teach(folder, settings, names)
     save(found, folder / FILE)
     write_report(found, folder)
-    print_report(found, Console(width=None if sys.stdout.isatty() else 120))
+    print(terminal(page(found), Console(width=None if sys.stdout.isatty() else 120)), end="")
 
 
 def teach(folder: Path, settings: Settings, names: Sequence[str] = ()) -> Schooling:
@@ -76,7 +77,7 @@ def teach(folder: Path, settings: Settings, names: Sequence[str] = ()) -> School
         console.print(f"  {name}: AP50 " + " ".join(f"{one:.3f}" for one in own), markup=False)
     steps = step_times(tuple(read), data, settings)
     taught = [
-        Taught(name=name, lessons=asdict(RECIPES[name]), shared=shared, own=own, step=steps[name])
+        Taught(name=name, auxiliary_losses=asdict(RECIPES[name]), shared=shared, own=own, step=steps[name])
         for name, (shared, own) in read.items()
     ]
     return Schooling(
@@ -93,9 +94,9 @@ def untaught(data: Dataset, settings: Settings) -> Detector:
     return scratch(data.classes, settings.pixels)
 
 
-def trained(lessons: Lessons, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
+def trained(losses: AuxiliaryLosses, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
     """The network of one exit, from scratch."""
-    strategy = Baseline(epochs=settings.epochs, rate=settings.rate, lessons=asdict(lessons))
+    strategy = Baseline(epochs=settings.epochs, rate=settings.rate, auxiliary_losses=asdict(losses))
     start = Candidate("baseline", "start", untaught(data, settings))
     made = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)
     return made[-1].detector
@@ -128,11 +129,11 @@ def step_times(names: Sequence[str], data: Dataset, settings: Settings) -> dict[
     detectors = {name: untaught(data, settings).train() for name in known}
     taken: dict[str, list[float]] = {name: [] for name in known}
     for _ in range(STEPS):
-        for name, lessons in known.items():
-            detectors[name].lessons = lessons
+        for name, losses in known.items():
+            detectors[name].auxiliary_losses = losses
             begun = time.perf_counter()
-            losses = plain_objective(detectors[name], images, targets)
-            torch.stack(list(losses.values())).sum().backward()
+            parts = plain_objective(detectors[name], images, targets)
+            torch.stack(list(parts.values())).sum().backward()
             taken[name].append(time.perf_counter() - begun)
     usual = statistics.median(taken[USUAL][1:])  # the first is warming up
     return {name: statistics.median(taken[name][1:]) / usual for name in names}

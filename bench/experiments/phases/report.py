@@ -1,42 +1,31 @@
-"""The replayed rounds as a table, in the terminal and in markdown, and as a picture."""
+"""The replayed rounds as a table, and the files of the experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from rich.console import Console
-
+from bench.experiments.phases.figure import phases_figure
 from bench.experiments.phases.result import Phases, Run
 from bench.files import replacing
-from bench.report.plot import GREY, INK
-from bench.report.simple import markdown_table, print_table
+from bench.report.formats import markdown
+from bench.report.page import Page, simple_table
+from bench.report.style import save
 
 HEADERS = ("recipe", "anchors", "exit 1", "exit 2", "full", "routed", "exits %", "temperatures", "alarms", "outcome")
-SHADES = ("#56B4E9", "#0072B2", "#C9C9C9")  # of exits 1 and 2 and the full network
-OUTCOMES = {"caught": "#B03A00", "passes": "#00704F"}
-ASSIGNMENTS = {"random": "anchors dealt at random", "iou": "anchors matched by IoU"}
 
 
 def write_report(found: Phases, folder: Path) -> None:
     """FOLDER/phases.md and FOLDER/phases.png, each whole or not at all."""
     with replacing(folder / "phases.md") as partial:
-        partial.write_text(markdown(found))
-    with replacing(folder / "phases.png") as partial:
-        _draw(found).savefig(partial, format="png")
+        partial.write_text(markdown(page(found)))
+    save(phases_figure(found, notes(found)[-1]), folder / "phases.png")
 
 
-def print_report(found: Phases, console: Console) -> None:
+def page(found: Phases) -> Page:
     words = set(HEADERS) - set(HEADERS[2:6])
     styles = ["" if run.as_expected else "bold red" for run in found.runs]
-    print_table(console, HEADERS, [cells(run) for run in found.runs], notes(found), left=words, styles=styles)
-
-
-def markdown(found: Phases) -> str:
-    return markdown_table(HEADERS, [cells(run) for run in found.runs], notes(found))
+    rows = [cells(run) for run in found.runs]
+    return Page([simple_table(HEADERS, rows, words=words, notes=notes(found), styles=styles)])
 
 
 def cells(run: Run) -> list[str]:
@@ -71,45 +60,3 @@ def notes(found: Phases) -> list[str]:
         "exit 1, exit 2, full: mAP when that exit answers every test image; routed: mAP of the recipe's own policy",
         f"{sum(run.outcome == 'caught' for run in found.runs)} of {len(found.runs)} caught by an alarm; {verdict}",
     ]
-
-
-def _draw(found: Phases) -> Figure:
-    """1600 x 700 px: a panel per assignment, a bar per recipe in the shares of the exits, and beside it what it
-    reached and whether an alarm went off."""
-    figure = Figure(figsize=(16, 7), dpi=100, facecolor="white")
-    FigureCanvasAgg(figure)
-    names = list(dict.fromkeys(f"{run.recipe}  {run.tried}" for run in found.runs))
-    for column, (assignment, title) in enumerate(ASSIGNMENTS.items()):
-        axes = figure.add_axes((0.195 + 0.405 * column, 0.11, 0.185, 0.71))
-        _panel(axes, [run for run in found.runs if run.assignment == assignment])
-        axes.set_title(title, loc="left", fontsize=15, color=INK, pad=30)
-        axes.set_yticks(range(len(names)), names if column == 0 else [""] * len(names), fontsize=13)
-    for label, shade in zip(("exit 1", "exit 2", "full network"), SHADES, strict=True):
-        axes.barh([0], [0], color=shade, label=f"answered by {label}")
-    figure.legend(*axes.get_legend_handles_labels(), loc="lower left", ncols=3, frameon=False, fontsize=13)
-    told = notes(found)[-1]
-    figure.text(0.015, 0.965, f"Nine failed rounds, replayed: {told}", va="top", fontsize=16, weight="bold", color=INK)
-    return figure
-
-
-def _panel(axes: Axes, runs: Sequence[Run]) -> None:
-    for row, run in enumerate(runs):
-        start = 0.0
-        for share, shade in zip(run.exit_share, SHADES, strict=True):
-            axes.barh(row, share, left=start, color=shade, height=0.7)
-            start += share
-        reached = " ".join(f"{value:.2f}" for value in run.map_per_exit)
-        look = {"va": "center", "fontsize": 12.5, "annotation_clip": False}
-        axes.annotate(reached, (1.04, row), color=INK, **look)
-        axes.annotate(f"{run.map:.2f}", (1.55, row), color=INK, weight="bold", **look)
-        mark = run.outcome + ("" if run.as_expected else "  (!)")
-        axes.annotate(mark, (1.77, row), color=OUTCOMES[run.outcome], weight="bold", **look)
-    head = {"va": "bottom", "fontsize": 12, "color": GREY, "annotation_clip": False}
-    for x, text in ((1.04, "mAP per exit"), (1.55, "routed"), (1.77, "alarms")):
-        axes.annotate(text, (x, -0.6), **head)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(runs) - 0.5, -0.5)
-    axes.set_xticks([0, 0.5, 1], ["0", "50", "100 %"])
-    axes.tick_params(colors=GREY, labelsize=12, length=0)
-    axes.tick_params(axis="y", colors=INK)
-    axes.spines[:].set_visible(False)

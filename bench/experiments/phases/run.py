@@ -18,11 +18,11 @@ from bench.accuracy.coco import accuracy
 from bench.accuracy.pool import pooled
 from bench.data.shapes import shapes
 from bench.data.split import Dataset, Split, tunable
-from bench.exits.criteria import CRITERIA
 from bench.exits.policy import Policy
+from bench.exits.registry import CRITERIA
 from bench.experiments.phases.random_assignment import round_robin
 from bench.experiments.phases.recipes import RECIPES, Assignment, Recipe
-from bench.experiments.phases.report import print_report, write_report
+from bench.experiments.phases.report import page, write_report
 from bench.experiments.phases.result import FILE, Phases, Run, Settings
 from bench.experiments.phases.router import Router, confidence
 from bench.experiments.stored import save
@@ -30,6 +30,7 @@ from bench.measure.exit_table import evaluate, exit_table
 from bench.measure.flops import flops_per_exit
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.routing.alarms import detector_faults, policy_alarms
 from bench.routing.search import exit_shares, policies, routings
 from bench.runtimes import Deployed, deploy
@@ -57,7 +58,7 @@ def replay_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> 
     found = replay(folder, settings, names)
     save(found, folder / FILE)
     write_report(found, folder)
-    print_report(found, Console(width=None if sys.stdout.isatty() else 140))
+    print(terminal(page(found), Console(width=None if sys.stdout.isatty() else 140)), end="")
     return found.as_expected
 
 
@@ -102,7 +103,7 @@ def baseline(assignment: Assignment, data: Dataset, trainer: Trainer, settings: 
         name=f"baseline-{assignment}",
         objective=plain_objective,
         epochs=settings.baseline_epochs,
-        rate=settings.rate,
+        learning_rate=settings.rate,
     )
 
 
@@ -130,7 +131,7 @@ def run(
         scores = confidences(detector, data.test, recipe)
     exits = policy.route(scores)
     temperatures = [float(stage.temperature) for stage in detector.stages]
-    faults = detector_faults(matches, table.vitals, temperatures, settings.seed)
+    faults = detector_faults(matches, table.health, temperatures, settings.seed)
     faults |= {"gate collapsed": policy_alarms(exits, detector.exits)}
     alone = [accuracy(matches, np.full(len(exits), exit), full=False) for exit in range(detector.exits)]
     return Run(
@@ -166,9 +167,9 @@ def train(
         objective=router,
         options=f"{options} to {router.end}",
         epochs=settings.epochs,
-        rate=settings.rate,
-        inherited=brought,
-        inherited_rate=INHERITED_RATE,
+        learning_rate=settings.rate,
+        pretrained_modules=brought,
+        pretrained_lr_scale=INHERITED_RATE,
     )
     del detector.router
     if recipe.temperature == "fitted":

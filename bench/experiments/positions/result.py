@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -36,3 +37,13 @@ class Positions(_Typed):
     seed: int
     places: tuple[Place, ...]
     environment: Environment
+
+
+def exits_of(found: Positions) -> list[Place]:
+    """Where the network ends after a block or layer."""
+    return [place for place in found.places if place.name != "whole" and not place.name.endswith(" px")]
+
+
+def unit_of(exits: Sequence[Place]) -> str:
+    """What they are called: "block", "layer"."""
+    return exits[0].name.split()[0]

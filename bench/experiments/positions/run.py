@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from bench.accuracy.coco import accuracy, bootstrap_map
 from bench.data.split import Split
 from bench.exits.policy import static
-from bench.experiments.positions.report import print_report, write_report
+from bench.experiments.positions.report import page, write_report
 from bench.experiments.positions.result import FILE, Place, Positions
 from bench.experiments.stored import save
 from bench.measure.exit_table import evaluate, exit_table
@@ -25,14 +25,16 @@ from bench.measure.latency import interleaved, ratio
 from bench.pipeline import make, open_data, open_trainer, start
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.runtimes import deploy
+from bench.runtimes.registry import libraries
 from bench.spec import RunSpec
 from bench.stats import corrected_interval
 from bench.study.study import answer, few_threads, timed_images
 from models.detector import Detector
 from models.errors import UserError
-from models.families import family, family_of, resized
-from strategies.all_positions import everywhere, options_of, places_of
+from models.families import inspector, of_model, resized, shallower
+from strategies.all_positions import exits_at_all_positions, options_of, positions_of
 from strategies.base import Candidate
 from strategies.resize import sides
 
@@ -50,22 +52,22 @@ def scan_into(run: Path, options: Mapping[str, Any]) -> None:
     found = scan(spec, run, options)
     save(found, run / FILE)
     write_report(found, run)
-    print_report(found)
+    print(terminal(page(found)), end="")
 
 
 def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     """Train the heads (or find them trained under `run`), then measure every position on val and on the run's first
     runtime. UserError for options that the run's detector has not."""
     torch.set_num_threads(spec.threads)
-    options = options_of(family_of(spec.model.name), given)
+    options = options_of(of_model(spec.model.name), given)
     data = open_data(spec, run)
     trainer = open_trainer(spec, data, run)
     baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
     torch.manual_seed(spec.seed)
-    of_family, places = family(baseline.detector), places_of(baseline.detector)
-    strategy = everywhere(baseline.detector, places, options)
+    places = positions_of(baseline.detector)
+    strategy = exits_at_all_positions(baseline.detector, places, options)
     (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
-    unit, alone = of_family.sight.unit, of_family.shallower.alone
+    unit, alone = inspector(baseline.detector).unit, shallower(baseline.detector).alone
     detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}
     for size in sides(spec.model.size, SCALES, STEP):
         if size < spec.model.size:
@@ -78,7 +80,7 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
         split=data.val.hash,
         seed=spec.seed,
         places=tuple(measured),
-        environment=environment(spec.threads),
+        environment=environment(spec.threads, libraries(spec.runtimes[0])),
     )
 
 

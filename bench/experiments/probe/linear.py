@@ -21,8 +21,8 @@ from bench.train.batches import Source
 from bench.train.fit import Trainer
 from models.detector import Detections, Detector, Raw, Targets, to_probabilities
 from models.errors import UserError
-from models.families import family
-from models.inspector import Look
+from models.families import inspector
+from models.inspector import FeatureMap
 from models.nms import best_of_each
 from models.patches import PatchBoxes, PatchHead, PatchLoss
 from models.set_loss import centred
@@ -75,21 +75,21 @@ def probed(detector: Detector, after: Sequence[int], seed: int) -> Detector:
     """A copy of the detector that carries an untrained probe for every position, as `probes`."""
     made = detector.clone().eval()
     with torch.inference_mode():
-        looks = family(made).sight.looks(made, after, torch.zeros(1, 3, made.size, made.size))
+        maps = inspector(made).feature_maps(made, after, torch.zeros(1, 3, made.size, made.size))
     torch.manual_seed(seed)
     outputs = 1 + len(made.classes)
-    made.probes = nn.ModuleList(Probe(look.map.shape[1], look.map.shape[-1], outputs) for look in looks)
+    made.probes = nn.ModuleList(Probe(one.map.shape[1], one.map.shape[-1], outputs) for one in maps)
     return made
 
 
-def cells(look: Look) -> Tensor:
-    """A look's map as [N, P, C]."""
-    return look.map.flatten(2).transpose(1, 2)
+def cells(feature_map: FeatureMap) -> Tensor:
+    """A feature map as [N, P, C]."""
+    return feature_map.map.flatten(2).transpose(1, 2)
 
 
 def prepare(detector: Detector, images: Tensor, *, after: Sequence[int]) -> tuple[Tensor, ...]:
     """What the frozen trunk gives every probe."""
-    return tuple(map(cells, family(detector).sight.looks(detector, after, images)))
+    return tuple(map(cells, inspector(detector).feature_maps(detector, after, images)))
 
 
 def objective(
@@ -116,11 +116,11 @@ def fit(
         objective=partial(objective, after=after),
         options=f"linear probe after {list(after)}",
         epochs=epochs,
-        rate=rate,
-        inherited=frozen,
-        inherited_rate=0.0,
+        learning_rate=rate,
+        pretrained_modules=frozen,
+        pretrained_lr_scale=0.0,
         prepare=partial(prepare, after=after),
-        views=views,
+        augmentations=views,
     )
 
 
@@ -128,9 +128,9 @@ def measure(detector: Detector, after: Sequence[int], val: Split, resamples: int
     """Every probe on the whole val split. UserError when there is nothing to find."""
     truth, ids = ground_truth(val.coco()), [example.id for example in val.examples]
     found: list[list[Detections]] = [[] for _ in after]
-    for numbers, looks in over(detector, after, val, len(val), "measuring the probes"):
-        for answers, probe, look in zip(found, detector.probes, looks, strict=True):
-            for number, one in zip(numbers, probe.detections(cells(look)), strict=True):
+    for numbers, maps in over(detector, after, val, len(val), "measuring the probes"):
+        for answers, probe, one_map in zip(found, detector.probes, maps, strict=True):
+            for number, one in zip(numbers, probe.detections(cells(one_map)), strict=True):
                 answers.append(one.scaled(val.examples[number].width, val.examples[number].height))
     return [linear([match(truth, ids, answers)], resamples, seed) for answers in found]
 

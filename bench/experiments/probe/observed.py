@@ -13,8 +13,8 @@ from torch import Tensor
 from bench.data.split import Split
 from bench.progress import bar
 from models.detector import Detector, Targets, to_input
-from models.families import family
-from models.inspector import Look
+from models.families import inspector
+from models.inspector import FeatureMap
 from models.patches import centres
 
 OBJECT, BACKGROUND, NEITHER = 1, 0, -1
@@ -53,12 +53,12 @@ def watch(detector: Detector, after: Sequence[int], split: Split, images: int, s
     attention: list[list[Tensor]] = [[] for _ in after]
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in after]
     channels = [0] * len(after)
-    for numbers, looks in over(detector, after, split, images, "looking"):
+    for numbers, maps in over(detector, after, split, images, "looking"):
         targets = split.targets(numbers)
-        for position, look in enumerate(looks):
-            attention[position].append(look.attention)
-            channels[position] = look.map.shape[1]
-            parts[position] += sampled(look.map, targets, numbers, seed)
+        for position, one in enumerate(maps):
+            attention[position].append(one.attention)
+            channels[position] = one.map.shape[1]
+            parts[position] += sampled(one.map, targets, numbers, seed)
     return [
         Seen(torch.cat(maps), count, *map(np.concatenate, zip(*drawn, strict=True)))
         for maps, count, drawn in zip(attention, channels, parts, strict=True)
@@ -68,13 +68,14 @@ def watch(detector: Detector, after: Sequence[int], split: Split, images: int, s
 @torch.inference_mode()
 def over(
     detector: Detector, after: Sequence[int], split: Split, images: int, label: str
-) -> Iterator[tuple[list[int], list[Look]]]:
-    """(places in the split, looks) of a few images at a time."""
-    looks = family(detector).sight.looks
+) -> Iterator[tuple[list[int], list[FeatureMap]]]:
+    """(places in the split, feature maps) of a few images at a time."""
+    feature_maps = inspector(detector).feature_maps
     with bar(label, images) as advance:
         for start in range(0, images, TOGETHER):
             numbers = list(range(start, min(start + TOGETHER, images)))
-            yield numbers, looks(detector, after, torch.cat([to_input(split.image(i), detector.size) for i in numbers]))
+            inputs = torch.cat([to_input(split.image(i), detector.size) for i in numbers])
+            yield numbers, feature_maps(detector, after, inputs)
             advance(len(numbers))
 
 

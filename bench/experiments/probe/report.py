@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from bench.experiments.probe.result import Position, Probe
 from bench.files import replacing
-from bench.report.simple import markdown_table, print_table
+from bench.report.formats import markdown
+from bench.report.page import Page, lines, simple_table
 
 HEADERS = (
     "after",
@@ -65,17 +63,12 @@ def notes(found: Probe) -> list[str]:
     ]
 
 
-def markdown(found: Probe) -> str:
-    return "\n".join([*found.sentences, "", markdown_table(HEADERS, rows(found), notes(found))])
+def page(found: Probe) -> Page:
+    """The rule in words, and the table."""
+    table = simple_table(HEADERS, rows(found), notes=notes(found))
+    return Page([lines(found.sentences, "bold", listed=False), table])
 
 
 def write_markdown(found: Probe, folder: Path) -> None:
     with replacing(folder / "probe.md") as partial:
-        partial.write_text(markdown(found))
-
-
-def print_report(found: Probe, console: Console) -> None:
-    print_table(console, HEADERS, rows(found), notes(found))
-    console.print("")
-    for line in found.sentences:
-        console.print(Text(line, style="bold"))
+        partial.write_text(markdown(page(found)))

@@ -18,18 +18,19 @@ from bench.experiments.probe.control import untrained
 from bench.experiments.probe.figures import write_figures
 from bench.experiments.probe.linear import First, fit, measure
 from bench.experiments.probe.observed import Seen, watch
-from bench.experiments.probe.report import print_report, write_markdown
+from bench.experiments.probe.report import page, write_markdown
 from bench.experiments.probe.result import FILE, Position, Probe
 from bench.experiments.probe.target import UNTRAINED, Subject
 from bench.experiments.probe.tokens import separation
 from bench.experiments.stored import save
 from bench.progress import console
 from bench.records import environment
+from bench.report.formats import terminal
 from bench.train.batches import Batches
 from bench.train.fit import Trainer, weights_hash
 from models.detector import Detector
 from models.errors import UserError
-from models.families import family
+from models.families import inspector
 
 
 class Settings(BaseModel):
@@ -72,7 +73,7 @@ def probe_into(
     if settings.control and subject.source != UNTRAINED:
         fresh = untrained(detector, subject.seed)
         _, control = trunk("an untrained trunk", fresh, places, trainer, subject, settings)
-    unit = family(detector).sight.unit
+    unit = inspector(detector).unit
     ap50, theirs = ([one.linear.map50 for one in some] for some in (found, control))
     probe = Probe(
         model=subject.model,
@@ -97,17 +98,17 @@ def probe_into(
     save(probe, folder / FILE)
     write_markdown(probe, folder)
     write_figures(probe, seen, data.val, folder)
-    print_report(probe, Console(width=None if sys.stdout.isatty() else 140))
+    print(terminal(page(probe), Console(width=None if sys.stdout.isatty() else 140)), end="")
     return probe
 
 
 def positions(detector: Detector, after: Sequence[int] | None) -> tuple[int, ...]:
     """The positions asked for, or the usual ones. UserError unless they increase and are there."""
-    sight = family(detector).sight
-    known = sight.places(detector)
-    chosen = tuple(after) if after else tuple(place for place in sight.usual if place in known)
+    of_family = inspector(detector)
+    known = of_family.positions(detector)
+    chosen = tuple(after) if after else tuple(place for place in of_family.usual if place in known)
     if list(chosen) != sorted(set(chosen)) or not set(chosen) <= set(known):
-        fix = f"give increasing {sight.unit}s within {known.start}..{known.stop - 1}"
+        fix = f"give increasing {of_family.unit}s within {known.start}..{known.stop - 1}"
         raise UserError(f"no such positions: {', '.join(map(str, chosen))}", where="--after", fix=fix)
     return chosen
 

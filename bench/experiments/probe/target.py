@@ -10,7 +10,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from bench.data.spec import PIXELS, load
+from bench.data.shapes import PIXELS
+from bench.data.spec import load
 from bench.data.split import Dataset
 from bench.experiments.probe.control import untrained
 from bench.pipeline import open_data, start

@@ -135,18 +135,18 @@ def many(coco_dir):
 
 @pytest.mark.parametrize(("cap", "expected"), [(1, (1, 1, 1)), (4, (4, 4, 4)), (8, (8, 6, 5)), (50, (12, 6, 5))])
 def test_cap_limits_every_class_and_the_negatives_of_train(many, cap, expected):
-    data = coco_folder(many.path, cap=cap)
+    data = coco_folder(many.path, max_images_per_class=cap)
     kept = data.train.examples
     counts = [sum(label in e.labels for e in kept) for label in (1, 2)] + [sum(not len(e.labels) for e in kept)]
     assert tuple(counts) == expected
     assert [e.id for e in kept] == sorted(e.id for e in kept)
     assert len(data.val) == len(data.test) == 2
-    assert data.train.hash == coco_folder(many.path, cap=cap).train.hash
+    assert data.train.hash == coco_folder(many.path, max_images_per_class=cap).train.hash
 
 
 def test_cap_below_one(many):
     with pytest.raises(UserError, match="cap is 0"):
-        coco_folder(many.path, cap=0)
+        coco_folder(many.path, max_images_per_class=0)
 
 
 rectangles = st.tuples(*[st.floats(0, 40, width=32)] * 2, *[st.floats(1, 24, width=32)] * 2)
@@ -186,7 +186,7 @@ def test_real_photographs(shared):
     folder = shared / "data" / "coco-person"
     content = json.loads((folder / "instances_test.json").read_text())
     persons = [a for a in content["annotations"] if a["category_id"] == 1]
-    data = coco_folder(folder, classes=("person",), cap=50)
+    data = coco_folder(folder, classes=("person",), max_images_per_class=50)
     assert len(data.test) == 600
     assert sum(len(e.labels) for e in data.test.examples) == len(persons) == 2205
     assert sum(int(e.crowd.sum()) for e in data.test.examples) == sum(a["iscrowd"] for a in persons)

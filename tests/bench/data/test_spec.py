@@ -1,9 +1,15 @@
 """What `--data` may say, and what it answers when it says something else."""
 
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
+from bench.data.registry import READERS
 from bench.data.spec import load
 from models.errors import UserError
+from tests.support.plugins import plug
 
 TOML = """
 [data]
@@ -61,13 +67,23 @@ def test_toml_with_a_folder_per_role(toml):
         ("[data]", "[date]", r"no table \[data\]"),
         ("[data]", "[data", r"own\.toml: cannot read it as TOML: .*line 2"),
         ("name =", "nam =", r"'nam' is not understood in \[data\] \(did you mean 'name'\?"),
+        ('images = "images"', 'imags = "images"', r"'imags' is not understood .*did you mean 'images'"),
         ('images = "images"', "", r"'images' is missing .*text or a table"),
         ('images = "images"', "images = 3", r"'images' is 3, not text or a table"),
-        ('val = "instances_val.json", ', "", r"'annotations' has train, test .*each of train, val and test"),
+        (
+            'val = "instances_val.json", ',
+            "",
+            r"'annotations' is \{'train'.*\}, not one path for each of train, val",
+        ),
+        (
+            'val = "instances_val.json"',
+            "val = 3",
+            r"'annotations' is \{.*'val': 3,.*\}, not one path for each of",
+        ),
         ('"my-parts"', '"x"\ncap = "many"', r"'cap' is 'many', not a whole number"),
         ('"my-parts"', '"x"\ncap = true', r"'cap' is True, not a whole number"),
         ('"my-parts"', '"x"\nclasses = "person"', r"'classes' is 'person', not a list"),
-        ('"my-parts"', '"x"\nclasses = [1]', r"classes is \[1\] \(give a list of names"),
+        ('"my-parts"', '"x"\nclasses = [1]', r"'classes' is \[1\], not a list of names"),
         ("instances_val", "instances_dev", r"instances_dev\.json: there is no such file"),
     ],
 )
@@ -84,7 +100,7 @@ def test_bad_toml_is_one_line(toml, old, new, message):
         ("shape", r"--data shape: .*did you mean 'shapes'\?"),
         ("cooc:x", r"did you mean 'coco'\?"),
         ("coco", r"not understood .*write coco:DIR"),
-        ("imagenet", r"not understood \(known: shapes, coco;"),
+        ("imagenet", r"not understood \(known: shapes, coco, toml;"),
         ("gone.toml", r"gone\.toml: there is no such file"),
     ],
 )
@@ -103,3 +119,25 @@ def test_options_of_the_other_kind(coco_dir):
         load("shapes", cap=3)
     with pytest.raises(UserError, match="'size' is for shapes only"):
         load(f"coco:{coco_dir.path}", size=64)
+
+
+def their_reader(place, options):
+    """A reader that another package would bring."""
+    options.refuse("cap", owner="others", where=f"--data theirs:{place}")
+    return replace(load("shapes", sizes=(2, 1, 1), size=64, seed=options.seed), name=f"theirs at {place}")
+
+
+def test_other_packages_bring_readers(monkeypatch):
+    plug(monkeypatch, READERS, theirs=f"{__name__}:their_reader")
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(their_reader=their_reader))
+    assert load("theirs:a:b", seed=4).name == "theirs at a:b"
+    assert load("theirs", seed=4).train.hash == load("shapes", sizes=(2, 1, 1), size=64, seed=4).train.hash
+    with pytest.raises(UserError, match="--data theirs:x: 'cap' is for others only"):
+        load("theirs:x", cap=3)
+    with pytest.raises(UserError, match="did you mean 'theirs'"):
+        load("their:x")
+
+
+def test_no_package_takes_the_name_of_one_of_ours(monkeypatch):
+    with pytest.raises(UserError, match="two packages bring the data 'coco': exitbench and"):
+        plug(monkeypatch, READERS, coco=f"{__name__}:their_reader")

@@ -1,6 +1,8 @@
 """Every criterion says what its docstring promises on scenes worked out by hand, and none is ever negative."""
 
 import math
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +13,16 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from bench.exits.agreement import SAME, agreed, pairs
-from bench.exits.criteria import CRITERIA, NEVER
+from bench.exits.criteria import NEVER
+from bench.exits.policy import Policy
 from bench.exits.pooling import TOP
+from bench.exits.registry import CRITERIA, LEARNED, check, names
 from bench.exits.view import View
+from bench.routing.reinforced import REINFORCED
 from models.detector import Detections
+from models.errors import UserError
 from models.matching import pairwise_iou
+from tests.support.plugins import plug
 
 BOX = [0.0, 0.0, 10.0, 10.0]
 ELSEWHERE = [50.0, 50.0, 60.0, 60.0]
@@ -55,20 +62,20 @@ SEES = -(0.1 * math.log(0.1) + 0.6 * math.log(0.6) + 0.3 * math.log(0.3)) / math
     ],
 )
 def test_what_each_says_of_one_scene(criterion, expected):
-    assert CRITERIA[criterion](view(scene())) == pytest.approx(expected, abs=1e-6)
+    assert CRITERIA.get(criterion)(view(scene())) == pytest.approx(expected, abs=1e-6)
 
 
 def test_top_scores_and_margin_look_at_the_surest_anchors_alone():
     louder = scene()
     louder[:, :9] = torch.tensor([[0.05], [0.95], [0.0]])
-    assert CRITERIA["mean_top_scores"](view(louder)) == pytest.approx((9 * 0.95 + 0.6) / TOP)
-    assert CRITERIA["margin"](view(louder)) == pytest.approx((9 * 0.9 + 0.3) / TOP)
+    assert CRITERIA.get("mean_top_scores")(view(louder)) == pytest.approx((9 * 0.95 + 0.6) / TOP)
+    assert CRITERIA.get("margin")(view(louder)) == pytest.approx((9 * 0.9 + 0.3) / TOP)
 
 
 def test_nothing_in_sight_is_certain():
     empty = torch.zeros(3, 20)
     empty[0] = 1
-    assert CRITERIA["low_entropy"](view(empty)) == CRITERIA["low_weighted_entropy"](view(empty)) == 1
+    assert CRITERIA.get("low_entropy")(view(empty)) == CRITERIA.get("low_weighted_entropy")(view(empty)) == 1
 
 
 @given(st.integers(2, 5), st.integers(0, 100), st.sampled_from([0.0, 1.0, 30.0]))
@@ -76,21 +83,21 @@ def test_none_is_negative_or_above_one_where_probabilities_are_all_it_reads(clas
     logits = torch.randn(classes, 30, generator=torch.Generator().manual_seed(seed)) * spread
     seen = view(logits.softmax(0))
     for name in ("mean_top_scores", "margin", "low_entropy", "low_weighted_entropy", "mean_background", "max_score"):
-        assert 0 <= CRITERIA[name](seen) <= 1 + 1e-6
+        assert 0 <= CRITERIA.get(name)(seen) <= 1 + 1e-6
 
 
 def test_expected_objects_adds_scores_up_and_few_objects_falls_with_it():
     seen = view(scene(), detections((BOX, 0.75, 1), (ELSEWHERE, 0.25, 2)))
-    assert CRITERIA["expected_objects"](seen) == 1
-    assert CRITERIA["few_objects"](seen) == 0.5
-    assert CRITERIA["few_objects"](view(scene())) == 1
+    assert CRITERIA.get("expected_objects")(seen) == 1
+    assert CRITERIA.get("few_objects")(seen) == 0.5
+    assert CRITERIA.get("few_objects")(view(scene())) == 1
 
 
 def test_agreement_compares_with_the_exit_before_and_the_first_has_none():
     first = view(scene(), detections((BOX, 0.9, 1)))
     second = view(scene(), detections((BOX, 0.8, 1), (ELSEWHERE, 0.5, 1)), previous=first)
-    assert CRITERIA["agreement"](first) == NEVER
-    assert CRITERIA["agreement"](second) == pytest.approx(2 / 3)
+    assert CRITERIA.get("agreement")(first) == NEVER
+    assert CRITERIA.get("agreement")(second) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +147,7 @@ def test_an_exit_that_predicts_a_set_of_any_size_has_a_score_of_every_criterion(
     logits = torch.randn(4, queries, generator=torch.Generator().manual_seed(queries)) * 3
     probabilities = logits.softmax(0)
     seen = View(probabilities, torch.rand(queries, 4), lambda: detections((BOX, 0.75, 1), (ELSEWHERE, 0.5, 2)))
-    said = {name: criterion(seen) for name, criterion in CRITERIA.items() if name != "agreement"}
+    said = {name: criterion(seen) for name, criterion in CRITERIA.all().items() if name != "agreement"}
     assert all(0 <= score < math.inf for score in said.values())
     scores = probabilities[1:].amax(0)
     assert said["max_score"] == pytest.approx(float(scores.max()))
@@ -154,14 +161,47 @@ def test_detections_are_computed_when_asked_for_and_once():
     calls = []
     seen = View(scene(), CODE, lambda: calls.append(1) or detections())
     for name in ("mean_foreground", "max_score", "margin", "low_entropy"):
-        CRITERIA[name](seen)
+        CRITERIA.get(name)(seen)
     assert not calls
-    CRITERIA["expected_objects"](seen)
-    CRITERIA["few_objects"](seen)
+    CRITERIA.get("expected_objects")(seen)
+    CRITERIA.get("few_objects")(seen)
     assert seen.detections is seen.detections
     assert calls == [1]
 
 
-def test_bench_ls_shows_one_line_of_each():
-    assert all("\n" not in criterion.__doc__ for criterion in CRITERIA.values())
-    assert np.unique([criterion.__doc__ for criterion in CRITERIA.values()]).size == len(CRITERIA)
+def test_every_criterion_is_said_in_one_line():
+    summaries = [entry.summary for entry in CRITERIA.entries()]
+    assert all(0 < len(summary) < 80 for summary in summaries)
+    assert len(set(summaries)) == len(CRITERIA)
+
+
+def fullness(view):
+    """A criterion that another package would bring."""
+    return float(view.probabilities[1:].sum())
+
+
+def test_other_packages_bring_criteria_that_policies_use(monkeypatch):
+    monkeypatch.setitem(sys.modules, "theirs", SimpleNamespace(fullness=fullness))
+    plug(monkeypatch, CRITERIA, fullness="theirs:fullness")
+    check(["fullness", LEARNED])
+    assert names()[-2:] == ("fullness", LEARNED)
+    seen = view(scene())
+    score = fullness(seen)
+    assert CRITERIA.all()["fullness"](seen) == score
+    assert Policy("fullness", (score,)).answers(0, seen)
+    assert not Policy("fullness", (score + 1e-3,)).answers(0, seen)
+    with pytest.raises(UserError, match="did you mean 'fullness'"):
+        check(["fulness"])
+
+
+@pytest.mark.parametrize("taken", ["max_score", LEARNED, REINFORCED])
+def test_no_package_takes_a_name_that_has_a_meaning(monkeypatch, taken):
+    with pytest.raises(UserError, match=f"the criterion '{taken}'"):
+        plug(monkeypatch, CRITERIA, **{taken: "theirs:fullness"})
+
+
+def test_a_policy_looks_its_criterion_up_once(monkeypatch):
+    policy, seen = Policy("max_score", (0.5,)), view(scene())
+    expected = policy.answers(0, seen)
+    monkeypatch.setattr(CRITERIA, "get", None)
+    assert policy.answers(0, seen) == expected

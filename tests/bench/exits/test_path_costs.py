@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
 
 costs = st.floats(0, 10)
@@ -19,15 +19,15 @@ def worlds(draw):
     exits = draw(st.integers(2, 5))
     row = st.lists(costs, min_size=exits, max_size=exits).map(tuple)
     inner = st.lists(costs, min_size=exits - 1, max_size=exits - 1).map(tuple)
-    look = Look(draw(inner), draw(inner))
+    look = CriterionCost(draw(inner), draw(inner))
     flops = draw(st.lists(st.integers(1, 99), min_size=exits, max_size=exits).map(tuple))
-    prices = Prices(flops, draw(row), {"c": look}, draw(row | st.just(())))
+    prices = PathCosts(flops, draw(row), {"c": look}, draw(row | st.just(())))
     thresholds = draw(st.tuples(*[st.floats(0, 1) | st.just(math.inf)] * (exits - 1)))
     scores = draw(st.lists(st.lists(st.floats(0, 1), min_size=exits, max_size=exits), min_size=1, max_size=8))
     return prices, look, Policy("c", thresholds), np.array(scores)
 
 
-def walked(prices: Prices, look: Look, policy: Policy, scores: np.ndarray) -> tuple[float, float, int]:
+def walked(prices: PathCosts, look: CriterionCost, policy: Policy, scores: np.ndarray) -> tuple[float, float, int]:
     """ms for looks, ms for stages alone, and the exit, of one image that goes from exit to exit."""
     looked = 0.0
     for exit, threshold in enumerate(policy.thresholds):
@@ -43,7 +43,7 @@ def walked(prices: Prices, look: Look, policy: Policy, scores: np.ndarray) -> tu
 def test_the_mean_over_shares_is_the_mean_over_images(world):
     prices, look, policy, scores = world
     exits, count = policy.route(scores), len(prices.ms)
-    mixing, scale = prices.mixing or (0.0,) * count, count / (count - 1)
+    mixing, scale = prices.switch_cost or (0.0,) * count, count / (count - 1)
     share = np.bincount(exits, minlength=count) / len(scores)
     each = [walked(prices, look, policy, row) for row in scores]
     ms = np.mean([a + b + mixing[exit] * np.mean(exits != exit) * scale for a, b, exit in each])
@@ -52,21 +52,21 @@ def test_the_mean_over_shares_is_the_mean_over_images(world):
 
 
 def test_company_costs_what_was_measured_where_shares_are_equal_and_nothing_alone():
-    prices = Prices((1, 2, 3), (4.0, 5.0, 6.0), {}, mixing=(0.3, 0.2, 0.1))
-    assert prices.in_company(np.full(3, 1 / 3)) == pytest.approx((4.3, 5.2, 6.1))
+    prices = PathCosts((1, 2, 3), (4.0, 5.0, 6.0), {}, switch_cost=(0.3, 0.2, 0.1))
+    assert prices.mixed_traffic_ms(np.full(3, 1 / 3)) == pytest.approx((4.3, 5.2, 6.1))
     for exit in range(3):
-        assert prices.in_company(np.eye(3)[exit])[exit] == (4, 5, 6)[exit]
+        assert prices.mixed_traffic_ms(np.eye(3)[exit])[exit] == (4, 5, 6)[exit]
 
 
 def test_a_static_exit_looks_at_nothing():
-    prices = Prices((1, 2, 3), (4.0, 5.0, 6.0), {}, mixing=(1.0, 1.0, 1.0))
+    prices = PathCosts((1, 2, 3), (4.0, 5.0, 6.0), {}, switch_cost=(1.0, 1.0, 1.0))
     for exit in range(3):
-        assert prices.looked(static(exit, 3)).tolist() == [0, 0, 0]
+        assert prices.criterion_ms(static(exit, 3)).tolist() == [0, 0, 0]
         assert prices.mean(static(exit, 3), np.eye(3)[exit], "latency") == prices.ms[exit]
 
 
 def test_asking_for_a_price_leaves_the_prices_alone():
-    prices = Prices((1, 2), (4.0, 5.0), {"c": Look((1.0,), (2.0,))})
+    prices = PathCosts((1, 2), (4.0, 5.0), {"c": CriterionCost((1.0,), (2.0,))})
     for _ in range(2):
-        assert prices.looked(Policy("c", (0.5,))).tolist() == [2, 1]
+        assert prices.criterion_ms(Policy("c", (0.5,))).tolist() == [2, 1]
     assert prices.ms == (4.0, 5.0)

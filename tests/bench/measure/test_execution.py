@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
 from bench.measure.execution import Executed, execute, predicted_ms, same
 from bench.measure.exit_table import exit_table
@@ -77,7 +77,7 @@ def test_the_prediction_is_each_images_own_static_time_and_its_looks():
         timing({1: 10.0, 3: 20.0, 4: 30.0}),
         timing({1: 50.0, 3: 60.0, 4: 70.0}),
     ]
-    prices = Prices((1, 2, 3), (9.0, 99.0, 999.0), {"c": Look((0.25, 0.5), (0.125, 0.0625))})
+    prices = PathCosts((1, 2, 3), (9.0, 99.0, 999.0), {"c": CriterionCost((0.25, 0.5), (0.125, 0.0625))})
     exits = np.array([0, 0, 0, 1, 2, 0])
     expected = np.mean([1 + 0.125, 20 + 0.25 + 0.0625, 70 + 0.25 + 0.5])
     assert predicted_ms(Policy("c", (0.5, 0.5)), prices, static, exits, timed) == pytest.approx(expected)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.exits.path_costs import Look
+from bench.exits.path_costs import CriterionCost
 from bench.exits.policy import Policy, static
 from bench.measure import path_costs as price
 from bench.measure.latency import Timing, interleaved
@@ -80,7 +80,7 @@ def criteria(machine: Machine) -> dict:
 
 
 def priced(machine: Machine):
-    return price.prices(machine.deployed, PICTURES, (10, 20, 30), criteria(machine), warmup=0, seed=0)
+    return price.measure_path_costs(machine.deployed, PICTURES, (10, 20, 30), criteria(machine), warmup=0, seed=0)
 
 
 def test_leaving_at_different_exits_costs_what_it_costs_more_than_leaving_at_one():
@@ -90,7 +90,7 @@ def test_leaving_at_different_exits_costs_what_it_costs_more_than_leaving_at_one
     easy = [0.0, 0.1, 0.2, 0.3]  # images differ, for every exit alike
     alone = [Timing(one.samples + easy, places, one.exits) for one in alone]
     dealt = Timing(np.array([1.5, 2.0, 1.5, 1.9]) + easy, places, np.array([0, 1, 0, 1]))
-    assert price.mixing(alone, [dealt]) == pytest.approx((0.5, 0.0, 0.0))
+    assert price.switch_cost(alone, [dealt]) == pytest.approx((0.5, 0.0, 0.0))
 
 
 def test_an_exit_costs_the_stages_up_to_it_and_one_nms(machine):
@@ -100,11 +100,13 @@ def test_an_exit_costs_the_stages_up_to_it_and_one_nms(machine):
 
 
 def test_an_nms_is_paid_for_by_who_stays_and_not_twice_by_who_leaves(machine):
-    looks = priced(machine).looks
-    assert looks["free"] == Look((0, 0), (0, 0))
-    assert looks["reads"] == Look((0.25, 0.25), (0.25, 0.25))
-    assert looks["counts"] == Look((2.5, 2.5), (0.5, 0.5))
-    assert looks["compares"] == Look((0, 4.125), (0, 2.125)), "the first exit is told nothing, the second reads both"
+    looks = priced(machine).criterion_costs
+    assert looks["free"] == CriterionCost((0, 0), (0, 0))
+    assert looks["reads"] == CriterionCost((0.25, 0.25), (0.25, 0.25))
+    assert looks["counts"] == CriterionCost((2.5, 2.5), (0.5, 0.5))
+    assert looks["compares"] == CriterionCost((0, 4.125), (0, 2.125)), (
+        "the first exit is told nothing, the second reads both"
+    )
 
 
 @pytest.mark.parametrize("name", ["free", "reads", "counts", "compares"])
@@ -115,7 +117,7 @@ def test_what_a_policy_is_said_to_cost_is_what_it_takes(machine, name):
         policy = Policy(name, thresholds, criterion)
         before = machine.now
         exit = machine.deployed.detect(PICTURES[0], policy).exit
-        assert (machine.now - before) / 1e6 == pytest.approx((np.array(found.ms) + found.looked(policy))[exit]), (
+        assert (machine.now - before) / 1e6 == pytest.approx((np.array(found.ms) + found.criterion_ms(policy))[exit]), (
             thresholds
         )
         taken.add(exit)
@@ -127,12 +129,14 @@ def test_one_slow_image_does_not_make_a_look_dear(machine):
         machine.spend(1000.0 if int(machine.pixels[0, 0, 0, 0]) == 2 else 0.25)
         return 0.5
 
-    assert price.looks(machine.deployed, PICTURES, {"c": slow_once})["c"] == Look((0.25, 0.25), (0.25, 0.25))
+    assert price.measure_criteria(machine.deployed, PICTURES, {"c": slow_once})["c"] == CriterionCost(
+        (0.25, 0.25), (0.25, 0.25)
+    )
 
 
 def test_nothing_is_asked_at_the_last_exit(machine):
     asked = []
-    price.looks(machine.deployed, PICTURES, {"c": lambda view: asked.append(view.exit) or 0.5})
+    price.measure_criteria(machine.deployed, PICTURES, {"c": lambda view: asked.append(view.exit) or 0.5})
     assert set(asked) == {0, 1}
     assert machine.deployed.detect(PICTURES[0], static(2, 3)).exit == 2
 

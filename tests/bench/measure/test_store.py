@@ -1,25 +1,30 @@
 """What is stored comes back as it was, and a file that is missing or broken is named."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.measure.execution import same
 from bench.measure.exit_table import ExitTable
 from bench.measure.store import load_prices, load_table, save_prices, save_table, stored_detectors
 from models.detector import Detections
 from models.errors import UserError
 
-PRICES = Prices(
-    (10, 20), (1.5, 2.25), {"margin": Look((0.1,), (0.2,)), "learned": Look((0.3,), (0.1 + 0.2,))}, (0.25, 0.0)
+PRICES = PathCosts(
+    (10, 20),
+    (1.5, 2.25),
+    {"margin": CriterionCost((0.1,), (0.2,)), "learned": CriterionCost((0.3,), (0.1 + 0.2,))},
+    (0.25, 0.0),
 )
 
 
 def made(images: int, exits: int, most: int, seed: int = 0, role: str = "val") -> ExitTable:
-    """Random answers: up to `most` detections per image and exit; vitals may be infinite."""
+    """Random answers: up to `most` detections per image and exit; health may be infinite."""
     rng = np.random.default_rng(seed)
 
     def answer() -> Detections:
@@ -29,9 +34,9 @@ def made(images: int, exits: int, most: int, seed: int = 0, role: str = "val") -
 
     detections = [[answer() for _ in range(images)] for _ in range(exits)]
     scores = {"margin": rng.random((images, exits)), "agreement": np.full((images, exits), -np.inf)}
-    vitals = {"offset": np.where(rng.random((images, exits)) < 0.3, np.inf, 0.5)}
+    health = {"offset": np.where(rng.random((images, exits)) < 0.3, np.inf, 0.5)}
     ids = tuple(rng.permutation(10**6)[:images].tolist())
-    return ExitTable(role, f"hash{seed}", ids, detections, scores, vitals, rng.random((images, exits, 3)))
+    return ExitTable(role, f"hash{seed}", ids, detections, scores, health, rng.random((images, exits, 3)))
 
 
 def assert_same(one: ExitTable, other: ExitTable) -> None:
@@ -40,7 +45,7 @@ def assert_same(one: ExitTable, other: ExitTable) -> None:
     for mine, theirs in zip(one.detections, other.detections, strict=True):
         assert all(same(a, b) for a, b in zip(mine, theirs, strict=True))
         assert all(a.labels.dtype == b.labels.dtype for a, b in zip(mine, theirs, strict=True))
-    for mine, theirs in ((one.scores, other.scores), (one.vitals, other.vitals)):
+    for mine, theirs in ((one.scores, other.scores), (one.health, other.health)):
         assert list(mine) == list(theirs)
         for name in mine:
             assert mine[name].dtype == theirs[name].dtype
@@ -67,6 +72,22 @@ def test_both_tables_and_the_prices_lie_side_by_side(tmp_path):
     assert_same(load_table(folder, "test"), test)
     assert load_prices(folder) == PRICES
     assert stored_detectors(tmp_path) == [folder]
+
+
+def test_costs_and_tables_under_their_first_keys_are_read(tmp_path):
+    """As runs stored them before the names changed."""
+    text = {"flops": [10, 20], "ms": [1.5, 2.25], "mixing": [0.25, 0.0]}
+    text["looks"] = {
+        "margin": {"staying": [0.1], "leaving": [0.2]},
+        "learned": {"staying": [0.3], "leaving": [0.1 + 0.2]},
+    }
+    (tmp_path / "prices.json").write_text(json.dumps(text))
+    assert load_prices(tmp_path) == PRICES
+    table = made(4, 3, 2)
+    save_table(table, tmp_path)
+    with np.load(tmp_path / "val.npz") as file:
+        np.savez(tmp_path / "val.npz", **{name.replace("health/", "vital/"): file[name] for name in list(file.files)})
+    assert_same(load_table(tmp_path, "val"), table)
 
 
 def test_what_was_stored_before_is_replaced(tmp_path):
@@ -131,10 +152,10 @@ def test_a_single_array_is_no_table(tmp_path):
         "null",
         "[]",
         "{}",
-        '{"flops": [1], "ms": [1], "looks": []}',
-        '{"flops": 1, "ms": [1], "looks": {}}',
-        '{"flops": [1], "ms": [1], "looks": {"m": {"staying": [1]}}}',
-        '{"flops": [1], "ms": [1], "looks": {"m": 3}}',
+        '{"flops": [1], "ms": [1], "criterion_costs": [], "switch_cost": []}',
+        '{"flops": 1, "ms": [1], "criterion_costs": {}, "switch_cost": []}',
+        '{"flops": [1], "ms": [1], "looks": {"m": {"staying": [1]}}, "mixing": []}',
+        '{"flops": [1], "ms": [1], "looks": {"m": 3}, "mixing": []}',
     ],
 )
 def test_broken_prices_are_named(tmp_path, text):

@@ -1,14 +1,13 @@
 """Class by class: the right gate speaks, every number is its class's, and the terminal's table fits 100 columns."""
 
-import io
-
 import pytest
-from rich.console import Console
 
 from bench.judge.verdict import verdict
 from bench.records import ExitAccuracy, Record
-from bench.report.classes import classes_markdown, classes_table, speaker
-from bench.report.leavers import MOST_GROUPS
+from bench.report.classes import classes_page, classes_table, speaker
+from bench.report.exit_profile import MOST_GROUPS
+from bench.report.formats import markdown
+from tests.support.printed import printed
 
 NAMES = ("person", "chair", "dining table")
 
@@ -53,9 +52,7 @@ def some(several) -> list[Record]:
 
 
 def rendered(records) -> list[str]:
-    console = Console(file=io.StringIO(), width=100, color_system=None)
-    console.print(classes_table(records))
-    return console.file.getvalue().splitlines()
+    return printed(classes_table(records))
 
 
 def row(lines: list[str], name: str) -> list[str]:
@@ -78,7 +75,7 @@ def test_without_a_verdict_the_five_percent_gate_speaks_and_without_that_any(som
 def test_nobody_speaks_for_a_single_class_or_without_a_gate(some, several):
     alone = [several("baseline", 0.4, 3.0, names=("a",)), several("early_exit-tol5", 0.4, 2.0, (0.5, 0.5), ("a",))]
     for records in (alone, [some[0], some[-1]]):
-        assert speaker(records) is classes_table(records) is classes_markdown(records) is None
+        assert speaker(records) is classes_table(records) is classes_page(records) is None
 
 
 def test_every_number_is_that_of_its_class(some):
@@ -88,7 +85,7 @@ def test_every_number_is_that_of_its_class(some):
     assert "Class by class, early_exit-tol" in lines[0]
     ap = f"{gate.ap_per_class['chair']:.2f}/{gate.ap50_per_class['chair']:.2f}"
     assert row(lines, "chair") == ["chair", "0.43/0.65", "0.29/0.39", "0.34/0.44", ap, "101", shares]
-    text = classes_markdown(some)
+    text = markdown(classes_page(some))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(NAMES)
     assert len({line.count("|") for line in rows}) == 1
@@ -114,7 +111,7 @@ def test_what_was_not_measured_is_a_dash(some):
     found = row(rendered(older), "chair")
     assert [found[k] for k in (2, 3, 5, 6)] == ["-/-", "-/-", "-", "-"]
     assert [found[k].partition("/")[0] for k in (1, 4)] == ["-", "-"]
-    assert "| chair | - |" in classes_markdown(older)
+    assert "| chair | - |" in markdown(classes_page(older))
 
 
 def test_of_many_classes_those_that_most_images_hold_are_shown_in_their_order(several):
@@ -124,7 +121,7 @@ def test_of_many_classes_those_that_most_images_hold_are_shown_in_their_order(se
     assert f"{MOST_GROUPS} of {MOST_GROUPS + 5} classes" in lines[0]
     shown = [int(line.split()[3]) for line in lines if line.strip().startswith("american")]
     assert shown == list(range(5, MOST_GROUPS + 5))
-    assert len(classes_markdown(records).splitlines()) == 2 + len(names) + 4
+    assert len(markdown(classes_page(records)).splitlines()) == 2 + len(names) + 4
 
 
 @pytest.mark.parametrize("exits", [2, 3, 4, 5, 12])

@@ -6,20 +6,19 @@ import json
 from dataclasses import asdict
 
 import pytest
-from rich.console import Console
 
 from bench.judge.compare import compare
 from bench.judge.verdict import verdict
-from bench.report.comparison import export_comparison, notes, print_comparison, summary
+from bench.report.comparison import comparison_page, notes, summary
+from bench.report.formats import formatted
 from models.errors import UserError
+from tests.support.printed import printed
 
 NAMES = ("before", "after")
 
 
-def printed(found, width: int = 100) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, color_system=None)
-    print_comparison(found, NAMES, console)
-    return console.file.getvalue().splitlines()
+def shown(found) -> list[str]:
+    return printed(comparison_page(found, NAMES))
 
 
 @pytest.fixture
@@ -34,19 +33,19 @@ def found(make, run):
 
 
 def rows(lines: list[str], name: str) -> list[list[str]]:
-    return [line.split() for line in lines if line.startswith(f" {name} ")]
+    return [line.split() for line in lines if line.startswith(f"{name} ")]
 
 
 def test_a_row_holds_both_runs_numbers_and_what_they_say(found):
-    accuracy, time = rows(printed(found), "quant")
+    accuracy, time = rows(shown(found), "quant")
     assert accuracy == ["quant", "0.431", "0.461", "+0.030", "[0.030,", "0.030]", "better"]
     ratio = f"{1.98 / 1.65:.2f}"
     factor = [ratio, f"[{ratio},", f"{ratio}]", "better"]
     assert time == ["quant", "1.98", "1.65", *factor, *factor]
-    accuracy, time = rows(printed(found), "prune-30")
+    accuracy, time = rows(shown(found), "prune-30")
     assert accuracy[3:] == ["0.000", "[0.000,", "0.000]", "same"]
     assert time[-1] == "worse"
-    assert rows(printed(found), "baseline")[1][-2:] == ["-", "-"]
+    assert rows(shown(found), "baseline")[1][-2:] == ["-", "-"]
 
 
 def test_what_is_called_is_named_and_the_rest_counted(found):
@@ -66,7 +65,7 @@ def test_records_without_a_partner_and_other_weights_are_named(found):
 
 def test_several_runtimes_fit_in_sections_in_the_order_of_a_report(three_runtimes):
     fewer = [r for r in three_runtimes if r.strategy != "resize"]
-    lines = printed(compare(three_runtimes, fewer))
+    lines = shown(compare(three_runtimes, fewer))
     assert max(map(len, lines)) <= 100
     assert "…" not in "".join(lines)
     heads = [line.strip() for line in lines if line.strip() in ("openvino", "onnxruntime", "eager")]
@@ -78,14 +77,14 @@ def test_several_runtimes_fit_in_sections_in_the_order_of_a_report(three_runtime
 def test_long_names_and_slow_detectors_fit(make):
     name = "multi_exit_yolos+quant-agreement-with-the-previous-exit-tol0.5"
     a, b = ([make("baseline", 0.44, 4000.0), make(name, 0.41, ms)] for ms in (3125.4, 312.54))
-    lines = printed(compare(a, b))
+    lines = shown(compare(a, b))
     assert max(map(len, lines)) <= 100
     assert "3125" in "".join(lines)
     assert "10.00 [10.00, 10.00]" in "".join(lines)
 
 
 def test_both_verdicts_end_it_under_the_runs_names(found):
-    text = " ".join(" ".join(printed(found)).split())
+    text = " ".join(" ".join(shown(found)).split())
     first, second = text.index(f"A (before): {verdict(found.a).sentence}"), text.index("B (after): ")
     assert first < second
     assert text.endswith(f"B (after): {verdict(found.b).sentence}")
@@ -142,7 +141,7 @@ def test_thresholds_that_differ_are_said(run):
 
 
 def test_json_holds_what_the_terminal_says(found):
-    tree = json.loads(export_comparison(found, NAMES, "json"))
+    tree = json.loads(formatted(comparison_page(found, NAMES), "json"))
     assert (tree["a"], tree["b"], tree["pairs"]) == ("before", "after", 8)
     assert tree["changes"] == [asdict(change) for change in found.changes]
     assert (tree["only_a"], tree["only_b"]) == (["prune-50"], ["resize-256"])
@@ -151,7 +150,7 @@ def test_json_holds_what_the_terminal_says(found):
 
 
 def test_csv_is_one_row_per_pair(found):
-    read = list(csv.DictReader(io.StringIO(export_comparison(found, NAMES, "csv"))))
+    read = list(csv.DictReader(io.StringIO(formatted(comparison_page(found, NAMES), "csv"))))
     assert [row["name"] for row in read] == [change.name for change in found.changes]
     for row, change in zip(read, found.changes, strict=True):
         assert float(row["map.value"]) == change.map.value
@@ -160,7 +159,7 @@ def test_csv_is_one_row_per_pair(found):
 
 
 def test_markdown_holds_both_tables(found):
-    text = export_comparison(found, NAMES, "markdown")
+    text = formatted(comparison_page(found, NAMES), "markdown")
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| name")]
     assert [len(lines) for lines in tables] == [10, 10]
     assert all(len({line.count("|") for line in lines}) == 1 for lines in tables)
@@ -171,4 +170,4 @@ def test_markdown_holds_both_tables(found):
 
 def test_an_unknown_format_is_refused(found):
     with pytest.raises(UserError, match="did you mean 'markdown'"):
-        export_comparison(found, NAMES, "markdwn")
+        formatted(comparison_page(found, NAMES), "markdwn")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable
 from bench.routing.bandit import GATES, WEIGHTS, arms_of, regret, settle, ucb1
@@ -15,7 +15,7 @@ from models.errors import UserError
 from tests.support.planted import halves
 
 IMAGES = 40
-PRICES = Prices((1, 5, 10), (1.0, 5.0, 10.0), {"max_score": Look((0.0, 0.0), (0.0, 0.0))})
+PRICES = PathCosts((1, 5, 10), (1.0, 5.0, 10.0), {"max_score": CriterionCost((0.0, 0.0), (0.0, 0.0))})
 STATIC = [static(exit, 3) for exit in range(3)]
 
 
@@ -121,7 +121,11 @@ def test_share_and_regret_are_those_of_rewards_brought_to_what_ucb1_expects():
 def test_looks_are_part_of_what_a_policy_costs():
     """Two gates that route alike: the one that looks for longer is never preferred where costs count."""
     knows = np.where(np.arange(IMAGES) % 2 == 0, 1.0, 0.0)[:, None].repeat(3, axis=1)
-    prices = Prices((1, 5, 10), (1.0, 5.0, 10.0), {"dear": Look((3, 3), (3, 3)), "max_score": Look((0, 0), (0, 0))})
+    prices = PathCosts(
+        (1, 5, 10),
+        (1.0, 5.0, 10.0),
+        {"dear": CriterionCost((3, 3), (3, 3)), "max_score": CriterionCost((0, 0), (0, 0))},
+    )
     dear, free = Policy("dear", (0.5, 0.0)), Policy("max_score", (0.5, 0.0))
     shown = table(dear=knows, max_score=knows)
     assert settle([dear, free], shown, halves(IMAGES), prices, "latency", seed=0)[-1].policy == free

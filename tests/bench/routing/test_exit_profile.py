@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.shapes import shapes
-from bench.routing.exit_profile import NO_BOXES, crowding, factors, leavers, terciles
+from bench.routing.exit_profile import NO_BOXES, crowding, exit_profile, factors, terciles
 
 SIDE = 100
 
@@ -48,7 +48,7 @@ def test_a_planted_world():
         [box(60)],
         [box(90, crowd=1)],
     )
-    found = by_group(leavers(truth, ids, np.array([0, 0, 0, 1, 2, 2, 0]), 3))
+    found = by_group(exit_profile(truth, ids, np.array([0, 0, 0, 1, 2, 2, 0]), 3))
     assert found == {
         "object size": {
             "low (0.10 to 0.20)": (2, (1, 0, 0)),
@@ -69,15 +69,15 @@ def test_a_planted_world():
 
 def test_what_tells_no_images_apart_is_left_out():
     truth, ids = world([box(10)], [box(10, at=30)], [box(10, at=60)], classes=("a",))
-    assert leavers(truth, ids, np.array([0, 1, 0]), 2) == []
+    assert exit_profile(truth, ids, np.array([0, 1, 0]), 2) == []
     truth, ids = world([box(10)], [box(20)], classes=("a", "b"))
-    assert set(by_group(leavers(truth, ids, np.array([0, 1]), 2))) == {"object size"}
+    assert set(by_group(exit_profile(truth, ids, np.array([0, 1]), 2))) == {"object size"}
 
 
 def test_difficulty_where_it_is_known():
     known = [{"difficulty": v, "clutter": 1 - v, "contrast": v, "object_size": v, "count": 1} for v in (0.1, 0.5, 0.9)]
     truth, ids = world([box(10)], [], [box(10)], difficulty=known)
-    found = by_group(leavers(truth, ids, np.array([0, 1, 2]), 3))
+    found = by_group(exit_profile(truth, ids, np.array([0, 1, 2]), 3))
     assert set(found) == {"object size", "objects", "difficulty", "clutter", "contrast"}
     assert found["clutter"]["low (0.10)"] == (1, (0, 0, 1))
     assert list(found["difficulty"]) == ["low (0.10)", "middle (0.50)", "high (0.90)"]
@@ -120,7 +120,7 @@ def test_the_groups_of_a_factor_make_up_all_images(boxes, data):
     hard = [{"clutter": data.draw(st.sampled_from([0.0, 0.2, 0.5, 0.9])), "contrast": 0.5} for _ in boxes]
     truth, ids = world(*boxes, difficulty=hard)
     exits = np.array([data.draw(st.integers(0, 2)) for _ in boxes])
-    found = by_group(leavers(truth, ids, exits, 3))
+    found = by_group(exit_profile(truth, ids, exits, 3))
     for groups in (groups for factor, groups in found.items() if factor != "class"):
         counts, shares = zip(*groups.values(), strict=True)
         assert len(groups) > 1

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from bench.exits.criteria import LEARNED
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable, exit_table
 from bench.routing.auroc import areas
 from bench.routing.learned import PENALTY, LearnedGate, learn, with_gate

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
-from bench.exits.criteria import LEARNED
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.learned import with_gate
 from bench.routing.reinforced import REINFORCED, agent, exchange_rate, expected, reinforce
@@ -161,7 +161,7 @@ def world(role: str = "train"):
 @pytest.mark.parametrize("unit", ["latency", "flops"])
 def test_the_agent_of_a_detector_stops_where_going_on_buys_nothing(unit):
     shown, matches, easy = world()
-    prices = Prices((3, 6, 10), (1.0, 2.0, 4.0), {LEARNED: Look((0.1, 0.1), (0.1, 0.1))})
+    prices = PathCosts((3, 6, 10), (1.0, 2.0, 4.0), {LEARNED: CriterionCost((0.1, 0.1), (0.1, 0.1))})
     scores = with_gate(shown, agent(shown, matches, prices, unit), REINFORCED).scores[REINFORCED]
     assert (Policy(REINFORCED, (0.5, 0.5)).route(scores) == np.where(easy, 0, 1)).all()
     assert ((scores >= 0) & (scores <= 1)).all()

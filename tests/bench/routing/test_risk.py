@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable
 from bench.routing import risk
@@ -16,7 +16,7 @@ from bench.routing.risk import STEPS, controlled, losses, p_value, sequence
 from models.errors import UserError
 from tests.support.planted import halves, noisy
 
-PRICES = Prices((1, 5, 9), (1.0, 5.0, 9.0), {"margin": Look((0.0, 0.0), (0.0, 0.0))})
+PRICES = PathCosts((1, 5, 9), (1.0, 5.0, 9.0), {"margin": CriterionCost((0.0, 0.0), (0.0, 0.0))})
 
 
 def by_hand(tenths: int, images: int, epsilon: float) -> float:

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bench.exits.budget import parse
-from bench.exits.criteria import LEARNED, NEVER
-from bench.exits.path_costs import Look, Prices
+from bench.exits.criteria import NEVER
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy
+from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.search import POLICIES, grid, search, upper_hull
 from models.errors import UserError
 from tests.support.planted import halves, noisy, reached
 
 FLOPS, MS = (1, 5, 9), (2.0, 3.0, 10.0)
-FREE, DEAR = Look((0.0, 0.0), (0.0, 0.0)), Look((0.5, 0.5), (0.25, 0.25))
+FREE, DEAR = CriterionCost((0.0, 0.0), (0.0, 0.0)), CriterionCost((0.5, 0.5), (0.25, 0.25))
 
 
 def table(role: str, **scores: np.ndarray) -> ExitTable:
@@ -28,8 +29,8 @@ def table(role: str, **scores: np.ndarray) -> ExitTable:
     return ExitTable(role, "h", tuple(range(images)), [()] * 3, scores)
 
 
-def priced(**looks: Look) -> Prices:
-    return Prices(FLOPS, MS, looks)
+def priced(**looks: CriterionCost) -> PathCosts:
+    return PathCosts(FLOPS, MS, looks)
 
 
 # float32 values: the halfway point between two of them is always a third one in float64

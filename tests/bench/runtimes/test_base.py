@@ -2,6 +2,7 @@
 
 import logging
 import math
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,12 +11,15 @@ import pytest
 import torch
 
 from bench.data.shapes import shapes
-from bench.exits.criteria import CRITERIA, mean_background
+from bench.exits.criteria import mean_background
 from bench.exits.policy import Policy, static
+from bench.exits.registry import CRITERIA
 from bench.measure.exit_table import ExitTable, exit_table
 from bench.measure.parity import TOLERANCE, Parity, check_parity, parity
-from bench.runtimes import RUNTIMES, Deployed, deploy
+from bench.records import environment
+from bench.runtimes import Deployed, deploy, takes_batches
 from bench.runtimes import base as runtimes
+from bench.runtimes.registry import RUNTIMES, libraries
 from models.detector import merged, to_input, to_probabilities
 from models.errors import UserError
 from models.families import build
@@ -24,6 +28,7 @@ from models.ssdlite.exits import add_exits
 from models.ssdlite.network import ssdlite
 from models.yolos.network import multi_exit
 from strategies.base import Candidate
+from tests.support.plugins import plug
 
 HERE = [name for name in RUNTIMES if name != "inductor"]  # compiling takes long: it has a file of its own
 PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
@@ -241,10 +246,9 @@ def test_wrong_names_and_precisions_are_one_clear_line(staged, tmp_path):
 
 
 def test_a_runtime_whose_packages_are_missing_says_which(monkeypatch):
-    def missing(name):
-        raise ImportError("no", name="openvino")
-
-    monkeypatch.setattr(runtimes, "import_module", missing)
+    monkeypatch.setattr(RUNTIMES, "_loaded", {})
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it was not installed
+    monkeypatch.delitem(sys.modules, "bench.runtimes.openvino", raising=False)
     with pytest.raises(UserError, match=r"needs the package 'openvino'.*exitbench\[openvino\]"):
         runtimes.check(["openvino"], {"fp32"})
 
@@ -273,3 +277,28 @@ def test_yolos_in_int8_runs_in_int8(tmp_path, runtime):
     layers = deployed_yolos(tmp_path, runtime, precision="int8").artifact.audit["layers_by_precision"]
     assert layers["i8"] > 100
     assert layers.get("f32", 0) < 10
+
+
+def test_other_packages_bring_runtimes(staged, tmp_path, monkeypatch):
+    theirs = SimpleNamespace(
+        PRECISIONS={"fp32", "int8"}, BATCHES=False, LIBRARIES=("pytest",), build=RUNTIMES.get("eager").build
+    )
+    monkeypatch.setitem(sys.modules, "theirs", theirs)
+    plug(monkeypatch, RUNTIMES, theirs="theirs")
+    assert list(RUNTIMES)[-1] == "theirs"
+    runtimes.check(["theirs"], {"fp32", "int8"})
+    assert not takes_batches("theirs")
+    image = PICTURES[0]
+    answers = [
+        deploy(staged, name, threads=1, folder=tmp_path / name).detect(image, static(2, 3))
+        for name in ("eager", "theirs")
+    ]
+    assert answers[0].exit == answers[1].exit
+    assert torch.equal(answers[0].detections.boxes, answers[1].detections.boxes)
+    assert environment(1, libraries("theirs")).libraries["pytest"] == pytest.__version__
+    assert "pytest" not in environment(1, libraries("eager")).libraries
+
+
+def test_no_package_takes_the_name_of_one_of_ours(monkeypatch):
+    with pytest.raises(UserError, match="two packages bring the runtime 'eager': exitbench and"):
+        plug(monkeypatch, RUNTIMES, eager="theirs")

@@ -107,7 +107,7 @@ def test_a_part_of_the_state_that_a_stage_does_not_use_may_be_left_out(tmp_path)
         def forward(self, unused, x):
             return (), (x[:, 0], x[:, 2])
 
-    detector = Detector([First(), Second()], None, None, None, ("a",) * 3, 4)
+    detector = Detector([First(), Second()], None, None, None, ("a",) * 3, 4, family="ssdlite")
     chain = module.build(Candidate("toy", "toy", detector.eval()), threads=1, folder=tmp_path).chain(1)
     pixels = torch.randint(0, 256, (1, 4, 4, 3), dtype=torch.uint8)
     chain.start(pixels)
@@ -145,7 +145,7 @@ def test_weights_are_seven_bits_where_the_cpu_would_saturate():
         def forward(self, x):
             return (), (self.look(x)[:, 0], x[:, 1])
 
-    model = module.convert(Detector([Only()], None, None, None, ("a",) * 3, 4).eval())[0]
+    model = module.convert(Detector([Only()], None, None, None, ("a",) * 3, 4, family="ssdlite").eval())[0]
     for narrow, widest in ((True, 64), (False, 127)):
         made = module.quantize_stage(model, [[PICTURES[0][None, :4, :4]]], narrow)
         weights = [onnx.numpy_helper.to_array(part) for part in made.graph.initializer]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bench.accuracy.coco import accuracy
-from bench.exits.criteria import CRITERIA, LEARNED
-from bench.exits.path_costs import Look, Prices
+from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
+from bench.exits.registry import CRITERIA, LEARNED
 from bench.measure.execution import execute
 from bench.measure.exit_table import evaluate, exit_table
 from bench.routing.reinforced import REINFORCED
@@ -73,7 +73,7 @@ def test_thresholds_lie_between_the_scores_of_val(chosen):
 
 
 def test_every_criterion_has_a_score_and_a_price(chosen):
-    assert set(chosen.val.scores) == set(chosen.prices.looks) == {*CRITERIA, LEARNED}
+    assert set(chosen.val.scores) == set(chosen.prices.criterion_costs) == {*CRITERIA, LEARNED}
     assert chosen.prices.flops == FLOPS
     assert all(ms > 0 for ms in chosen.prices.ms)
     assert [len(weights) for weights in chosen.gate.weights] == [18, 35]
@@ -81,9 +81,11 @@ def test_every_criterion_has_a_score_and_a_price(chosen):
 
 def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, monkeypatch):
     def other_clock(deployed, images, flops, criteria, **_):
-        return Prices(tuple(flops), (9.0, 5.0, 1.0), {name: Look((7.0, 7.0), (7.0, 7.0)) for name in criteria})
+        return PathCosts(
+            tuple(flops), (9.0, 5.0, 1.0), {name: CriterionCost((7.0, 7.0), (7.0, 7.0)) for name in criteria}
+        )
 
-    monkeypatch.setattr(module, "measure_prices", other_clock)
+    monkeypatch.setattr(module, "measure_path_costs", other_clock)
     again = choose(deployed, DATA, FLOPS, MEASURE, seed=0)
     for one, other in zip(chosen.choices, again.choices, strict=True):
         assert (one.name, one.policy.criterion, one.policy.thresholds) == (
@@ -109,7 +111,7 @@ def test_agents_add_a_policy_for_every_tolerance_and_change_no_other(chosen, wit
         assert policies[one.name].thresholds == one.policy.thresholds
     assert all(policies[name].criterion == REINFORCED for name in names[:2])
     assert all(policies[name].criterion in {*CRITERIA, LEARNED} for name in names[2:])
-    assert set(with_agents.val.scores) == set(with_agents.prices.looks) == {*CRITERIA, LEARNED, REINFORCED}
+    assert set(with_agents.val.scores) == set(with_agents.prices.criterion_costs) == {*CRITERIA, LEARNED, REINFORCED}
 
 
 def test_what_agents_decide_is_what_the_detector_does(deployed, with_agents):
@@ -136,9 +138,9 @@ def test_a_static_exit_is_no_choice_of_an_agent():
 def test_a_candidate_that_names_its_criteria_is_asked_no_others(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module,
-        "measure_prices",
-        lambda deployed, images, flops, criteria, **_: Prices(
-            tuple(flops), (1.0, 2.0, 3.0), {name: Look((0.0, 0.0), (0.0, 0.0)) for name in criteria}
+        "measure_path_costs",
+        lambda deployed, images, flops, criteria, **_: PathCosts(
+            tuple(flops), (1.0, 2.0, 3.0), {name: CriterionCost((0.0, 0.0), (0.0, 0.0)) for name in criteria}
         ),
     )
     chosen = choose(small.deployed(tmp_path, ("margin",)), DATA, FLOPS, MEASURE, seed=0)

@@ -142,7 +142,7 @@ def test_cheap_in_flops_by_one_criterion(run):
 def test_an_unhealthy_table_and_a_collapsed_gate_raise_alarms(run, tmp_path):
     folder = copied(run, tmp_path) / "tables" / DETECTOR
     table = load_table(folder, "test")
-    save_table(replace(table, vitals=table.vitals | {"spread": np.zeros((80, 3))}), folder)
+    save_table(replace(table, health=table.health | {"spread": np.zeros((80, 3))}), folder)
     (found,) = sweeps(tmp_path / "made", tolerances=[0.0, 1.0])
     assert any("exit 1 gives all anchors nearly the same score" in line for line in found.alarms)
     points = {one.name: one for one in found.points}

@@ -1,5 +1,7 @@
 """Training is repeatable, resumes to the same weights it would have reached, and repeats nothing it has done."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -27,8 +29,8 @@ def fresh():
 
 def train(batches: Batches, folder: Path, objective=plain_objective, epochs: int = 2, **changes):
     detector = changes.pop("detector", None) or fresh()
-    trainer = Trainer(batches, "datahash", folder, batch=4, seed=0)
-    return trainer(detector, name="toy", objective=objective, epochs=epochs, rate=1e-3, **changes)
+    trainer = Trainer(batches, "datahash", folder, batch_size=4, seed=0)
+    return trainer(detector, name="toy", objective=objective, epochs=epochs, learning_rate=1e-3, **changes)
 
 
 def test_same_seed_same_weights_and_training_changes_them(batches, tmp_path):
@@ -79,7 +81,7 @@ def test_inherited_batch_norms_keep_their_statistics_and_others_do_not(batches, 
     detector = fresh()
     kept, moved = detector.stages[0].blocks, detector.stages[0].head
     before = {name: value.clone() for name, value in detector.named_buffers() if "running_mean" in name}
-    train(batches, tmp_path, detector=detector, inherited=tuple(kept.modules()))
+    train(batches, tmp_path, detector=detector, pretrained_modules=tuple(kept.modules()))
     after = dict(detector.named_buffers())
     for name, value in before.items():
         assert torch.equal(value, after[name]) == name.startswith("stages.0.blocks"), name
@@ -127,7 +129,7 @@ def test_mixed_precision_says_nearly_what_full_precision_says(batches, model):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_trains_and_hands_the_detector_and_its_teacher_back(tmp_path):
     source, teacher = Batches(Source(8), 64, "cuda"), fresh()
-    trainer = Trainer(source, "datahash", tmp_path, batch=4, seed=0, device="cuda")
+    trainer = Trainer(source, "datahash", tmp_path, batch_size=4, seed=0, device="cuda")
     detector = fresh()
     options = {"epochs": 2, "rate": 1e-3, "distil": 1.0, "labels": 1.0}
     finetune(detector, teacher=teacher, fit=trainer, name="toy", **options)
@@ -142,3 +144,28 @@ def test_a_loss_that_is_no_number_stops_at_once(batches, tmp_path):
     with pytest.raises(UserError, match="no longer a number: class"):
         train(batches, tmp_path, objective=broken)
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_training_stored_under_the_first_names_of_its_parameters_is_found_again(batches, tmp_path, prepared):
+    """The keys of a fingerprint are older than the parameters' names: written out here, for they may never change."""
+    detector = fresh()
+    head = tuple(detector.stages[0].head.modules())
+    recipe = {"name": "toy", "options": "some", "epochs": 0, "rate": 0.25, "inherited_rate": 0.5, "batch": 4}
+    recipe |= {"seed": 7, "data": "datahash", "start": weights_hash(detector), "inherited": len(head)}
+    recipe |= {"rates": {"stages.0": 0.5}} | ({"views": 3} if prepared else {})
+    name = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+    Trainer(batches, "datahash", tmp_path, batch_size=4, seed=7)(
+        detector,
+        name="toy",
+        objective=plain_objective,
+        epochs=0,
+        learning_rate=0.25,
+        pretrained_modules=head,
+        pretrained_lr_scale=0.5,
+        rates={"stages.0": 0.5},
+        options="some",
+        prepare=(lambda detector, images: (images,)) if prepared else None,
+        augmentations=3,
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [f"toy-{name}.safetensors"]

@@ -7,7 +7,7 @@ import torch
 from models.detector import Targets
 from models.errors import UserError
 from models.patches import centres
-from models.yolos.auxiliary import Lessons, allowed, chosen, depths, extra, masked, spots_beside, tokens_at
+from models.yolos.auxiliary import AuxiliaryLosses, allowed, chosen, depths, extra, masked, spots_beside, tokens_at
 from models.yolos.network import multi_exit, scratch
 
 CLASSES = ("cat", "dog")
@@ -44,9 +44,9 @@ def test_a_masked_layer_is_transformers_own(plain, images):
 
 
 def test_queries_for_training_alone_change_nothing_for_the_others(plain, images, targets):
-    lessons = Lessons(groups=2, denoise=3)
+    losses = AuxiliaryLosses(groups=2, denoise=3)
     with torch.no_grad():
-        (_, usual), (_, more) = Lessons()(plain, images, targets), lessons(plain, images, targets)
+        (_, usual), (_, more) = AuxiliaryLosses()(plain, images, targets), losses(plain, images, targets)
     assert {name.split("/")[-1].split("-")[0] for name in more.keys() - usual.keys()} == {"groups", "denoise"}
     for name, value in usual.items():
         assert more[name].item() == pytest.approx(value.item(), rel=1e-4), name
@@ -115,11 +115,11 @@ def test_every_set_is_matched_for_itself(plain, images, targets):
     assert (first[1] >= 0).sum() == 1
 
 
-def test_lessons_go_on_when_exits_are_added_and_patches_dropped(plain, images, targets):
+def test_auxiliary_losses_go_on_when_exits_are_added_and_patches_dropped(plain, images, targets):
     detector = plain.clone()
-    detector.lessons = Lessons(every=0, patches=False, denoise=1)
+    detector.auxiliary_losses = AuxiliaryLosses(every=0, patches=False, denoise=1)
     chain = multi_exit(detector, (3, 6), keep=(0.5, 0.25)).train()
-    _, losses = chain.lessons(chain, images, targets)
+    _, losses = chain.auxiliary_losses(chain, images, targets)
     parts = ("class", "l1", "giou", "denoise-class", "denoise-l1", "denoise-giou")
     assert list(losses) == [f"exit{number}/{part}" for number in (1, 2, 3) for part in parts]
     assert torch.stack(list(losses.values())).isfinite().all()
@@ -128,14 +128,14 @@ def test_lessons_go_on_when_exits_are_added_and_patches_dropped(plain, images, t
 def test_the_answers_are_the_detectors_own(plain, images, targets):
     chain = multi_exit(plain, (3, 6), keep=(0.5, 0.25))
     with torch.no_grad():
-        answers, _ = Lessons()(chain, images, targets)
+        answers, _ = AuxiliaryLosses()(chain, images, targets)
         for mine, own in zip(answers, chain(images), strict=True):
             assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, own, strict=True))
 
 
 def test_images_without_boxes_have_no_denoising_queries(plain, images):
     nothing = Targets(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.long), torch.zeros(2, 0) > 0)
-    _, losses = Lessons(groups=1, denoise=2)(plain, images, nothing)
+    _, losses = AuxiliaryLosses(groups=1, denoise=2)(plain, images, nothing)
     assert not any("denoise" in name for name in losses)
     assert losses["exit1/groups-l1"] == 0
 
@@ -147,7 +147,7 @@ def test_denoising_queries_learn_to_find_their_box(plain, images, targets):
     seen = []
     for _ in range(12):
         torch.manual_seed(0)
-        _, losses = Lessons(every=0, patches=False, denoise=2)(detector, images, targets)
+        _, losses = AuxiliaryLosses(every=0, patches=False, denoise=2)(detector, images, targets)
         total = sum(value for name, value in losses.items() if "denoise" in name)
         optimizer.zero_grad()
         total.backward()
@@ -160,7 +160,7 @@ def test_denoising_queries_learn_to_find_their_box(plain, images, targets):
     ("options", "said"),
     [({"group": 1}, "did you mean"), ({"groups": -1}, "no value"), ({"patches": 1}, "true or false")],
 )
-def test_lessons_that_cannot_be_are_a_clear_error(plain, options, said):
+def test_auxiliary_losses_that_cannot_be_are_a_clear_error(plain, options, said):
     with pytest.raises(UserError) as raised:
         chosen(plain, options)
     assert said in str(raised.value)
@@ -169,6 +169,6 @@ def test_lessons_that_cannot_be_are_a_clear_error(plain, options, said):
 def test_queries_that_stand_nowhere_get_no_company(plain):
     stock = plain.clone()
     stock.stages[0].embed.seeded = False
-    assert chosen(stock, {"every": 6}) == Lessons(every=6)
+    assert chosen(stock, {"every": 6}) == AuxiliaryLosses(every=6)
     with pytest.raises(UserError, match="stand nowhere"):
         chosen(stock, {"denoise": 1})

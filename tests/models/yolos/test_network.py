@@ -8,7 +8,7 @@ from transformers import YolosConfig, YolosForObjectDetection
 from bench.measure.flops import flops_per_exit
 from models.detector import Targets
 from models.errors import UserError
-from models.yolos.auxiliary import Lessons
+from models.yolos.auxiliary import AuxiliaryLosses
 from models.yolos.network import layer_rates, multi_exit, resized, scratch, untrained
 from models.yolos.weights import MEAN, STD, stock, trunk
 
@@ -122,7 +122,7 @@ def test_every_exit_and_layer_on_the_way_learns(plain, images):
         torch.tensor([[[0.1, 0.1, 0.5, 0.6]]] * 2), torch.ones(2, 1, dtype=torch.long), torch.zeros(2, 1) > 0
     )
     chain = multi_exit(plain, (3, 6)).train()
-    _, losses = Lessons()(chain, images, targets)
+    _, losses = AuxiliaryLosses()(chain, images, targets)
     assert {name.split("/")[0] for name in losses} == {"exit1", "exit2", "exit3"}
     assert {name.split("/")[1] for name in losses if name.startswith("exit3")} >= {"back1", "class", "l1", "giou"}
     torch.stack(list(losses.values())).sum().backward()
@@ -168,7 +168,7 @@ def test_what_goes_on_learns_from_its_own_boxes(plain, images):
     )
     whole, all_ = (multi_exit(plain, (3, 6), keep) for keep in ((), (1.0, 1.0)))
     with torch.no_grad():
-        (_, expected), (_, found) = Lessons()(whole, images, targets), Lessons()(all_, images, targets)
+        (_, expected), (_, found) = AuxiliaryLosses()(whole, images, targets), AuxiliaryLosses()(all_, images, targets)
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert found[name].item() == pytest.approx(value.item(), rel=1e-3, abs=1e-4), name

@@ -9,12 +9,13 @@ import pytest
 
 from bench.data.shapes import shapes
 from bench.experiments.auxiliary_losses import run
-from bench.experiments.auxiliary_losses.report import markdown
+from bench.experiments.auxiliary_losses.report import page
 from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings
 from bench.experiments.auxiliary_losses.run import RECIPES, USUAL, step_times, teach_into
 from bench.experiments.stored import load
+from bench.report.formats import markdown
 from models.errors import UserError
-from models.yolos.auxiliary import Lessons
+from models.yolos.auxiliary import AuxiliaryLosses
 
 TOY = Settings(images=(16, 6), pixels=64, batch=8, epochs=1, head_epochs=1, threads=1)
 
@@ -27,7 +28,7 @@ def test_an_unknown_recipe_is_a_clear_error(tmp_path):
 def test_more_queries_take_more_time(monkeypatch):
     """With eight times as many queries a step takes several times as long."""
     data = shapes(0, 2, 1, 1, size=64)
-    monkeypatch.setitem(RECIPES, "many", Lessons(groups=8))
+    monkeypatch.setitem(RECIPES, "many", AuxiliaryLosses(groups=8))
     monkeypatch.setattr(run, "STEPS", 4)
     monkeypatch.setattr(run, "time", SimpleNamespace(perf_counter=time.process_time))  # whatever else runs meanwhile
     found = step_times(("many", "exits alone"), data, TOY.model_copy(update={"batch": 2}))
@@ -45,7 +46,7 @@ def test_recipes_at_toy_size(tmp_path):
     for one in found.taught:
         assert len(one.own) == len(one.shared) == 4
         assert one.own[-1] == one.shared[-1]
-        assert one.name in markdown(found)
+        assert one.name in markdown(page(found))
     assert (tmp_path / "lessons.png").stat().st_size > 10_000
     first = [json.loads(path.read_text().splitlines()[0]) for path in tmp_path.glob("checkpoints/baseline*.jsonl")]
     parts = sorted(len(losses) for losses in first)

@@ -1,16 +1,16 @@
 """The replay end to end at toy size, and its report; at its real size every recipe must meet its expectation."""
 
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from bench.experiments.phases.recipes import RECIPES
-from bench.experiments.phases.report import HEADERS, cells, markdown, print_report
+from bench.experiments.phases.report import HEADERS, cells, page
 from bench.experiments.phases.result import Phases, Settings
 from bench.experiments.phases.run import replay, replay_into
+from bench.report.formats import markdown
 from models.errors import UserError
+from tests.support.printed import printed
 
 TOY = Settings(images=(8, 6, 6), pixels=64, batch=4, baseline_epochs=1, epochs=1, threads=1)
 
@@ -58,16 +58,14 @@ def test_the_same_seed_gives_the_same_numbers(found, tmp_path):
 
 def test_the_report_says_what_the_result_says(folder, found):
     text = (folder / "phases.md").read_text()
-    assert text == markdown(found)
+    assert text == markdown(page(found))
     lines = text.splitlines()
     assert lines[0] == "| " + " | ".join(HEADERS) + " |"
     for line, run in zip(lines[2:], found.runs, strict=False):
         assert line == "| " + " | ".join(cells(run)) + " |"
     assert "sound iou" in lines[-1]
     assert (folder / "phases.png").read_bytes()[:4] == b"\x89PNG"
-    console = Console(width=200, record=True, file=io.StringIO())
-    print_report(found, console)
-    assert "1.4 calibrated thresholds" in console.export_text()
+    assert "1.4 calibrated thresholds" in "\n".join(printed(page(found), width=200))
 
 
 def test_an_unknown_recipe_is_a_mistake(tmp_path):

@@ -54,7 +54,7 @@ def test_yolos_has_no_width_to_choose(tmp_path):
     ("model", "unit", "places", "width"), [("ssdlite", "block", (8, 14), 8), ("yolos", "layer", (3, 9), None)]
 )
 def test_a_scan_at_toy_size(tmp_path, monkeypatch, model, unit, places, width):
-    monkeypatch.setattr(positions, "places_of", lambda detector: places)
+    monkeypatch.setattr(positions, "positions_of", lambda detector: places)
     monkeypatch.setattr(positions, "SCALES", (0.7,))
     toy(tmp_path, model)
     positions.scan_into(tmp_path, OPTIONS | {"width": width})

@@ -10,9 +10,9 @@ from bench.experiments.probe.linear import First, Probe, fit, linear, measure, p
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
 from models.detector import Targets
-from models.inspector import after_blocks
 from models.matching import labels_of
 from models.patches import PatchBoxes, nearest_inside
+from models.ssdlite.inspector import after_blocks
 from models.ssdlite.network import ssdlite
 from models.yolos.network import scratch
 from tests.support.small import data
@@ -92,7 +92,7 @@ def shapes():
 def test_a_fit_moves_the_probes_and_nothing_else(shapes, tmp_path):
     torch.manual_seed(0)
     plain, after = scratch(shapes.classes, 64).eval(), (3, 6)
-    trainer = Trainer(Batches(First(shapes.train, 4), 64), "data", tmp_path, batch=2, seed=0)
+    trainer = Trainer(Batches(First(shapes.train, 4), 64), "data", tmp_path, batch_size=2, seed=0)
     made = fit(plain, after, trainer, epochs=1, rate=1e-2, views=1)
     start, end = probed(plain, after, 0).state_dict(), made.state_dict()
     moved = {name for name in start if not torch.equal(start[name], end[name])}
@@ -112,7 +112,7 @@ def test_a_position_does_not_hear_of_the_others(shapes, tmp_path):
         fit(
             plain,
             after,
-            Trainer(Batches(First(shapes.train, 4), 64), "data", tmp_path, batch=2, seed=0),
+            Trainer(Batches(First(shapes.train, 4), 64), "data", tmp_path, batch_size=2, seed=0),
             epochs=2,
             rate=1e-2,
             views=1,

@@ -9,14 +9,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.experiments.probe.commands import numbers, probe_command
-from bench.experiments.probe.figures import linear_figure
-from bench.experiments.probe.report import markdown
+from bench.experiments.probe.linear_figure import linear_figure
+from bench.experiments.probe.report import page
 from bench.experiments.probe.result import FILE, Focus, Linear, Position, Probe, Separation
 from bench.experiments.probe.run import Settings, positions, probe_into
 from bench.experiments.probe.target import UNTRAINED, Subject, from_run, from_weights
 from bench.experiments.stored import load
 from bench.pipeline import make, open_data, start
 from bench.records import environment
+from bench.report.formats import markdown
 from bench.spec import read
 from bench.train.batches import Batches
 from bench.train.fit import Trainer, weights_hash
@@ -61,7 +62,7 @@ def found(control: tuple[Position, ...] = ()) -> Probe:
 
 
 def test_the_report_has_a_row_a_position_and_the_rule():
-    text = markdown(found((position(3, 0.01),)))
+    text = markdown(page(found((position(3, 0.01),))))
     assert text.startswith("layer 3: so")
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert [row.split(" | ")[0] for row in rows[2:]] == ["| layer 3", "| layer 6", "| untrained 3"]

@@ -1,0 +1,92 @@
+"""A TOML file that describes data in COCO format: where images and annotations are, which classes, how many."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.data.coco import coco
+from bench.data.registry import Options
+from bench.data.split import Dataset, Role
+from models.errors import UserError, suggest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PATHS = '{ train = "...", val = "...", test = "..." }'
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Paths(_Strict):
+    train: str
+    val: str
+    test: str
+
+    def under(self, folder: Path) -> dict[Role, Path]:
+        return {"train": folder / self.train, "val": folder / self.val, "test": folder / self.test}
+
+
+class _Table(_Strict):
+    """What [data] may hold. Descriptions are what a message says is wanted."""
+
+    name: str | None = Field(None, description="text")
+    images: str | _Paths = Field(description=f"text or a table with train, val and test: {PATHS}")
+    annotations: _Paths = Field(description=f"one path for each of train, val and test: {PATHS}")
+    classes: list[str] | None = Field(None, description='a list of names: ["person"]')
+    cap: int | None = Field(None, description="a whole number")
+
+
+def read(place: str, options: Options) -> Dataset:
+    """The dataset that a TOML file describes; paths in it start at its folder. Raises UserError."""
+    options.refuse("sizes", "size", owner="shapes", where=f"--data {place}")
+    path = Path(place).expanduser()
+    table, here = _table(path), path.parent
+    return coco(
+        here / table.images if isinstance(table.images, str) else table.images.under(here),
+        table.annotations.under(here),
+        options.classes or table.classes,
+        table.cap if options.cap is None else options.cap,
+        table.name or path.stem,
+    )
+
+
+def _table(path: Path) -> _Table:
+    given = _given(path)
+    try:
+        return _Table.model_validate(given)
+    except ValidationError as error:
+        # What is misspelt or wrong is said before what is missing.
+        first = min(error.errors(), key=lambda one: one["loc"][0] not in given)
+        raise _said(first, given, path) from error
+
+
+def _given(path: Path) -> Mapping[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError("there is no such file", where=str(path), fix="see docs/data.md for an example") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"cannot read it as TOML: {error}", where=str(path), fix="see docs/data.md") from error
+    if not isinstance(table := content.get("data"), dict):
+        raise UserError("there is no table [data] in it", where=str(path), fix="see docs/data.md for an example")
+    return table
+
+
+def _said(error: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> UserError:
+    """What pydantic found, as one line about the key of [data] that it is in."""
+    key = str(error["loc"][0])
+    if key not in _Table.model_fields:
+        return UserError(f"'{key}' is not understood in [data]", where=str(path), fix=suggest(key, _Table.model_fields))
+    wanted = _Table.model_fields[key].description
+    if key not in given:
+        return UserError(f"'{key}' is missing from [data]", where=str(path), fix=f"add it: {wanted}")
+    return UserError(f"'{key}' is {given[key]!r}, not {wanted}", where=str(path), fix="correct it")

@@ -1,0 +1,17 @@
+"""A figure of panels in rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def made(columns: int, heights: Sequence[float], side: float) -> tuple[Figure, np.ndarray]:
+    """A figure of panels `side` inches wide, and its axes [rows, columns]. heights: of the rows, in such widths."""
+    size = (side * columns, side * sum(heights) + 0.5)
+    figure = Figure(figsize=size, dpi=100, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)

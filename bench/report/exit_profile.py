@@ -1,0 +1,70 @@
+"""Exit profiles: of each kind of image, how many every exit answers. One gate speaks for a detector, the one through
+which most images leave, of those that do not send nearly all to one exit; on the fastest runtime, since which images
+leave hardly depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.judge.groups import by_runtime, short_name
+from bench.judge.verdict import disguised
+from bench.records import Leavers, Record, same_split
+from bench.report.page import Column, Row, Section, Table
+from bench.report.records_table import percent
+
+MOST_GROUPS = 15  # shown of a factor, those with the most images: there may be any number of classes
+EXPLAINED = {
+    "object size": "mean over the boxes of an image, as a share of its side",
+    "crowding": "the largest IoU of two boxes of an image",
+}
+
+
+def gates(records: Sequence[Record]) -> list[Record]:
+    """Of each detector on the fastest runtime with such a gate, the gate through which most images leave early, of
+    those that tell images apart if there are any; detectors whose images all stay have none. Raises UserError when the
+    records' test splits differ."""
+    same_split(records)
+    for here in by_runtime(records).values():
+        best: dict[tuple[str, ...], Record] = {}
+        for record in here:
+            if record.leavers and record.exit_share[-1] < 1:
+                detector = (record.strategy, record.variant, record.precision)
+                best[detector] = min(best.get(detector, record), record, key=lambda r: (disguised(r), r.exit_share[-1]))
+        if best:
+            return list(best.values())
+    return []
+
+
+def exit_profile_table(records: Sequence[Record]) -> Table | None:
+    """Gate by gate, where the images of each kind leave; None when there is no gate through which any leave early.
+    Fits 100 columns."""
+    found = gates(records)
+    if not found:
+        return None
+    columns = [Column("told apart by", words=True), Column("kind of image", words=True)]
+    columns += [Column("images"), Column("exits %")]
+    sections = []
+    for record in found:
+        rows = [Row((short_name(record), "", str(record.test_images), percent(record.exit_share)), "bold")]
+        for factor, groups in by_factor(record).items():
+            for i, one in enumerate(groups):
+                cells = (factor if i == 0 else "", one.group, str(one.images), percent(one.exit_share))
+                rows.append(Row(cells))
+        sections.append(Section(rows))
+    notes = [f"{factor}: {what}" for factor, what in EXPLAINED.items()]
+    return Table(columns, sections, f"Who leaves early, on {found[0].runtime}", notes)
+
+
+def by_factor(record: Record) -> dict[str, list[Leavers]]:
+    """Factor -> its groups in their order, at most MOST_GROUPS of them; a factor that has more says so."""
+    found: dict[str, list[Leavers]] = {}
+    for one in record.leavers:
+        found.setdefault(one.factor, []).append(one)
+    return dict(_most(factor, groups) for factor, groups in found.items())
+
+
+def _most(factor: str, groups: list[Leavers]) -> tuple[str, list[Leavers]]:
+    if len(groups) <= MOST_GROUPS:
+        return factor, groups
+    most = sorted(range(len(groups)), key=lambda i: -groups[i].images)[:MOST_GROUPS]
+    return f"{factor}, {MOST_GROUPS} of {len(groups)} with the most images", [groups[i] for i in sorted(most)]

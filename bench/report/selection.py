@@ -1,0 +1,59 @@
+"""Which of many points are worth a name in a picture, or a row in a short table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.judge.frontier import frontier
+from bench.judge.verdict import Verdict, verdict
+from bench.records import Record, baseline_of
+
+MOST_NAMES = 28  # in a panel; more cover each other
+NEARLY = 0.95
+SAME = (0.01, 0.002)  # points of a strategy whose costs differ by a smaller share, and mAP by less, are one to the eye
+Cost = Callable[[Record], float]
+
+
+def select_rows(records: Sequence[Record], cost: Cost) -> set[str]:
+    """Names of the points worth reading among those of one runtime: all of them up to MOST_NAMES, else those on the
+    frontier of mAP and cost, the baseline, those that the verdict names, and of every strategy the cheapest point that
+    keeps NEARLY all of the baseline's mAP, or its most accurate one; and of a strategy's points that are the SAME the
+    one that the verdict names, or the first."""
+    if len(records) <= MOST_NAMES:
+        return {record.name for record in records}
+    found = {records[k].name for k in frontier([(cost(r), r.map) for r in records])}
+    judged = verdict(records)
+    judged_ones = {judged.early or "", *compared_with(judged)}
+    baseline = baseline_of(records, records[0].runtime)
+    found |= {record.name for record in best_of_each(records, cost, baseline)}
+    kept_names = judged_ones | ({baseline.name} if baseline else set())
+    shown = [r for r in records if r.name in kept_names]
+    for record in records:
+        if record.name in found and not any(same(record, one, cost) for one in shown):
+            shown.append(record)
+    return {record.name for record in shown}
+
+
+def best_of_each(records: Sequence[Record], cost: Cost, baseline: Record | None) -> list[Record]:
+    """Of every strategy the cheapest point that keeps NEARLY all of the baseline's mAP (of the best one's, without a
+    baseline), or its most accurate one."""
+    floor = NEARLY * (baseline.map if baseline else max((r.map for r in records), default=0))
+    found = []
+    for strategy in dict.fromkeys(r.strategy for r in records):
+        own = [r for r in records if r.strategy == strategy]
+        kept = [r for r in own if r.map >= floor]
+        found.append(min(kept, key=cost) if kept else max(own, key=lambda r: r.map))
+    return found
+
+
+def compared_with(judged: Verdict) -> tuple[str, ...]:
+    """Names of the records that a verdict sets early exit against."""
+    against = judged.against
+    return tuple(against.split(" and ")) if isinstance(against, str) else tuple(against)
+
+
+def same(one: Record, other: Record, cost: Cost) -> bool:
+    """Whether two points of a strategy stand in the same place."""
+    (share, apart), costs = SAME, (cost(one), cost(other))
+    near = max(costs) - min(costs) < share * max(costs) and abs(one.map - other.map) < apart
+    return one.strategy == other.strategy and near
