@@ -12,6 +12,8 @@ TINY = {
     "strategy.early_exit.widths": [16, 24],
     "measure.images": 6,
     "measure.repeats": 2,
+    "measure.warmup": 1,
+    "measure.gate_images": 12,
     "measure.resamples": 100,
     "measure.budgets": ["1000MFLOPs", "0.001MFLOPs"],
     "measure.risks": [0.9],
