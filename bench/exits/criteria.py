@@ -50,7 +50,7 @@ def margin(view: View) -> float:
 
 
 def low_entropy(view: View) -> float:
-    """One minus the mean entropy of the anchors' class distributions, as a share of the largest possible; at least 0."""
+    """One minus the mean entropy of the anchors' class distributions, as a share of the largest possible, or 0."""
     return max(0.0, 1.0 - pooling.mean_entropy(view.probabilities.numpy()))
 
 
