@@ -13,7 +13,6 @@ ACROSS = {  # about no single module
     "test_photographs.py": "the baseline on real photographs, from the data to its mAP",
     "test_readme.py": "what the README promises",
     "test_second_family.py": "the main job on YOLOS, and that the harness names no family",
-    "test_tour.py": "docs/tour.py",
 }
 MOVING = {  # not yet where they belong; a line goes with its file
     "strategies/test_strategies.py",
