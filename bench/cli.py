@@ -200,8 +200,14 @@ def sweep_command(
 
     FORMATS.check(format)
     folder, chosen = find(run, out), listed(criteria)
-    asked = {"cost": cost, "budgets": budget or (), "tolerances": tolerance or ()}
-    found = sweeps(folder, criteria=chosen, detector=detector, **asked)
+    found = sweeps(
+        folder,
+        cost=cost,
+        budgets=budget or (),
+        tolerances=tolerance or (),
+        criteria=chosen,
+        detector=detector,
+    )
     print(formatted(sweeps_page(found), format), end="")
     if format == "table":
         drawn = [save(sweep_figure(one), folder / f"sweep-{one.detector}.png") for one in found]
@@ -220,10 +226,10 @@ def gate(
 
       bench gate default --against results/gates.toml
     """
-    from bench.judge.regression import check, load_gates
+    from bench.judge.regression import check, load_checks
     from bench.records import load_records
 
-    broken = check(load_records(find(run, out)), load_gates(against))
+    broken = check(load_records(find(run, out)), load_checks(against))
     for line in broken:
         print(line)
     if broken:

@@ -1,10 +1,11 @@
-"""The way a run takes, top to bottom: spec, data, baseline, foundation gate, candidates, deployment, exit tables,
+"""The way a run takes, top to bottom: spec, data, baseline, foundation check, candidates, deployment, exit tables,
 policies, latency, records. Whatever was trained is kept and found again; whatever is measured is measured anew."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +23,12 @@ from bench.files import replacing
 from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
-from bench.records import Record
+from bench.records import Record, detector_id
 from bench.runtimes import Deployed, deploy, runs_on
 from bench.runtimes.registry import libraries
-from bench.spec import IN_MEMORY, RunSpec
+from bench.spec import IN_MEMORY, Measure, RunSpec
 from bench.study.recording import Recorder
-from bench.study.study import baseline_point, key, last_exit_map, study, time_batches, time_points
+from bench.study.study import baseline_point, last_exit_map, study, time_batches, time_points
 from bench.train.batches import Batches
 from bench.train.fit import Trainer, weights_hash
 from models import families
@@ -46,14 +47,14 @@ def run(
         spec: What to do; kept in the folder as spec.json.
         folder: Where everything goes; made when it is not there.
         resume: Go on with a run that was started there under the same spec.
-        force: Go on although the baseline misses its foundation gate; every record is stamped.
+        force: Go on although the baseline fails the foundation check; every record is stamped.
         detector: The baseline of a spec whose `model.weights` says "in memory" (`bench.given`).
 
     Returns:
         The records, which are saved in the folder too.
 
     Raises:
-        UserError: Input that cannot be used, a folder with another run, or a baseline below its foundation gate.
+        UserError: Input that cannot be used, a folder with another run, or a baseline that fails the foundation check.
     """
     claim(folder, spec, resume=resume)
     registries.freeze()
@@ -61,11 +62,11 @@ def run(
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     data = open_data(spec, folder)
     trainer = open_trainer(spec, data, folder)
-    score = scorer(spec, data, folder)
+    score = scorer(spec.runtimes, spec.threads, data.val, folder)
 
     console.print("[bold]baseline[/]")
     baselines = make("baseline", start(spec, data, detector), spec, data, trainer, score)
-    base = place(baselines[-1], spec.runtimes[0], spec, folder)
+    base = deploy_to(spec.runtimes[0], baselines[-1], spec.threads, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
 
     candidates = list(baselines)
@@ -77,7 +78,17 @@ def run(
     found = []
     for runtime in spec.runtimes:
         console.print(f"[bold]measuring on {runtime}[/]")
-        found += measure([one for one in candidates if runs_on(one, runtime)], runtime, spec, data, foundation, folder)
+        found += measure(
+            [one for one in candidates if runs_on(one, runtime)],
+            runtime,
+            data,
+            spec.measure,
+            foundation,
+            folder,
+            threads=spec.threads,
+            seed=spec.seed,
+            several_runtimes=len(spec.runtimes) > 1,
+        )
     save(found, data, folder)
     return found
 
@@ -85,26 +96,46 @@ def run(
 def measure(
     candidates: list[Candidate],
     runtime: str,
-    spec: RunSpec,
     data: Dataset,
+    settings: Measure,
     foundation: records.Foundation,
     folder: Path,
+    *,
+    threads: int,
+    seed: int,
+    several_runtimes: bool = False,
 ) -> list[Record]:
-    """Every candidate on one runtime: deployed, studied, timed against the others. The detections are written."""
-    deployments = [place(candidate, runtime, spec, folder) for candidate in candidates]
-    tables = folder / "tables"
-    studies = [
-        study(one, single_graph(one, spec, folder), spec, data, tables / f"{key(one.candidate)}-{runtime}")
-        for one in deployments
-    ]
+    """Deploy, study and time every candidate against the others on one runtime; the detections are written.
+
+    Args:
+        candidates: the fp32 baseline among them.
+        runtime: its name.
+        data: train, val and test.
+        settings: the run's [measure].
+        foundation: what the foundation check found.
+        folder: of the run.
+        threads: that the runtime is given.
+        seed: of everything drawn.
+        several_runtimes: whether the run has others, so that names say which one they are of.
+
+    Returns:
+        A record of every operating point.
+    """
+    studies = []
+    for deployed in [deploy_to(runtime, candidate, threads, folder) for candidate in candidates]:
+        single = single_graph(deployed, threads, folder)
+        tables = folder / "tables" / detector_id(deployed.candidate, runtime)
+        how = {"seed": seed, "folder": tables, "several_runtimes": several_runtimes}
+        studies.append(study(deployed, single, data, settings, **how))
     recorder = Recorder(
-        spec,
         data,
         foundation,
-        records.environment(spec.threads, libraries(runtime)),
-        time_points(studies, spec.measure, spec.seed, data.test),
-        time_batches(studies, spec.measure, spec.seed, data.test),
+        records.environment(threads, libraries(runtime)),
+        time_points(studies, settings, seed, data.test),
+        time_batches(studies, settings, seed, data.test),
         baseline_point(studies).name,
+        settings.resamples,
+        seed,
     )
     ids = [example.id for example in data.test.examples]
     found = []
@@ -158,34 +189,34 @@ def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Tra
     return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)
 
 
-def scorer(spec: RunSpec, data: Dataset, folder: Path) -> Score:
+def scorer(runtimes: Sequence[str], threads: int, val: Split, folder: Path) -> Score:
     """How good a candidate is on val, on the first of the run's runtimes that has kernels of its precision."""
     known: dict[tuple[str, str], float] = {}
 
     def score(candidate: Candidate) -> float:
         what = weights_hash(candidate.detector), candidate.precision
         if what not in known:
-            runtime = next(name for name in spec.runtimes if runs_on(candidate, name))
-            deployed = place(candidate, runtime, spec, folder)
-            known[what] = last_exit_map(exit_table(deployed, data.val), data.val)
+            runtime = next(name for name in runtimes if runs_on(candidate, name))
+            deployed = deploy_to(runtime, candidate, threads, folder)
+            known[what] = last_exit_map(exit_table(deployed, val), val)
         return known[what]
 
     return score
 
 
-def place(candidate: Candidate, runtime: str, spec: RunSpec, folder: Path) -> Deployed:
-    """The candidate on a runtime; what would be shipped lies under artifacts/."""
-    where = folder / "artifacts" / runtime / key(candidate)
-    return deploy(candidate, runtime, threads=spec.threads, folder=where)
+def deploy_to(runtime: str, candidate: Candidate, threads: int, folder: Path) -> Deployed:
+    """The candidate on a runtime; what would be shipped lies under the run's artifacts/."""
+    where = folder / "artifacts" / runtime / detector_id(candidate)
+    return deploy(candidate, runtime, threads=threads, folder=where)
 
 
-def single_graph(deployed: Deployed, spec: RunSpec, folder: Path) -> Deployed | None:
+def single_graph(deployed: Deployed, threads: int, folder: Path) -> Deployed | None:
     """A multi-exit detector as one graph, to see what its being a chain costs; None for one with a single exit."""
     if deployed.exits == 1:
         return None
     whole = replace(deployed.candidate, detector=merged(deployed.candidate.detector))
-    where = folder / "artifacts" / deployed.runtime / f"{key(whole)}-single"
-    return deploy(whole, deployed.runtime, threads=spec.threads, folder=where)
+    where = folder / "artifacts" / deployed.runtime / f"{detector_id(whole)}-single"
+    return deploy(whole, deployed.runtime, threads=threads, folder=where)
 
 
 def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) -> records.Foundation:
@@ -195,16 +226,16 @@ def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) 
     if map50 is None:
         raise UserError(
             "no val image has an object to find",
-            where="foundation gate",
+            where="foundation check",
             fix="choose other classes or images",
         )
     if map50 < floor and not force:
         raise UserError(
-            f"the baseline reaches AP50 {map50:.3f} on val, under its foundation gate of {floor:.2f}",
-            where="foundation gate",
+            f"the baseline reaches AP50 {map50:.3f} on val, under its floor of {floor:.2f}",
+            where="foundation check",
             fix="train it longer, or add --force to go on and have every record stamped",
         )
-    console.print(f"  foundation: AP50 {map50:.3f} on val, gate {floor:.2f}", markup=False)
+    console.print(f"  foundation: AP50 {map50:.3f} on val, floor {floor:.2f}", markup=False)
     return records.Foundation(map50=map50, floor=floor, passed=map50 >= floor)
 
 
@@ -213,7 +244,7 @@ def save(found: list[Record], data: Dataset, folder: Path) -> None:
     write_json(folder / "ground_truth.json.gz", data.test.coco())
     write_json(folder / "ground_truth_val.json.gz", data.val.coco())
     names = {record.name for record in found}
-    detectors = {f"{record.strategy}-{record.variant}-{record.runtime}" for record in found}
+    detectors = {detector_id(record, record.runtime) for record in found}
     for stale in [*(folder / "records").glob("*.json"), *(folder / "detections").glob("*.json.gz")]:
         if stale.name.split(".json")[0] not in names:
             stale.unlink()

@@ -9,11 +9,21 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from bench.files import replacing
+from bench.upgrades import upgrade
 from models.errors import UserError, suggest
 
 SCHEMA_VERSION = 3
@@ -38,6 +48,12 @@ class OperatingPoint(_Typed):
     thresholds: tuple[float | None, ...] | None = Field(description="one per exit but the last; null: never")
     chosen_on: str | None = Field(description="role of the split the thresholds were chosen on, e.g. 'val'")
     note: str = Field(default="", description="anything a reader of the point must know")
+    promise: bool = Field(
+        default=False, description="whether risk control showed on val that it loses no more than was asked for"
+    )
+    weights: str | None = Field(
+        default=None, description="weights of a learned criterion, relative to the run; null: it has none, or not kept"
+    )
 
 
 class ExitAccuracy(_Typed):
@@ -64,15 +80,19 @@ class Latency(_Typed):
     mean: Positive = Field(description="mean over images of each one's median over repeats, ms")
     mean_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
     p50: Positive = Field(description="median, ms")
-    p50_interval: tuple[Positive, Positive] = Field(description="its 95 % bootstrap interval over images, ms")
+    p50_interval: tuple[Positive, Positive] | None = Field(
+        default=None, description="its 95 % bootstrap interval over images, ms; null: not measured"
+    )
     p90: Positive = Field(description="90th percentile, ms")
     p90_interval: tuple[Positive, Positive] | None = Field(description="its 95 % interval, ms; null: too few samples")
     p99: Positive = Field(description="99th percentile, ms")
     p99_interval: tuple[Positive, Positive] | None = Field(description="its 95 % interval, ms; null: too few samples")
     samples: tuple[Milliseconds, ...] = Field(min_length=1, description="every sample, ms, rounded to 1e-5")
     images: tuple[int, ...] = Field(description="id of the test image behind each sample")
-    warmup: int = Field(ge=0, description="untimed rounds before the first sample")
-    steady: bool = Field(description="whether times had stopped falling by then")
+    warmup: Annotated[int, Field(ge=0)] | None = Field(
+        description="untimed rounds before the first sample; null: not known"
+    )
+    steady: bool = Field(description="whether times had stopped falling by then; false too where nobody looked")
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -132,7 +152,7 @@ class Auroc(_Typed):
     interval: tuple[Share, Share] | None = Field(description="its 95 % bootstrap interval over images; null: none")
 
 
-class Leavers(_Typed):
+class ExitProfile(_Typed):
     """Where the images of one kind leave."""
 
     factor: str = Field(description="what the images are told apart by, e.g. 'object size'")
@@ -141,14 +161,18 @@ class Leavers(_Typed):
     exit_share: tuple[Share, ...] = Field(description="share of them that each exit answers")
 
 
-class Truth(_Typed):
+class Execution(_Typed):
     """The conditional path really executed on every test image, against what the exit table says."""
 
     images: int = Field(ge=1, description="test images it was executed on")
     exits_differ: int = Field(ge=0, description="images that left at another exit than simulated")
     detections_differ: int = Field(ge=0, description="images whose detections are not the exit table's, bit by bit")
-    predicted_ms: Positive = Field(description="mean ms of the timed images, from the static exits and the criterion")
-    within: bool = Field(description="whether the prediction lies in the measured mean's 95 % interval")
+    predicted_ms: Positive | None = Field(
+        default=None, description="mean ms that the static exits and the criterion's cost add up to; null: not timed"
+    )
+    within: bool | None = Field(
+        default=None, description="whether that lies in the measured mean's 95 % interval; null: not timed"
+    )
 
 
 class Environment(_Typed):
@@ -188,9 +212,9 @@ class Record(_Typed):
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
     latency_ms: Latency = Field(description="time per image, batch 1: the single-stream scenario")
-    offline: Offline | None = Field(description="throughput in batches; null: not measured")
+    offline: Offline | None = Field(default=None, description="throughput in batches; null: not measured")
     random_exits: Drawn | None = Field(
-        description="mAP when the same exit shares are dealt out at random; null: no gate"
+        default=None, description="mAP when the same exit shares are dealt out at random; null: no gate"
     )
     oracle: Share | None = Field(
         default=None, description="best mAP found at the same mean FLOPs when the boxes are known; null: no gate"
@@ -199,10 +223,22 @@ class Record(_Typed):
         default=None,
         description="(map - random) / (oracle - random); null: no gate, or an oracle no better than random draws",
     )
-    truth: Truth | None = Field(description="the path executed against the simulation; null: no gate")
-    criteria: tuple[Auroc, ...] = Field(description="every criterion at every inner exit; empty: a single exit")
-    leavers: tuple[Leavers, ...] = Field(description="who leaves where, by kind of image; empty: no gate")
-    alarms: tuple[str, ...] = Field(description="what is wrong with this detector or policy; empty: nothing known")
+    execution: Execution | None = Field(
+        default=None,
+        validation_alias=AliasChoices("execution", "truth"),
+        description="the path executed against the simulation; null: no gate, or not executed",
+    )
+    criteria: tuple[Auroc, ...] = Field(
+        default=(), description="every criterion at every inner exit; empty: a single exit, or not measured"
+    )
+    exit_profile: tuple[ExitProfile, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("exit_profile", "leavers"),
+        description="which exit answers which kind of image; empty: no gate, or not measured",
+    )
+    alarms: tuple[str, ...] = Field(
+        default=(), description="what is wrong with this detector or policy; empty: nothing known"
+    )
     speed_up: Ratio = Field(description="the fp32 baseline's time over this one's, same runtime")
     noise: Ratio = Field(description="the fp32 baseline's time over its own, timed as another contender")
     chain_overhead: Ratio | None = Field(description="time of the chain, nobody leaving, over that of one graph")
@@ -213,8 +249,8 @@ class Record(_Typed):
     splits: dict[str, str] = Field(description="content hash of every split by role")
     weights_hash: str = Field(description="content hash of the weights")
     seed: int = Field(description="seed of the run")
-    forced: bool = Field(description="the baseline missed its foundation gate and the run went on by force")
-    foundation: Foundation = Field(description="the foundation gate: is the baseline worth comparing with")
+    forced: bool = Field(description="the baseline failed the foundation check and the run went on by force")
+    foundation: Foundation = Field(description="the foundation check: is the baseline worth comparing with")
     detections: str = Field(description="gzipped COCO results of the test split, relative to the run")
     audit: dict[str, JsonValue] = Field(default={}, description="facts about the artifact, e.g. int8 layers")
     environment: Environment = Field(description="where and when it was measured")
@@ -251,8 +287,8 @@ def save(record: Record, run_dir: Path) -> Path:
 
 def load_records(run_dir: Path) -> list[Record]:
     """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency.
-    Raises UserError for a folder that is missing or holds no records, and for a file that is not JSON or breaks the
-    schema."""
+    Records of older schemas are upgraded. Raises UserError for a folder that is missing or holds no records, and for a
+    file that is not JSON, breaks the schema or is of a newer one."""
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
@@ -278,11 +314,16 @@ def _load(path: Path) -> Record:
     except (ValueError, OSError) as error:
         raise broken(f"not readable as JSON: {error}") from error
     number = found.get("schema_version") if isinstance(found, dict) else None
-    if number != SCHEMA_VERSION:
-        raise broken(f"schema version {number}, this program reads {SCHEMA_VERSION}")
+    if isinstance(number, int) and number > SCHEMA_VERSION:
+        what = f"written by a newer version: its schema is {number}, this program reads up to {SCHEMA_VERSION}"
+        raise UserError(what, where=str(path), fix="update exitbench")
+    if not isinstance(number, int) or number < 1:
+        raise broken(f"schema version {number}, this program reads 1 to {SCHEMA_VERSION}")
     try:
-        record = Record.model_validate(found)
-    except ValidationError as error:
+        record = Record.model_validate(upgrade(found))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        if not isinstance(error, ValidationError):
+            raise broken(f"not a record of schema {number}: {error}") from error
         first = error.errors()[0]
         raise broken(f"not a record: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     if record.name != path.stem:
@@ -295,6 +336,26 @@ def baseline_of(records: Sequence[Record], runtime: str) -> Record | None:
     as loaded and fine-tuned, it is the one that the strategies were built on."""
     here = [r for r in records if (r.strategy, r.runtime, r.precision) == ("baseline", runtime, "fp32")]
     return next((r for r in here if r.variant != "loaded"), here[0] if here else None)
+
+
+class Named(Protocol):
+    """What has a strategy and a variant: a candidate, or a record of one."""
+
+    @property
+    def strategy(self) -> str: ...
+
+    @property
+    def variant(self) -> str: ...
+
+
+def detector_id(made: Named, runtime: str = "") -> str:
+    """Name a detector in files and tables, e.g. "early_exit-b8-12-openvino".
+
+    Args:
+        made: the candidate, or a record of one of its operating points.
+        runtime: that it is deployed on; empty: none in particular.
+    """
+    return "-".join(filter(None, (made.strategy, made.variant, runtime)))
 
 
 def same_split(records: Sequence[Record]) -> None:

@@ -70,7 +70,7 @@ class RunSpec(_Typed):
     )
     controls: tuple[str, ...] = Field(("longer",), description="strategies that every run has beside those asked for")
     runtimes: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        ("openvino",), description="what the candidates run on; the first also answers for the foundation gate"
+        ("openvino",), description="what the candidates run on; the first also answers for the foundation check"
     )
     threads: Count = Field(default_factory=lambda: default_threads(), description="threads of training and runtime")
     device: Literal["cpu", "cuda"] = Field("cpu", description="what trains; on cuda in bfloat16. All else is the CPU's")

@@ -19,7 +19,6 @@ from typing import Any
 
 import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -188,8 +187,9 @@ def bed(
         order = np.lexsort((-scores, where))
         counts = np.bincount(where, minlength=images).tolist()
         corners = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)[order]
-        parts = (torch.from_numpy(corners).float(), torch.from_numpy(scores[order]).float(), torch.tensor(what[order]))
-        found.append([Detections(*row) for row in zip(*(part.split(counts) for part in parts), strict=True)])
+        parts = (corners.astype(np.float32), scores[order].astype(np.float32), what[order].astype(np.int64))
+        ends = np.cumsum(counts[:-1])
+        found.append([Detections(*row) for row in zip(*(np.split(part, ends) for part in parts), strict=True)])
     return ground_truth(truth), found
 
 

@@ -23,6 +23,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -403,7 +404,7 @@ def write_shapes(folder: Path, images: int) -> None:
     (folder / "images").mkdir(parents=True)
     data = shapes(0, images, 1, 1, size=width)
     for split in (data.train, data.val, data.test):
-        truth = split.coco()
+        truth = deepcopy(split.coco())
         for index, entry in enumerate(truth["images"]):
             entry |= {"file_name": f"{split.role}-{index}.jpg", "height": height}
             scene = Image.fromarray(split.image(index)).resize(SHAPE)

@@ -1,42 +1,46 @@
-"""What a detector is here: a chain of stages and one postprocess. A Stage is an `nn.Module` called as
-`stage(*state) -> (next_state, raw)`; the first state is `(images,)`, and `raw` is what the stage's exit head says,
-before decoding. A plain detector has one stage and so one exit; nothing treats it as a special case."""
+"""What a detector is here: a chain of stages and one postprocess. A plain detector has one stage and so one exit;
+nothing treats it as a special case."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-cv2.setNumThreads(1)  # one image takes a tenth of a millisecond, and its threads would spin against the runtime's
+from models.pixels import CENTRED, Normalisation, resize
+from models.scores import SOFTMAX, Scores
+
+T = TypeVar("T")
 
 State = tuple[Tensor, ...]
-Raw = tuple[Tensor, Tensor]  # class logits [N, A, 1 + C] (0 is background) and box code [N, A, 4]
+Raw = tuple[Tensor, Tensor]  # class logits [N, A, K], which the detector's scores explain, and box code [N, A, 4]
 
 
 @dataclass(frozen=True)
 class Detections:
     """The answer for one image, sorted by descending score.
 
-    boxes: float32 [k, 4], x1 y1 x2 y2. scores: float32 [k] in [0, 1]. labels: int64 [k], 1..C (0 is background).
+    Args:
+        boxes: float32 [k, 4], x1 y1 x2 y2.
+        scores: float32 [k] in [0, 1].
+        labels: int64 [k], 1..C (0 is background).
     """
 
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def scaled(self, width: float, height: float) -> Detections:
         """The same detections with x multiplied by `width` and y by `height` (unit square to pixels)."""
-        factor = self.boxes.new_tensor([width, height, width, height])
+        factor = np.array([width, height, width, height], np.float32)
         return Detections(self.boxes * factor, self.scores, self.labels)
 
 
@@ -54,6 +58,21 @@ class Targets:
 
     def to(self, device: str | torch.device) -> Targets:
         return Targets(self.boxes.to(device), self.labels.to(device), self.crowd.to(device))
+
+
+class Stage(Protocol):
+    """A stretch of trunk and the exit head that reads it; a module."""
+
+    @property
+    def temperature(self) -> Tensor:
+        """What the exit's logits are divided by (Guo et al. 2017), a buffer []; 1 until fitted."""
+
+    def __call__(self, *state: Tensor) -> tuple[State, Raw]:
+        """The state for the next stage, and what the exit head says before decoding. The first state is `(images,)`;
+        the last stage hands nothing on."""
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The layers whose output channels mean something outside of them, and so must stay when others are pruned."""
 
 
 class Decoder(Protocol):
@@ -83,40 +102,53 @@ class Loss(Protocol):
     def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]: ...
 
 
+def module_list(parts: Sequence[T]) -> Sequence[T]:
+    """Modules as a list that their owner registers, still known as what they are."""
+    return cast("Sequence[T]", nn.ModuleList(cast("Sequence[nn.Module]", parts)))
+
+
 class Detector(nn.Module):
     """A chain of stages with one postprocess.
 
-    stages: modules called as `stage(*state) -> (next_state, raw)`.
+    stages: modules that are each a `Stage`.
     decode: a module that is a `Decoder`. One for all exits, or one for each.
     select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
     DETR-style). Only what it picks is ever decoded.
     loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw, its
     teacher's) -> the same for one exit.
     classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
-    family: of networks, by name (`models.families`). auxiliary_losses: for families that learn from
-    more than their exits' answers; None: `loss` of these.
+    family: of networks, by name (`models.families`). scores: what class logits mean. normalise: how the numbers of the
+    input are scaled. auxiliary_losses: for families that learn from more than their exits' answers; None: `loss` of
+    these.
     """
+
+    stages: Sequence[Stage]
+    decoders: Sequence[Decoder]
 
     def __init__(
         self,
-        stages: list[nn.Module],
-        decode: nn.Module | Sequence[nn.Module],
+        stages: Sequence[Stage],
+        decode: Decoder | Sequence[Decoder],
         select: Callable[[Tensor, Tensor, Decoder], Detections],
         loss: Loss,
         classes: tuple[str, ...],
         size: int,
         *,
         family: str,
+        scores: Scores = SOFTMAX,
+        normalise: Normalisation = CENTRED,
         auxiliary_losses: AuxiliaryLoss | None = None,
     ):
         super().__init__()
-        self.stages = nn.ModuleList(stages)
-        self.decoders = nn.ModuleList([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
+        self.stages = module_list(stages)
+        self.decoders = module_list([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
         self.select = select
         self.loss = loss
         self.classes = classes
         self.size = size
         self.family = family
+        self.scores = scores
+        self.normalise = normalise
         self.auxiliary_losses = auxiliary_losses
 
     @property
@@ -125,9 +157,9 @@ class Detector(nn.Module):
 
     def with_stages(
         self,
-        stages: list[nn.Module],
+        stages: Sequence[Stage],
         *,
-        decode: nn.Module | Sequence[nn.Module] | None = None,
+        decode: Decoder | Sequence[Decoder] | None = None,
         loss: Loss | None = None,
     ) -> Detector:
         """A detector of the same family that differs in its stages alone, unless more is given.
@@ -145,11 +177,14 @@ class Detector(nn.Module):
             self.classes,
             self.size,
             family=self.family,
+            scores=self.scores,
+            normalise=self.normalise,
             auxiliary_losses=self.auxiliary_losses,
         )
 
     def walk(self, images: Tensor) -> Iterator[Raw]:
-        """Run stage by stage; stop iterating and the later stages never run. images: [N, 3, size, size] in [-1, 1]."""
+        """Run stage by stage; stop iterating and the later stages never run. images: [N, 3, size, size] as
+        `normalise` gives them."""
         state: State = (images,)
         for stage in self.stages:
             state, raw = stage(*state)
@@ -158,6 +193,15 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> list[Raw]:
         """The raw answer of every exit."""
         return list(self.walk(images))
+
+    def to_input(self, image: np.ndarray) -> Tensor:
+        """uint8 [H, W, 3] RGB -> float32 [1, 3, size, size], as `walk` takes it."""
+        return self.normalise(torch.from_numpy(resize(image, self.size))[None])
+
+    def probabilities(self, raw: Raw) -> Tensor:
+        """Class probabilities [N, 1 + C, A] of a raw answer, row 0 the background's; whether they sum to one is
+        `scores.exclusive`."""
+        return self.scores.probabilities(raw[0])
 
     def detections(self, probabilities: Tensor, code: Tensor, exit: int = 0) -> Detections:
         """What an exit says of one image, in the unit square, of class probabilities [1 + C, A] and box code [A, 4]."""
@@ -170,41 +214,28 @@ class Detector(nn.Module):
 class _Merged(nn.Module):
     """All stages as one. The earlier exits' answers are handed out as state, so that no compiler drops their heads."""
 
-    def __init__(self, stages: nn.ModuleList):
+    stages: Sequence[Stage]
+
+    def __init__(self, stages: Sequence[Stage], scores: Scores):
         super().__init__()
-        self.stages = stages
+        self.stages, self.scores = stages, scores
+
+    @property
+    def temperature(self) -> Tensor:
+        return self.stages[-1].temperature
 
     def forward(self, images: Tensor) -> tuple[State, Raw]:
         state: State = (images,)
         said: list[Tensor] = []
         for stage in self.stages:
             state, raw = stage(*state)
-            said += to_probabilities(raw), raw[1]
+            said += self.scores.probabilities(raw[0]), raw[1]
         return tuple(said[:-2]), raw
+
+    def answer_layers(self) -> list[nn.Module]:
+        return [layer for stage in self.stages for layer in stage.answer_layers()]
 
 
 def merged(detector: Detector) -> Detector:
     """The same computation as one stage with one exit: the single graph that a chain of stages is compared with."""
-    return detector.with_stages([_Merged(detector.stages)])
-
-
-def to_probabilities(raw: Raw) -> Tensor:
-    """Class probabilities [N, 1 + C, A] of a raw answer: class by class, which is how they are read, and a softmax
-    across rows is four times as fast as one within rows of two."""
-    return raw[0].transpose(1, 2).softmax(1)
-
-
-def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [H, W, 3] -> uint8 [size, size, 3], bilinear between pixel centres, as torchvision's SSDLite resizes but
-    rounded to whole levels: eight times as fast, and what training sees as well."""
-    return image if image.shape[:2] == (size, size) else cv2.resize(image, (size, size))
-
-
-def normalise(pixels: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] RGB -> float32 [N, 3, H, W] in [-1, 1]."""
-    return (pixels.float() / 127.5 - 1.0).permute(0, 3, 1, 2)  # in this order no runtime has to move anything
-
-
-def to_input(image: np.ndarray, size: int) -> Tensor:
-    """uint8 [H, W, 3] RGB -> float32 [1, 3, size, size] in [-1, 1]."""
-    return normalise(torch.from_numpy(resize(image, size))[None])
+    return detector.with_stages([_Merged(detector.stages, detector.scores)])

@@ -7,14 +7,14 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detector import Detector, Loss, Raw, State, Targets
+from models.detector import Detector, Loss, Raw, Stage, State, Targets
 from models.families import resized
 
 
 class SmallStage(nn.Module):
     """A whole one-exit network on the image shrunk to `size` px; hands on the image as it came."""
 
-    def __init__(self, stage: nn.Module, size: int):
+    def __init__(self, stage: Stage, size: int):
         super().__init__()
         self.stage, self.size = stage, size
 
@@ -53,10 +53,10 @@ def resolution_chain(detector: Detector, sizes: tuple[int, ...]) -> Detector:
     anchors stay as large in pixels (see `models.ssdlite.network.anchor_grid`). ValueError for sizes that cannot be."""
     if not sizes or list(sizes) != sorted(set(sizes)) or sizes[-1] >= detector.size:
         raise ValueError(f"sizes must increase and stay below {detector.size} px, not {sizes}")
-    looks = [*(resized(detector, size) for size in sizes), detector.clone()]
-    stages = [SmallStage(look.stages[0], look.size) for look in looks[:-1]] + [looks[-1].stages[0]]
-    decoders = [look.decoders[0] for look in looks]
-    loss = EachLoss([look.loss for look in looks])
+    small, full = [resized(detector, size) for size in sizes], detector.clone()
+    stages: list[Stage] = [SmallStage(one.stages[0], one.size) for one in small] + [full.stages[0]]
+    decoders = [one.decoders[0] for one in (*small, full)]
+    loss = EachLoss([one.loss for one in (*small, full)])
     made = detector.with_stages(stages, decode=decoders, loss=loss)
     made.auxiliary_losses = None  # a family's would look for its own stages, in these they are wrapped
     return made

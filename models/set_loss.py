@@ -56,8 +56,7 @@ def select(
 ) -> Detections:
     """One image's answer: every query's best class above `floor`. Sets need no suppression once they are learned, but
     early exits have had no time to settle who answers, so what overlaps by more than `nms_iou` in one class goes."""
-    found = best_of_each(probabilities.numpy(), code.numpy(), floor, nms_iou)
-    return Detections(*map(torch.from_numpy, found))
+    return Detections(*best_of_each(probabilities.numpy(), code.numpy(), floor, nms_iou))
 
 
 @torch.no_grad()

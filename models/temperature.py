@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from models.detector import Detector, Targets, to_input
+from models.detector import Detector, Targets
 from models.matching import IGNORED, labels_of
+from models.scores import SOFTMAX, Scores
 
 CLAMP = (0.25, 4.0)  # as far below 1 as above; sound detectors that had few steps want 0.33 to 0.43
 
@@ -23,10 +23,11 @@ class Labelled(Protocol):
     def targets(self, indices: Sequence[int]) -> Targets: ...
 
 
-def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The T in CLAMP with the smallest negative log-likelihood of labels int64 [n] under softmax(logits [n, K] / T)."""
+def best_temperature(logits: Tensor, labels: Tensor, scores: Scores = SOFTMAX) -> float:
+    """The T in CLAMP with the smallest negative log-likelihood of labels int64 [n] under logits [n, K] / T; scores:
+    what the logits mean."""
     result = minimize_scalar(
-        lambda t: float(F.cross_entropy(logits / t, labels)),
+        lambda t: float(scores.log_loss(logits / t, labels)),
         bounds=CLAMP,
         method="bounded",
         options={"xatol": 1e-3},
@@ -46,12 +47,12 @@ def fit_temperatures(detector: Detector, val: Labelled, images: int = 100) -> li
     seen: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in detector.stages]
     for index in range(min(images, len(val))):
         targets = val.targets([index])
-        answers = detector(to_input(val.image(index), detector.size))
+        answers = detector(detector.to_input(val.image(index)))
         for raw, decode, (kept_logits, kept_labels) in zip(answers, detector.decoders, seen, strict=True):
             owner = decode.owners(raw, targets)
             kept_logits.append(raw[0][owner != IGNORED])
             kept_labels.append(labels_of(owner, targets)[owner != IGNORED])
-    temperatures = [best_temperature(torch.cat(logits), torch.cat(labels)) for logits, labels in seen]
+    temperatures = [best_temperature(torch.cat(logits), torch.cat(labels), detector.scores) for logits, labels in seen]
     for stage, temperature in zip(detector.stages, temperatures, strict=True):
         stage.temperature.fill_(temperature)
     return temperatures

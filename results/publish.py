@@ -27,7 +27,7 @@ from bench.experiments.probe.result import Probe
 from bench.experiments.stored import load
 from bench.judge.seeds import open_repeat, spread
 from bench.judge.verdict import verdict
-from bench.records import Record, load_records
+from bench.records import Record, detector_id, load_records
 from bench.report.classes import classes_page
 from bench.report.first_screen import first_screen
 from bench.report.formats import markdown
@@ -97,19 +97,15 @@ def routing(source: Path, target: Path) -> None:
     """Write routing.md and its picture: the multi-exit detector that the verdict speaks of, and its fp32 original."""
     records = load_records(source)
     spoken = next(one for one in records if one.name == verdict(records).early)
-    names = {key_of(one) for one in records if len(one.per_exit) > 1 and one.runtime == spoken.runtime}
-    strategy, variant = spoken.strategy.split("+")[0], spoken.variant.removesuffix(f"-{spoken.precision}")
-    wanted = {key_of(spoken), f"{strategy}-{variant}-{spoken.runtime}"} & names
+    here = [one for one in records if len(one.per_exit) > 1 and one.runtime == spoken.runtime]
+    own = {"strategy": spoken.strategy.split("+")[0], "variant": spoken.variant.removesuffix(f"-{spoken.precision}")}
+    wanted = {detector_id(one, spoken.runtime) for one in (spoken, spoken.model_copy(update=own))}
+    wanted &= {detector_id(one, one.runtime) for one in here}
     found = [one for name in sorted(wanted) for one in sweeps(source, detector=name)]
     for one in found:
         save(sweep_figure(one), target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
     (target / "routing.md").write_text(f"# Routing\n\n{markdown(sweeps_page(found))}\n{pictures}")
-
-
-def key_of(record: Record) -> str:
-    """The folder of a record's exit tables in its run."""
-    return f"{record.strategy}-{record.variant}-{record.runtime}"
 
 
 def copy(name: str) -> None:

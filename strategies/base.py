@@ -76,7 +76,8 @@ class Candidate:
 
     strategy and variant name it. precision: "fp32" or "int8". calibration: training images as uint8 [H, W, 3], needed
     by int8. keep: parts of every stage that stay in fp32 when the rest is int8, by the start of their module path
-    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; none: any of them.
+    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; none: any of them. stopped_name:
+    the strategy that it amounts to where every image leaves at one inner exit, as records call it; empty: its own.
     """
 
     strategy: str
@@ -87,6 +88,7 @@ class Candidate:
     keep: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
     note: str = ""
+    stopped_name: str = ""
 
 
 class Score(Protocol):
@@ -115,8 +117,8 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
     }
 
 
-def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
-    """What every exit says, and the losses of all that the detector is asked in training."""
+def training_losses(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
+    """What every exit says, and all losses that the detector trains by, its auxiliary ones among them."""
     if detector.auxiliary_losses is not None:
         return detector.auxiliary_losses(detector, images, targets)
     raws = detector(images)
@@ -125,4 +127,4 @@ def asked(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Ra
 
 def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
     """The detector's own losses and nothing else."""
-    return asked(detector, images, targets)[1]
+    return training_losses(detector, images, targets)[1]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from models.detector import Detector, Raw, Targets
-from strategies.base import Fit, asked, plain_losses
+from strategies.base import Fit, plain_losses, training_losses
 
 
-def taught(
+def distillation_losses(
     student: Detector, raws: list[Raw], goals: Sequence[Raw], targets: Targets, *, distil: float, labels: float
 ) -> dict[str, Tensor]:
     """Losses of a detector's exits, by exit and part: "exit1/distil-class", "exit1/class", ... raws: their answers.
@@ -51,7 +51,7 @@ def finetune(
 
     def answered(student: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
         if forward is None and labels:
-            return asked(student, images, targets)
+            return training_losses(student, images, targets)
         raws = student(images) if forward is None else forward(student, images)
         return raws, plain_losses(student, raws, targets) if labels else {}
 
@@ -59,7 +59,7 @@ def finetune(
         raws, losses = answered(student, images, targets)
         with torch.no_grad():
             goals = teacher.to(images.device)(images)
-        learned = taught(student, raws, goals[-len(raws) :], targets, distil=distil, labels=0)
+        learned = distillation_losses(student, raws, goals[-len(raws) :], targets, distil=distil, labels=0)
         return learned | {name: labels * loss for name, loss in losses.items()}
 
     fit(

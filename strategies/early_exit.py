@@ -10,24 +10,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from models.detector import Detector, Raw, Targets
+from models.detector import Detector, Raw, State, Targets
 from models.errors import UserError
 from models.families import require
 from models.ssdlite.exit_head import Attention
-from models.ssdlite.exits import ClassStage, HeadKind, Told, add_exits, inherited
+from models.ssdlite.exits import ClassStage, ContextFor, HeadKind, add_exits, pretrained_modules, trunk_stages
 from models.temperature import fit_temperatures
 from strategies.base import Candidate, Fit, Images, Score
-from strategies.distil import taught
+from strategies.distil import distillation_losses
 
 
 @dataclass(frozen=True)
 class EarlyExit:
     """after: trunk blocks (6 to 16) followed by an exit. widths: intermediate channels of each exit's head. head,
-    attention: its kind. context: which exits are told what the one before them said: all, the inner ones, or none; a
-    last exit that is not trained is never told. localise: the last exit only classifies the boxes of the one before.
+    attention: its kind. context: which exits read the previous exit's context: all, the inner ones, or none; a last
+    exit that is not trained never does. localise: the last exit only classifies the boxes of the one before.
 
     epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
-    joint_rate, inherited_rate: of everything together, where what the baseline brought learns at a fraction of the
+    joint_rate, inherited_rate: of everything together, where pretrained modules learn at a fraction of the
     rate. rescale: gradient equilibrium between exits in joint training. distil, labels: weights of the baseline's
     answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all
     of them when none is named."""
@@ -44,7 +44,7 @@ class EarlyExit:
     widths: tuple[int, ...] = (128, 256)
     head: HeadKind = "pyramid"
     attention: Attention = "se"
-    context: Told = "all"
+    context: ContextFor = "all"
     localise: bool = False
     rescale: bool = False
     distil: float = 0.5
@@ -58,7 +58,7 @@ class EarlyExit:
         require(start.detector.family, self.family, where="strategy early_exit")
         detector = self.build(start.detector)
         teacher = start.detector.clone().eval()  # which may move to where the images are
-        brought = inherited(detector)
+        pretrained = pretrained_modules(detector)
         options = f"distil {self.distil} labels {self.labels}"
         if self.epochs:
             fit(
@@ -68,7 +68,7 @@ class EarlyExit:
                 options=options,
                 epochs=self.epochs,
                 learning_rate=self.rate,
-                pretrained_modules=brought,
+                pretrained_modules=pretrained,
                 pretrained_lr_scale=0.0,
                 prepare=lambda detector, images: maps_and_goal(detector, teacher, images),
                 augmentations=self.views,
@@ -81,14 +81,15 @@ class EarlyExit:
                 options=options + (" rescaled" if self.rescale else ""),
                 epochs=self.joint_epochs,
                 learning_rate=self.joint_rate,
-                pretrained_modules=brought,
+                pretrained_modules=pretrained,
                 pretrained_lr_scale=self.inherited_rate,
             )
         if self.temperatures:
             fit_temperatures(detector, val)
         note = f"exits after blocks {self.after}, heads trained {self.epochs} epochs, all {self.joint_epochs}"
         variant = "b" + "-".join(map(str, self.after))
-        return [Candidate("early_exit", variant, detector, criteria=self.criteria, note=note)]
+        made = Candidate("early_exit", variant, detector, criteria=self.criteria, note=note, stopped_name="truncate")
+        return [made]
 
     def build(self, plain: Detector) -> Detector:
         """The detector with untrained exits. UserError for positions or widths that cannot be."""
@@ -109,20 +110,22 @@ class EarlyExit:
     def heads_objective(self, detector: Detector, prepared: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
         *kept, logits, deltas = prepared
         raws = heads_only(detector, kept)
-        return self._taught(detector, raws, (logits, deltas), targets)
+        return self._distilled(detector, raws, (logits, deltas), targets)
 
     def joint_objective(
         self, detector: Detector, teacher: Detector, images: Tensor, targets: Targets
     ) -> dict[str, Tensor]:
         with torch.no_grad():
             (goal,) = teacher.to(images.device)(images)
-        return self._taught(detector, detector(images), goal, targets)
+        return self._distilled(detector, detector(images), goal, targets)
 
-    def _taught(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
+    def _distilled(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
         """Every exit weighs alike, and together they weigh as much as one."""
         share = 1 / detector.exits
         goals = [goal] * len(raws)
-        return taught(detector, raws, goals, targets, distil=share * self.distil, labels=share * self.labels)
+        return distillation_losses(
+            detector, raws, goals, targets, distil=share * self.distil, labels=share * self.labels
+        )
 
 
 def maps_and_goal(detector: Detector, teacher: Detector, images: Tensor) -> tuple[Tensor, ...]:
@@ -130,19 +133,20 @@ def maps_and_goal(detector: Detector, teacher: Detector, images: Tensor) -> tupl
     these are the last exit's own, unless it only classifies."""
     state: Any = (images,)
     kept: list[Tensor] = []
-    for stage in detector.stages[:-1]:
+    *inner, last = trunk_stages(detector)
+    for stage in inner:
         state = stage.trunk(*state)
         kept += state
-    last = detector.stages[-1]
     goal = teacher.to(images.device)(images)[0] if isinstance(last, ClassStage) else last.read(last.trunk(*state))[1]
     return (*kept, *goal)
 
 
 def heads_only(detector: Detector, kept: list[Tensor]) -> list[Raw]:
     """The inner exits' answers from what `maps_and_goal` kept of the trunk."""
-    raws, told = [], ()
-    for stage in detector.stages[:-1]:
-        told, raw = stage.read(tuple(kept[: stage.parts]), *told)
+    raws: list[Raw] = []
+    context: State = ()
+    for stage in trunk_stages(detector)[:-1]:
+        context, raw = stage.read(tuple(kept[: stage.parts]), *context)
         kept = kept[stage.parts :]
         raws.append(raw)
     return raws

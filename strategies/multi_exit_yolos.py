@@ -14,9 +14,9 @@ from models.detector import Detector, Raw, Targets
 from models.errors import UserError
 from models.families import require
 from models.temperature import fit_temperatures
-from models.yolos.network import layer_rates, multi_exit
-from strategies.base import Candidate, Fit, Images, Score, asked
-from strategies.distil import taught
+from models.yolos.network import layer_rates, multi_exit, stages_of
+from strategies.base import Candidate, Fit, Images, Score, training_losses
+from strategies.distil import distillation_losses
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class MultiExitYolos:
     background; none: all of them.
 
     epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
-    joint_rate: of everything together, where what the baseline brought learns at `inherited_rate` times the rate, and
+    joint_rate: of everything together, where pretrained modules learn at `inherited_rate` times the rate, and
     every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which
     leave lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last
     exit's answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look
@@ -65,7 +65,7 @@ class MultiExitYolos:
                 options=options,
                 epochs=self.epochs,
                 learning_rate=self.rate,
-                pretrained_modules=brought(detector),
+                pretrained_modules=pretrained_modules(detector),
                 pretrained_lr_scale=0.0,
                 prepare=queries_of_exits,
                 augmentations=self.views,
@@ -78,7 +78,7 @@ class MultiExitYolos:
                 options=options,
                 epochs=-(-self.joint_epochs // self.steps),
                 learning_rate=self.joint_rate,
-                pretrained_modules=brought(detector),
+                pretrained_modules=pretrained_modules(detector),
                 pretrained_lr_scale=self.inherited_rate,
                 rates=layer_rates(detector, self.decay, step / self.steps),
             )
@@ -89,38 +89,41 @@ class MultiExitYolos:
         if self.keep:
             note += f"; of the patches {', '.join(f'{share:.0%}' for share in self.keep)} go on"
             variant += "-keep" + "-".join(f"{100 * share:.0f}" for share in self.keep)
-        return [Candidate("multi_exit_yolos", variant, detector, criteria=self.criteria, note=note)]
+        known = {"criteria": self.criteria, "note": note, "stopped_name": "truncate"}
+        return [Candidate("multi_exit_yolos", variant, detector, **known)]
 
     def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
-        raws = [stage.answer(queries) for stage, queries in zip(detector.stages, kept, strict=True)]
+        raws = [stage.answer(queries) for stage, queries in zip(stages_of(detector), kept, strict=True)]
         with torch.no_grad():
             goal = tuple(part.detach() for part in raws[-1])
-        return self._taught(detector, raws[:-1], goal, targets)
+        return self._distilled(detector, raws[:-1], goal, targets)
 
     def joint_objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         """What the family learns of patches, of layers on the way and of the last exit; the inner exits' own losses
-        under the weights of `_taught`, which go by the same names."""
-        raws, losses = asked(detector, images, targets)
-        return losses | self._taught(detector, raws[:-1], raws[-1], targets)
+        under the weights of `_distilled`, which go by the same names."""
+        raws, losses = training_losses(detector, images, targets)
+        return losses | self._distilled(detector, raws[:-1], raws[-1], targets)
 
-    def _taught(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
+    def _distilled(self, detector: Detector, raws: list[Raw], goal: Raw, targets: Targets) -> dict[str, Tensor]:
         """Every exit weighs alike, and together they weigh as much as one."""
         share = 1 / len(raws)
         goals = [goal] * len(raws)
-        return taught(detector, raws, goals, targets, distil=share * self.distil, labels=share * self.labels)
+        return distillation_losses(
+            detector, raws, goals, targets, distil=share * self.distil, labels=share * self.labels
+        )
 
 
 def queries_of_exits(detector: Detector, images: Tensor) -> tuple[Tensor, ...]:
     """What each exit's head is given on a frozen trunk: query tokens [N, Q, hidden], one tensor an exit."""
     kept, x = [], images
-    for stage in detector.stages:
+    for stage in stages_of(detector):
         *_, tokens = stage.depths(x)
         kept.append(tokens[:, -stage.queries :])
         x, _ = stage.handed_on(tokens)
     return tuple(kept)
 
 
-def brought(detector: Detector) -> tuple[nn.Module, ...]:
-    """The modules that the baseline brought: all but the inner exits' heads."""
-    new = {module for stage in detector.stages[:-1] for module in stage.head.modules()}
+def pretrained_modules(detector: Detector) -> tuple[nn.Module, ...]:
+    """The modules that came trained: all but the inner exits' heads."""
+    new = {module for stage in stages_of(detector)[:-1] for module in stage.head.modules()}
     return tuple(module for module in detector.modules() if new.isdisjoint(module.modules()))

@@ -13,7 +13,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from models.detector import Detector, Raw, to_input, to_probabilities
+from models.detector import Detector, Raw
 from models.errors import UserError
 from models.families import pruning, trunk_rates
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
@@ -74,7 +74,7 @@ class Prune:
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )
         looked_at = range(min(CHECKED_IMAGES, len(train)))
-        images = [to_input(train.image(index), detector.size) for index in looked_at]
+        images = [detector.to_input(train.image(index)) for index in looked_at]
         check_intact(detector, start.detector, images)
         kinds = [f"{100 * ratio:.0f}pct", *({self.importance, self.scope} - {"taylor", "global"})]
         note = f"{ratio:.0%} of the channels removed by {self.importance} in {self.steps} steps"
@@ -134,7 +134,7 @@ def leave_gradients(detector: Detector, train: Images) -> None:
     """Gradients of the training loss over some training images, in the parameters, for the Taylor importance."""
     detector.eval().requires_grad_(True).zero_grad(set_to_none=True)
     for index in range(min(TAYLOR_IMAGES, len(train))):
-        image = to_input(train.image(index), detector.size)
+        image = detector.to_input(train.image(index))
         torch.stack(list(plain_objective(detector, image, train.targets([index])).values())).sum().backward()
 
 
@@ -161,4 +161,4 @@ def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor])
 
 def count_found(detector: Detector, raws: Sequence[Raw], exit: int) -> int:
     """How many detections an exit's raw answers to single images amount to, after NMS."""
-    return sum(len(detector.detections(to_probabilities(raw)[0], raw[1][0], exit)) for raw in raws)
+    return sum(len(detector.detections(detector.probabilities(raw)[0], raw[1][0], exit)) for raw in raws)

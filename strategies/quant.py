@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from models.detector import Detector, to_input
+from models.detector import Detector
 from models.errors import UserError
 from models.fake_int8 import FakeInt8
 from strategies.base import Candidate, Fit, Images, Score
@@ -65,7 +65,7 @@ class Quant:
     def _withstand(self, aware: Candidate, start: Candidate, fit: Fit) -> None:
         """Fine-tune the candidate's detector in place. All its batch norm keeps its statistics, as int8 will."""
         detector = aware.detector
-        inputs = (to_input(image, detector.size) for image in aware.calibration)
+        inputs = (detector.to_input(image) for image in aware.calibration)
         simulated = FakeInt8(detector, inputs, tuple(self._kept_layers(detector)))
         finetune(
             detector,

@@ -48,8 +48,16 @@ class Part:
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        start = replace(start, stopped_name="")  # what a part makes of it is called after the part
         made = self.strategy.apply(start, fit=fit, score=score, train=train, val=val, seed=seed)
-        return [replace(one, variant="-".join(filter(None, (self.label, one.variant)))) for one in made]
+        return [
+            replace(
+                one,
+                variant="-".join(filter(None, (self.label, one.variant))),
+                stopped_name=one.stopped_name or one.strategy,
+            )
+            for one in made
+        ]
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,7 @@ def _typed(kind: type, options: Mapping[str, Any], names: list[str], *, where: s
 
 
 def _joined(name: str, before: Candidate, after: Candidate) -> Candidate:
-    """What two strategies made, under both their variants and notes."""
+    """What two strategies made, under both their variants, notes and names when stopped."""
     variant, note = f"{before.variant}-{after.variant}", f"{before.note}; {after.note}"
-    return replace(after, strategy=name, variant=variant, note=note)
+    stopped_name = f"{before.stopped_name}+{after.stopped_name}"
+    return replace(after, strategy=name, variant=variant, note=note, stopped_name=stopped_name)

@@ -32,4 +32,5 @@ class ResolutionExit:
         fit_temperatures(detector, val)
         variant = "-".join(f"{size}px" for size in sizes)
         note = f"the baseline at {', '.join(map(str, sizes))} px, then at {start.detector.size}"
-        return [Candidate("resolution_exit", variant, detector, criteria=self.criteria, note=note)]
+        made = Candidate("resolution_exit", variant, detector, criteria=self.criteria, note=note, stopped_name="resize")
+        return [made]

@@ -39,7 +39,7 @@ class Truncate:
         made = []
         for number, place in enumerate(places):
             try:
-                detector, brought = cut.make(start.detector, place, *([self.widths[number]] if cut.widths else []))
+                detector, pretrained = cut.make(start.detector, place, *([self.widths[number]] if cut.widths else []))
             except ValueError as error:
                 raise UserError(str(error), where="strategy truncate", fix="see docs/strategies.md") from error
             finetune(
@@ -51,7 +51,7 @@ class Truncate:
                 learning_rate=self.rate,
                 distil=self.distil,
                 labels=self.labels,
-                pretrained_modules=brought,
+                pretrained_modules=pretrained,
                 pretrained_lr_scale=self.inherited_rate,
                 rates=trunk_rates(detector, self.trunk_rate, self.decay),
             )

@@ -73,4 +73,5 @@ def test_a_stranger_measures_and_reads_outside_the_checkout(wheel, tmp_path):
     (work / "models").mkdir()
     (work / "models" / "__init__.py").touch()
     shown = python("-m", "exitbench", "report", "smoke", "--out", "runs")
-    assert "prune-30pct" in shown
+    assert "prune" in shown
+    assert "30pct" in shown

@@ -7,6 +7,8 @@ import pytest
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ACROSS = {  # about no single module
+    "bench/runtimes/test_other_family.py": "a family of another kind, from training to the exit table",
+    "models/test_checkpoints.py": "that what was trained once loads again, whatever the family",
     "docs/": "what the pages under docs/ say and show",
     "test_install.py": "what is installed is all that a stranger needs",
     "test_intervals.py": "whether the intervals of several modules hold the truth as often as they say",
@@ -17,11 +19,6 @@ ACROSS = {  # about no single module
     "test_tour.py": "docs/tour.py",
 }
 MOVING = {  # not yet where they belong; a line goes with its file
-    "bench/report/test_calibration_notes.py",
-    "bench/report/test_criteria_table.py",
-    "bench/report/test_leavers_report.py",
-    "bench/report/test_spread_report.py",
-    "bench/report/test_sweep_report.py",
     "strategies/test_strategies.py",
 }
 FOUND = sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py"))

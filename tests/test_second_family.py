@@ -51,7 +51,7 @@ def test_gates_stand_beside_random_and_oracle_and_were_executed(records):
     for gate in gates:
         assert gate.random_exits is not None
         assert gate.oracle is not None
-        assert gate.truth.exits_differ == 0
+        assert gate.execution.exits_differ == 0
 
 
 def test_the_last_exit_is_the_baseline_and_fewer_patches_cost_less(records):

@@ -39,9 +39,9 @@ def columns(
     """
     counts = np.array([len(found) for found in detections], np.int64)
     place = np.repeat(np.arange(len(image_ids)), counts)
-    labels = np.concatenate([np.empty(0, np.int64), *(found.labels.cpu().numpy() for found in detections)])
-    scores = np.concatenate([np.empty(0), *(found.scores.detach().cpu().numpy() for found in detections)])
-    corners = [found.boxes.detach().cpu().numpy().reshape(-1, 4) for found in detections]
+    labels = np.concatenate([np.empty(0, np.int64), *(found.labels for found in detections)])
+    scores = np.concatenate([np.empty(0), *(found.scores for found in detections)])
+    corners = [found.boxes.reshape(-1, 4) for found in detections]
     boxes = np.concatenate([np.empty((0, 4)), *corners])
     odd = place[~(np.isfinite(boxes).all(1) & np.isfinite(scores))]
     if len(odd):

@@ -145,13 +145,17 @@ class Split:
             digest.update(bytes.fromhex(image_hash))
         return digest.hexdigest()
 
-    def coco(self) -> dict[str, Any]:
-        """The ground truth as a COCO dictionary.
+    def coco(self) -> Mapping[str, Any]:
+        """The ground truth as a COCO dictionary, made once and shared by all who ask: nobody may change it.
 
         Returns:
             Category ids 1..C, annotation ids from 1, bbox as x, y, width, height in px. An image whose difficulty is
             known carries it, by name, under "difficulty".
         """
+        return self._coco
+
+    @cached_property
+    def _coco(self) -> dict[str, Any]:
         annotations: list[dict[str, Any]] = []
         for example in self.examples:
             boxes = example.boxes.astype(np.float64)

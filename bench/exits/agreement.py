@@ -41,7 +41,7 @@ def sure(detections: Detections) -> tuple[NDArray[np.float32], NDArray[np.int64]
         Boxes [k, 4] and labels [k].
     """
     count = int((detections.scores > SURE).sum())
-    return detections.boxes[:count].numpy(), detections.labels[:count].numpy()
+    return detections.boxes[:count], detections.labels[:count]
 
 
 @njit(cache=True)

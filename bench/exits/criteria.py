@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from bench.exits import pooling
 from bench.exits.agreement import agreed
 from bench.exits.view import View
@@ -48,7 +50,7 @@ def margin(view: View) -> float:
 
 
 def low_entropy(view: View) -> float:
-    """One minus the mean entropy of the anchors' class distributions, as a share of the largest possible."""
+    """One minus the mean entropy of the anchors' class distributions, as a share of the largest possible, or 0."""
     return max(0.0, 1.0 - pooling.mean_entropy(view.probabilities.numpy()))
 
 
@@ -59,7 +61,7 @@ def low_weighted_entropy(view: View) -> float:
 
 def expected_objects(view: View) -> float:
     """Sum of the detections' scores: the expected number of objects if scores are calibrated. Needs an NMS."""
-    return float(view.detections.scores.sum())
+    return float(view.detections.scores.sum(dtype=np.float64))
 
 
 def few_objects(view: View) -> float:

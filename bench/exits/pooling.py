@@ -117,7 +117,8 @@ def entropies(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
         probabilities: float32 [1 + C, A].
 
     Returns:
-        float64 [A] in [0, 1].
+        float64 [A], in [0, 1] where rows sum to one; of sigmoid scores, which do not, the same sum of -p log p, which
+        may exceed 1 (`models.scores.sigmoid_probabilities`).
     """
     found = np.zeros(probabilities.shape[1])
     for row in range(len(probabilities)):

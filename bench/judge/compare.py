@@ -14,9 +14,8 @@ import numpy as np
 from scipy.special import stdtrit
 
 from bench.judge.groups import by_runtime, short_name
-from bench.measure.latency import Timing
 from bench.records import Record, baseline_of, same_split
-from bench.stats import bonferroni, interval, resample
+from bench.stats import bonferroni, group_medians, interval, resample
 from models.errors import UserError
 
 LEVEL = 0.95
@@ -231,9 +230,7 @@ def _log_means(record: Record) -> np.ndarray:
 
 @lru_cache(maxsize=16)  # a baseline is asked for with every pair
 def _drawn(samples: tuple[float, ...], images: tuple[int, ...], seed: int) -> np.ndarray:
-    which = np.array(images)
-    times = Timing(np.array(samples), which, np.zeros_like(which)).per_image
-    return np.log(_weights(tuple(np.unique(which).tolist()), seed) @ times)
+    return np.log(_weights(tuple(sorted(set(images))), seed) @ group_medians(samples, images))
 
 
 @lru_cache(maxsize=4)

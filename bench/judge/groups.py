@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.judge.verdict import is_rival
+from bench.judge.alternatives import is_alternative
 from bench.records import Record, baseline_of
 
 
@@ -36,6 +36,6 @@ def multi_exit(records: Sequence[Record]) -> dict[str, list[Record]]:
     image leaves at one inner exit. The records are of one runtime."""
     found: dict[str, list[Record]] = {}
     for record in records:
-        if len(record.per_exit) > 1 and not is_rival(record):
+        if len(record.per_exit) > 1 and not is_alternative(record):
             found.setdefault("-".join(filter(None, (record.strategy, record.variant))), []).append(record)
     return found

@@ -1,5 +1,5 @@
-"""Regression gates: what a run must still reach. A TOML file names the smallest accuracies and the largest
-drops against the baseline; `check` answers with one line per broken gate, and none when all of them hold."""
+"""Regression checks: what a run must still reach. A TOML file names the smallest accuracies and the largest
+drops against the baseline; `check` answers with one line per check that fails, and none when all of them hold."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ SECTIONS = ("floor", "drop")
 ROUNDING = 1e-9  # percent; 1 - 0.97 is not exactly 3 %
 
 
-def load_gates(path: Path) -> dict[str, dict[str, Any]]:
-    """Read gates: [floor] STRATEGY.map or STRATEGY.map50, the smallest value in [0, 1], and [drop]
+def load_checks(path: Path) -> dict[str, dict[str, Any]]:
+    """Read checks: [floor] STRATEGY.map or STRATEGY.map50, the smallest value in [0, 1], and [drop]
     STRATEGY, the largest relative loss of mAP against the baseline in percent. Raises UserError for
     anything else."""
     try:
-        gates = tomllib.loads(Path(path).read_text())
+        checks = tomllib.loads(Path(path).read_text())
     except FileNotFoundError as error:
-        raise UserError("no such gates file", where=str(path)) from error
+        raise UserError("no such file of regression checks", where=str(path)) from error
     except (OSError, ValueError) as error:
         raise UserError(f"not readable as TOML: {error}", where=str(path)) from error
-    for section, entries in gates.items():
+    for section, entries in checks.items():
         _known(section, SECTIONS, str(path))
         if not isinstance(entries, dict):
             raise UserError(f"{section} must be a table", where=str(path), fix=f"write [{section}]")
         for strategy, limit in entries.items():
             _check_entry(section, strategy, limit, str(path))
-    if not any(gates.values()):
-        raise UserError("holds no gates", where=str(path), fix="a gate is e.g. [drop] quant = 3")
-    return gates
+    if not any(checks.values()):
+        raise UserError("holds no regression checks", where=str(path), fix="a check is e.g. [drop] quant = 3")
+    return checks
 
 
-def check(records: Sequence[Record], gates: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One line per gate that the records break, in the order of the file. A strategy is judged by its best
-    record; one that a gate names and the run lacks breaks the gate. Raises UserError when the test splits
+def check(records: Sequence[Record], checks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line per check that the records fail, in the order of the file. A strategy is judged by its best
+    record; one that a check names and the run lacks fails it. Raises UserError when the test splits
     differ."""
     same_split(records)
     broken: list[str | None] = []
-    for strategy, floors in gates.get("floor", {}).items():
+    for strategy, floors in checks.get("floor", {}).items():
         broken += [_floor(records, strategy, metric, floor) for metric, floor in floors.items()]
-    for strategy, allowed in gates.get("drop", {}).items():
+    for strategy, allowed in checks.get("drop", {}).items():
         broken.append(_drop(records, strategy, allowed))
     return [line for line in broken if line]
 

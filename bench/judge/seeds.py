@@ -20,7 +20,7 @@ from models.errors import UserError
 LEVEL = 0.95
 FREE = ("name", "seed", "data.source")  # settings that may differ; whether the images do, their hashes say
 
-Role = Literal["baseline", "early", "rival", ""]
+Role = Literal["baseline", "early", "alternative", ""]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Row:
 @dataclass(frozen=True)
 class Spread:
     """Several runs as one. rows: of the names that all runs have, runtime by runtime; first those that the verdicts
-    name: the baseline, early exit, its rivals. partial: every other name, and the runs that have it. verdicts: each
-    run's."""
+    name: the baseline, early exit, its alternatives. partial: every other name, and the runs that have it. verdicts:
+    each run's."""
 
     runs: tuple[Repeat, ...]
     rows: tuple[Row, ...]
@@ -177,15 +177,15 @@ def _hashes(run: Repeat, role: str) -> str:
 
 
 def _roles(runs: Sequence[Repeat], verdicts: Sequence[Verdict]) -> dict[str, tuple[Role, int]]:
-    """Name -> what the verdicts call it and how many do: baselines, then early exit, then rivals, the most often named
-    first. A baseline that is a rival is the baseline."""
-    found: dict[Role, list[str]] = {"baseline": [], "early": [], "rival": []}
+    """Name -> what the verdicts call it and how many do: baselines, then early exit, then alternatives, the most often
+    named first. A baseline that is an alternative is the baseline."""
+    found: dict[Role, list[str]] = {"baseline": [], "early": [], "alternative": []}
     for run, said in zip(runs, verdicts, strict=True):
         where = next((r.runtime for r in run.records if r.name == said.early), run.records[0].runtime)
         baseline = baseline_of(run.records, where)
         found["baseline"] += [baseline.name] if baseline else []
         found["early"] += [said.early] if said.early else []
-        found["rival"] += said.against.split(" and ") if said.against else []
+        found["alternative"] += said.against
     roles: dict[str, tuple[Role, int]] = {}
     for role, named in found.items():
         for name in sorted(dict.fromkeys(named), key=lambda name: -named.count(name)):

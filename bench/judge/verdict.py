@@ -10,28 +10,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.judge.alternatives import Comparison, Overtaking, Seen, at_equal_time, edge_of, overtaken, seen, speed_ratios
+from bench.judge.alternatives import (
+    Comparison,
+    Overtaking,
+    Resampled,
+    at_equal_time,
+    collapsed,
+    edge_of,
+    is_alternative,
+    is_early,
+    overtaken,
+    resampled,
+    speed_ratios,
+)
 from bench.judge.frontier import same_resamples
 from bench.records import Record, baseline_of, same_split
 from bench.routing.alarms import COLLAPSED
 from bench.stats import bonferroni, images_to_decide, interval, probability_above
 
-# strategies with early exits, and what each amounts to where every image leaves at one inner exit
-EARLY = {"early_exit": "truncate", "multi_exit_yolos": "truncate", "resolution_exit": "resize"}
 LEVEL = 0.95
 TOLERATED = 0.02  # relative loss of mAP, and of time, that makes no difference to a user
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """decision: WORTH IT, NOT WORTH IT, UNDECIDED, or None when there is nothing to compare: then only
-    `sentence` is set. difference, low, high: mAP of `early` minus that of `against`, and its interval.
-    probability: share of resamples in which `early` is above. early: name of the record that speaks for
-    early exit. against: names of the one or two records it was compared with. speed_ratio: time in which the others
-    reach the mAP of `early` over its own time, above 1 when early exit is faster; None when no other is that accurate.
-    speed_low, speed_high: its interval, inf where no other gets there. unreached: share of resamples in which none
-    does. images: number of test images. images_needed: about how many would decide; None when decided, or when more
-    images would not help. points: number of early-exit points considered."""
+    """decision: WORTH IT, NOT WORTH IT, UNDECIDED, or None when there is nothing to compare. Only `sentence` is set
+    beside it then, and where it is UNDECIDED because every gate has collapsed. difference, low, high: mAP of `early`
+    minus that of `against`, and its interval. probability: share of resamples in which `early` is above. early: name of
+    the record that speaks for early exit. against: names of the one or two records it was compared with. speed_ratio:
+    time in which the others reach the mAP of `early` over its own time, above 1 when early exit is faster; None when no
+    other is that accurate. speed_low, speed_high: its interval, inf where no other gets there. unreached: share of
+    resamples in which none does. images: number of test images. images_needed: about how many would decide; None when
+    decided, or when more images would not help. points: number of early-exit points considered."""
 
     decision: str | None
     sentence: str
@@ -40,7 +50,7 @@ class Verdict:
     high: float | None = None
     probability: float | None = None
     early: str | None = None
-    against: str = ""
+    against: tuple[str, ...] = ()
     speed_ratio: float | None = None
     speed_low: float | None = None
     speed_high: float | None = None
@@ -51,8 +61,8 @@ class Verdict:
 
     @property
     def at_equal_map(self) -> str:
-        """The comparison of speed at the mAP of `early`, as a sentence; empty without a decision."""
-        if self.decision is None:
+        """The comparison of speed at the mAP of `early`, as a sentence; empty where no record speaks for early exit."""
+        if self.early is None:
             return ""
         if self.speed_ratio is None:
             doubt = "" if math.isinf(self.speed_low) else f" (probability {self.unreached:.2f})"
@@ -68,39 +78,17 @@ class Verdict:
         return f"{at} {'' if self.speed_low > 1 else 'neither is clearly faster: '}{long}{doubt}."
 
 
-def is_early(record: Record) -> bool:
-    """Whether images leave early because a criterion says so."""
-    return _has_exits(record) and record.operating_point.criterion is not None
-
-
-def is_rival(record: Record) -> bool:
-    """Whether the record is something else than early exit. Everybody at one inner exit is (its strategy reads as in
-    EARLY); everybody at the last exit of a multi-exit detector is neither: nobody leaves early, and nobody would ship
-    exits that are not used."""
-    return not _has_exits(record)
-
-
-def _has_exits(record: Record) -> bool:
-    return not EARLY.keys().isdisjoint(record.strategy.split("+"))
-
-
-def disguised(record: Record) -> bool:
-    """Whether a gate sends nearly all images to one inner exit: it is a shallower network in disguise, and what it
-    reaches is that network's merit."""
-    return max(record.exit_share[:-1], default=0) > COLLAPSED
-
-
 def verdict(records: Sequence[Record]) -> Verdict:
     """Judge early exit against every other strategy on the same runtime. With several runtimes it is judged where the
     fastest point is that keeps the accuracy (TOLERATED): a win on a slower one is no reason to stay there.
 
-    Each early-exit point faster than the baseline (every point, if none is) that is not a shallower network in disguise
-    (unless all are) is compared with the others'
-    frontier at its own mean latency: between two of them with their linear mixture, beyond the slowest with
-    the best of them. The point with the largest difference in mAP speaks for early exit. Its interval is
-    the percentile interval of the paired bootstrap, in which the latencies vary too and with them the mixture.
-    Picking the best of several points flatters it, so the intervals of its difference and of its speed are
-    Bonferroni-corrected for their number: all hold together at 95 %.
+    A gate that has collapsed, so that one exit answers nearly all images, speaks for early exit no more than the
+    network up to that exit does: where all have, the answer is UNDECIDED. Each other early-exit point faster than the
+    baseline (every one, if none is) is compared with the alternatives' frontier at its own mean latency: between two of
+    them with their linear mixture, beyond the slowest with the best of them. The point with the largest difference in
+    mAP speaks for early exit. Its interval is the percentile interval of the paired bootstrap, in which the latencies
+    vary too and with them the mixture. Picking the best of several points flatters it, so the intervals of its
+    difference and of its speed are Bonferroni-corrected for their number: all hold together at 95 %.
 
     Where no point is faster than the baseline, it takes a better mAP to be worth it. So it does where another strategy
     is clearly faster than the point and hardly less accurate (both by TOLERATED, beyond the intervals): to be level
@@ -119,13 +107,15 @@ def verdict(records: Sequence[Record]) -> Verdict:
     records = _shipped(records)
     if not any(is_early(r) for r in records):
         return Verdict(None, f"{warning}No verdict: this run has no early-exit record.")
-    everyone = seen(records)
-    edge = edge_of([one for one in everyone if is_rival(one.record)])
+    everyone = resampled(records)
+    edge = edge_of([one for one in everyone if is_alternative(one.record)])
     if not edge:
         return Verdict(None, f"{warning}No verdict: no other strategy ran on the runtime of early exit.")
-    points = [one for one in everyone if is_early(one.record)]
+    gates = [one for one in everyone if is_early(one.record)]
+    points = [one for one in gates if not collapsed(one.record)]
+    if not points:
+        return Verdict("UNDECIDED", f"{warning}UNDECIDED: {_all_collapsed(len(gates))}")
     baseline = baseline_of(records, records[0].runtime)
-    points = [one for one in points if not disguised(one.record)] or points
     faster = [one for one in points if baseline is None or one.ms[0] < baseline.latency_ms.mean]
     found = [at_equal_time(one, edge) for one in faster or points]
     best = max(found, key=lambda c: c.difference)
@@ -145,7 +135,7 @@ def _shipped(records: Sequence[Record]) -> list[Record]:
 
 
 def _judge(
-    best: Comparison, edge: Sequence[Seen], passed: Overtaking | None, points: int, faster: bool, warning: str
+    best: Comparison, edge: Sequence[Resampled], passed: Overtaking | None, points: int, faster: bool, warning: str
 ) -> Verdict:
     early, difference, level = best.early.record, best.difference, bonferroni(LEVEL, points)
     low, high = interval(best.differences[1:], level)
@@ -189,12 +179,12 @@ def _inverse(value: float) -> float:
 def _sentence(best: Comparison, bounds: tuple[float, float], points: int, faster: bool, needed: int | None) -> str:
     early, difference = best.early.record, best.difference
     gap = f"{_ap(abs(difference))} {'above' if difference > 0 else 'below'}" if difference else "level with"
-    names = best.names if len(best.rivals) == 1 else f"the line between {best.names}"
+    names = "the line between " * (len(best.names) > 1) + " and ".join(best.names)
     at = f"at {early.latency_ms.mean:.2f} ms"
     if not faster:
         at = f"no early-exit point is faster than the baseline; {at}"
     if not best.reachable:
-        at, names = f"{at}, faster than any other,", f"{names} at {best.rivals[0].ms[0]:.2f} ms"
+        at, names = f"{at}, faster than any other,", f"{names} at {best.alternatives[0].ms[0]:.2f} ms"
     facts = f"95 % interval {_ap(bounds[0])} to {_ap(bounds[1])}"
     facts += f" over {points} points" if points > 1 else ""
     facts += f", {early.test_images:,} test images"
@@ -202,12 +192,21 @@ def _sentence(best: Comparison, bounds: tuple[float, float], points: int, faster
     return f"{at} {early.name} has mAP {early.map:.3f}, {gap} {names} ({facts})."
 
 
+def _all_collapsed(gates: int) -> str:
+    points = f"all {gates} early-exit points send" if gates > 1 else "the only early-exit point sends"
+    return (
+        f"every gate has collapsed: {points} over {100 * COLLAPSED:g} % of the images to one exit, so nothing here "
+        "says what choosing between exits is worth. Where that is the last exit nobody leaves early; where it is an "
+        "inner one it is a shallower network, which has a row of its own."
+    )
+
+
 def _overtaken(passed: Overtaking) -> str:
     accurate = f"at most {_ap(passed.loses)} less accurate"
     if passed.loses < 0.0005:
         accurate = "more accurate" if passed.loses < 0 else "no less accurate"
     fast = f"{passed.ratio:.2f} times as fast [{passed.low:.2f}, {passed.high:.2f}]"
-    return f"{passed.rival.name} is {fast} and {accurate}."
+    return f"{passed.alternative.name} is {fast} and {accurate}."
 
 
 def _ap(value: float) -> str:
@@ -219,4 +218,4 @@ def _warning(records: Sequence[Record]) -> str:
     if forced is None:
         return ""
     reached = f"AP50 {forced.foundation.map50:.3f}, floor {forced.foundation.floor:.3f}"
-    return f"WARNING: the baseline missed its foundation gate ({reached}): nothing here can be trusted. "
+    return f"WARNING: the baseline failed the foundation check ({reached}): nothing here can be trusted. "

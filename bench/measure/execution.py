@@ -6,10 +6,8 @@ A simulated policy is only worth what the deployed detector really does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from bench.data.split import Split
 from bench.exits.path_costs import PathCosts
@@ -17,26 +15,12 @@ from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable
 from bench.measure.latency import Timing
 from bench.progress import bar
+from bench.records import Execution
 from bench.runtimes import Deployed
 from models.detector import Detections
 
 
-@dataclass(frozen=True)
-class Executed:
-    """How far an executed policy is from the simulated one.
-
-    Attributes:
-        images: how many were run.
-        exits_differ: on how many the exit taken is not the simulated one.
-        detections_differ: on how many the detections are not the table's, bit by bit.
-    """
-
-    images: int
-    exits_differ: int
-    detections_differ: int
-
-
-def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: np.ndarray) -> Executed:
+def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: np.ndarray) -> Execution:
     """Run a policy on every image of a split.
 
     Args:
@@ -56,7 +40,7 @@ def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, 
             elsewhere += answer.exit != expected
             other += not same(answer.detections, table.detections[expected][index])
             advance()
-    return Executed(len(split), int(elsewhere), int(other))
+    return Execution(images=len(split), exits_differ=int(elsewhere), detections_differ=int(other))
 
 
 def same(one: Detections, other: Detections) -> bool:
@@ -69,7 +53,7 @@ def same(one: Detections, other: Detections) -> bool:
     Returns:
         True when all parts are equal.
     """
-    return all(torch.equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
+    return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in ("boxes", "scores", "labels"))
 
 
 def predicted_ms(

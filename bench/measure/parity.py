@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from bench.runtimes import Deployed
-from models.detector import to_input, to_probabilities
 from models.errors import UserError
 
 TOLERANCE = 1e-3  # of probabilities and of box coordinates in the unit square, for fp32
@@ -46,10 +45,10 @@ def parity(deployed: Deployed, images: Sequence[NDArray[np.uint8]]) -> Parity:
     detector = deployed.candidate.detector.eval()
     worst = [0.0, 0.0]
     for image in images:
-        expected = list(detector.walk(to_input(image, detector.size)))
+        expected = list(detector.walk(detector.to_input(image)))
         answers = zip(deployed.walk(image), expected, detector.decoders, strict=True)
         for (found, code), raw, decode in answers:
-            goal = to_probabilities(raw)[0]
+            goal = detector.probabilities(raw)[0]
             seen = torch.maximum(1 - found[0], 1 - goal[0]) > 0.05
             worst[0] = max(worst[0], float((found - goal).abs().max()))
             if seen.any():

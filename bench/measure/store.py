@@ -1,5 +1,5 @@
 """ExitTables on disk, so that any routing can be asked for later without the model: RUN/tables/DETECTOR/ holds val.npz,
-test.npz and prices.json."""
+test.npz and prices.json; beside them lie the weights of learned gates (`bench.exits.learned`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.files import replacing
@@ -31,9 +30,9 @@ def save_table(table: ExitTable, folder: Path) -> None:
         "split_hash": np.array(table.split_hash),
         "image_ids": np.array(table.image_ids, np.int64),
         "counts": np.array([[len(one.scores) for one in exit] for exit in table.detections], np.int32),
-        "boxes": torch.cat([one.boxes.reshape(-1, 4) for one in flat]).numpy(),
-        "detection_scores": torch.cat([one.scores for one in flat]).numpy(),
-        "labels": torch.cat([one.labels for one in flat]).numpy().astype(np.int16),
+        "boxes": np.concatenate([one.boxes.reshape(-1, 4) for one in flat]),
+        "detection_scores": np.concatenate([one.scores for one in flat]),
+        "labels": np.concatenate([one.labels for one in flat]).astype(np.int16),
     }
     arrays |= {f"criterion/{name}": scores for name, scores in table.scores.items()}
     arrays |= {f"health/{name}": values for name, values in table.health.items()}
@@ -45,11 +44,10 @@ def load_table(folder: Path, role: str) -> ExitTable:
     """The table of one split as `save_table` wrote it. UserError when it is missing or broken."""
     path = folder / f"{role}.npz"
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
         ends = np.concatenate([[0], np.cumsum(stored["counts"])])
-        boxes, scores = torch.from_numpy(stored["boxes"]), torch.from_numpy(stored["detection_scores"])
-        labels = torch.from_numpy(stored["labels"].astype(np.int64))
+        boxes, scores, labels = stored["boxes"], stored["detection_scores"], stored["labels"].astype(np.int64)
         flat = [Detections(boxes[a:b], scores[a:b], labels[a:b]) for a, b in pairwise(ends.tolist())]
         images = len(stored["image_ids"])
         return ExitTable(

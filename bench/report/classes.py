@@ -86,7 +86,7 @@ def _columns(records: Sequence[Record], gate: Record) -> list[tuple[str, PerClas
 
 def _holders(gate: Record) -> dict[str, tuple[int, Sequence[float]]]:
     """Class -> how many images hold it, and the share of them that each exit answers."""
-    return {one.group: (one.images, one.exit_share) for one in gate.leavers if one.factor == "class"}
+    return {one.group: (one.images, one.exit_share) for one in gate.exit_profile if one.factor == "class"}
 
 
 def _leave(held: Mapping[str, tuple[int, Sequence[float]]], name: str) -> tuple[str, str]:

@@ -127,17 +127,17 @@ def _noises(found: Comparison) -> list[str]:
 def _environments(found: Comparison) -> list[str]:
     """Where the machines and the programs differ."""
     here, there = ([r.environment for r in run] for run in (found.a, found.b))
-    lines = [
+    found = [
         _differs(field, (getattr(e, field) for e in here), (getattr(e, field) for e in there)) for field in MACHINE
     ]
     for library in sorted({name for e in (*here, *there) for name in e.libraries}):
         versions = ((e.libraries.get(library) for e in run) for run in (here, there))
-        lines.append(_differs(library, *versions))
-    lines = [line for line in lines if line]
+        found.append(_differs(library, *versions))
+    lines = [line for line in found if line]
     if lines:
         lines.append("machines or libraries differ: a ratio of times compares them too, not detectors alone")
     commit = _differs("git commit", map(_commit, here), map(_commit, there))
-    return lines + [commit] * bool(commit)
+    return [*lines, commit] if commit else lines
 
 
 def _commit(environment: Environment) -> str | None:

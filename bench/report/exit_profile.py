@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.judge.alternatives import disguised
 from bench.judge.groups import by_runtime, short_name
-from bench.judge.verdict import disguised
-from bench.records import Leavers, Record, same_split
+from bench.records import ExitProfile, Record, same_split
 from bench.report.page import Column, Row, Section, Table
 from bench.report.records_table import percent
 
@@ -27,7 +27,7 @@ def gates(records: Sequence[Record]) -> list[Record]:
     for here in by_runtime(records).values():
         best: dict[tuple[str, ...], Record] = {}
         for record in here:
-            if record.leavers and record.exit_share[-1] < 1:
+            if record.exit_profile and record.exit_share[-1] < 1:
                 detector = (record.strategy, record.variant, record.precision)
                 best[detector] = min(best.get(detector, record), record, key=lambda r: (disguised(r), r.exit_share[-1]))
         if best:
@@ -55,15 +55,15 @@ def exit_profile_table(records: Sequence[Record]) -> Table | None:
     return Table(columns, sections, f"Who leaves early, on {found[0].runtime}", notes)
 
 
-def by_factor(record: Record) -> dict[str, list[Leavers]]:
+def by_factor(record: Record) -> dict[str, list[ExitProfile]]:
     """Factor -> its groups in their order, at most MOST_GROUPS of them; a factor that has more says so."""
-    found: dict[str, list[Leavers]] = {}
-    for one in record.leavers:
+    found: dict[str, list[ExitProfile]] = {}
+    for one in record.exit_profile:
         found.setdefault(one.factor, []).append(one)
     return dict(_most(factor, groups) for factor, groups in found.items())
 
 
-def _most(factor: str, groups: list[Leavers]) -> tuple[str, list[Leavers]]:
+def _most(factor: str, groups: list[ExitProfile]) -> tuple[str, list[ExitProfile]]:
     if len(groups) <= MOST_GROUPS:
         return factor, groups
     most = sorted(range(len(groups)), key=lambda i: -groups[i].images)[:MOST_GROUPS]

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from bench.judge.groups import short_name
-from bench.records import Leavers, Record
+from bench.records import ExitProfile, Record
 from bench.report.exit_profile import EXPLAINED, by_factor, gates
 from bench.report.style import COLOURS, DASHES, GREY, INK
 
@@ -71,13 +71,13 @@ def _draw(gates: Sequence[Record]) -> Figure:
     return figure
 
 
-def _panels(record: Record) -> dict[str, list[Leavers]]:
+def _panels(record: Record) -> dict[str, list[ExitProfile]]:
     """What a column of the picture shows: first all images, then factor by factor."""
-    everybody = Leavers(factor="", group="all", images=record.test_images, exit_share=record.exit_share)
+    everybody = ExitProfile(factor="", group="all", images=record.test_images, exit_share=record.exit_share)
     return {"all test images": [everybody], **by_factor(record)}
 
 
-def _bars(axes: Axes, groups: Sequence[Leavers], overall: Sequence[float], width: float) -> None:
+def _bars(axes: Axes, groups: Sequence[ExitProfile], overall: Sequence[float], width: float) -> None:
     """A bar per group from top to bottom, cut into the exits; dashed, how many of all images leave early."""
     axes.set(xlim=(0, 1), ylim=(len(groups) - 0.5, -0.5), yticks=[], xticks=[0, 0.5, 1])
     axes.tick_params(axis="x", length=0, labelbottom=False)
@@ -95,7 +95,7 @@ def _bars(axes: Axes, groups: Sequence[Leavers], overall: Sequence[float], width
     axes.axvline(1 - overall[-1], color=INK, linewidth=1, linestyle=DASHES, zorder=3)
 
 
-def _names(figure: Figure, factor: str, groups: Sequence[Leavers], y: float, height: float) -> None:
+def _names(figure: Figure, factor: str, groups: Sequence[ExitProfile], y: float, height: float) -> None:
     """Left of the first column: the factor, and every group with its number of images."""
     what = f"{factor}: {EXPLAINED[factor]}" if factor in EXPLAINED else factor
     _text(figure, 30, y - HEADLINE + 4, what, WIDTH - 60, fontsize=14, weight="bold", va="bottom")

@@ -125,7 +125,8 @@ def _left_out(here: Sequence[Record], shown: Sequence[Record], name: str) -> lis
     gates = sum(map(is_early, missing))
     parts = [f"{gates} gate{'s' * (gates > 1)}"] * bool(gates)
     parts += [f"{len(missing) - gates} other point{'s' * (len(missing) - gates > 1)}"] * (len(missing) > gates)
-    return [Line(f"not shown: {' and '.join(parts)} (bench report {shlex.quote(name)} --all)")] * bool(missing)
+    text = f"not shown: {' and '.join(parts)} (bench report {shlex.quote(name)} --all)"
+    return [Line(text, whole=True)] * bool(missing)
 
 
 def _below(
@@ -143,10 +144,11 @@ def _below(
     raised = alarms(records)
     said += [Line(_cut(line, width), "bold red") for line in raised[:MOST_ALARMS]]
     if (more := len(raised) - MOST_ALARMS) > 0:
-        said.append(Line(f"and {more} more alarm{'s' * (more > 1)}: bench report {shlex.quote(name)} --all", "red"))
+        text = f"and {more} more alarm{'s' * (more > 1)}: bench report {shlex.quote(name)} --all"
+        said.append(Line(text, "red", whole=True))
     sentence = Line(found.sentence, verdict_style(found, records))
     judged = Lines([sentence, *lines([found.at_equal_map]).lines], False)
-    return said, judged, lines(_next(here, folder, name), "dim", listed=False)
+    return said, judged, Lines([Line(text, "dim", whole=True) for text in _next(here, folder, name)], False)
 
 
 def _next(here: Sequence[Record], folder: Path, name: str) -> list[str]:

@@ -9,7 +9,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -52,8 +52,14 @@ def _print_block(block: Heading | Lines | Table, console: Console) -> None:
 def _print_line(line: Line, console: Console, listed: bool = False) -> None:
     """Wrapped between words only: names have hyphens, and paths are longer than a line."""
     first, then = ("- ", "  ") if listed else ("", "")
-    look = {"break_long_words": False, "break_on_hyphens": False}
-    for text in textwrap.wrap(line.text, console.width, initial_indent=first, subsequent_indent=then, **look):
+    wrapper = textwrap.TextWrapper(
+        console.width,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for text in [line.text] if line.whole else wrapper.wrap(line.text):
         console.print(Text(text, style=line.style), soft_wrap=True)
 
 
@@ -63,9 +69,9 @@ def _print_table(table: Table, console: Console) -> None:
     gap, tight = min(2, max(1, between)), between < 1
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False, show_edge=False)
     for column in shown.columns:
-        justify = "left" if column.words else "right"
         folds = column.folds or (tight and column.words)
-        drawn.add_column(column.header, justify=justify, no_wrap=not folds, overflow="fold")
+        side: Literal["left", "right"] = "left" if column.words else "right"
+        drawn.add_column(column.header, justify=side, no_wrap=not folds, overflow="fold")
     tones = shown.tones or {}
     for section in shown.sections:
         if section is not shown.sections[0]:
@@ -99,7 +105,7 @@ def _markdown_block(block: Heading | Lines | Table) -> str:
 
 
 def _piped(table: Table) -> str:
-    rows = [table.headers, ["---"] * len(table.columns)]
+    rows: list[Sequence[str]] = [table.headers, ["---"] * len(table.columns)]
     for section in table.sections:
         if section.heading:
             heading = [""] * len(table.columns)

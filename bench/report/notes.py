@@ -105,18 +105,18 @@ def behind(verdict: Verdict, records: Sequence[Record]) -> str:
 
 def _executed(here: Sequence[Record]) -> list[str]:
     """The gates' paths as they were really executed, against the simulation: what was confirmed, and what was not."""
-    gates = [r for r in here if r.truth]
+    gates = [r for r in here if r.execution]
     if not gates:
         return []
-    true = [r for r in gates if not r.truth.exits_differ and not r.truth.detections_differ]
-    timed = [r for r in true if r.truth.within]
-    images, count = gates[0].truth.images, len(gates)
+    true = [r for r in gates if not r.execution.exits_differ and not r.execution.detections_differ]
+    timed = [r for r in true if r.execution.within]
+    images, count = gates[0].execution.images, len(gates)
     lines = [
         f"executed on all {images:,} test images, {len(true)} of {count} gates left and answered exactly as simulated; "
         f"{len(timed)} took the predicted mean time"
     ]
     for record in gates:
-        found, time = record.truth, record.latency_ms
+        found, time = record.execution, record.latency_ms
         if record not in true:
             what = f"{found.exits_differ} images left elsewhere than simulated, {found.detections_differ} were answered"
             lines.append(f"{short_name(record)}: {what} otherwise: do not trust its accuracy")

@@ -144,10 +144,17 @@ def simple_table(
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text. style: of it in a terminal, in rich's words such as "bold red"."""
+    """A line of text.
+
+    Args:
+        text: what it says.
+        style: of it in a terminal, in rich's words such as "bold red".
+        whole: never broken, as a command to copy must not be.
+    """
 
     text: str
     style: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True)

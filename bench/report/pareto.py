@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -150,7 +151,7 @@ def _points(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, 
             low, high = zip(*(r.map_interval for r in own), strict=True)
             axes.vlines(x, low, high, color=colour, alpha=0.35, linewidth=2, zorder=2)
             name = strategy if i == 0 else None
-            look = {"markersize": 10, "markeredgecolor": "white", "linewidth": 1.0}
+            look: dict[str, Any] = {"markersize": 10, "markeredgecolor": "white", "linewidth": 1.0}
             axes.plot(x, y, color=colour, marker=marker, zorder=3, label=name, **look)
 
 

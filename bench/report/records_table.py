@@ -137,7 +137,7 @@ def caption(records: Sequence[Record]) -> list[str]:
     lines.append(f"noise of this machine: the baseline's time against its own is {noise}")
     for name, overheads in _chains(records).items():
         lines.append(f"{name} as a chain, nobody leaving, against one graph: {_each_on(overheads, sections)}")
-    return lines + ["FORCED: the baseline missed its foundation gate"] * any(r.forced for r in records)
+    return lines + ["FORCED: the baseline failed the foundation check"] * any(r.forced for r in records)
 
 
 def _tails(sections: Mapping[str, Sequence[Record]]) -> list[str]:

@@ -60,7 +60,7 @@ def notes(found: Spread) -> list[str]:
         lines.append(f"the runs differ in {', '.join(differ)}: the spread holds that too")
     forced = [run.name for run in found.runs if any(record.forced for record in run.records)]
     if forced:
-        lines.append(f"WARNING: the baseline missed its foundation gate in {', '.join(forced)}")
+        lines.append(f"WARNING: the baseline failed the foundation check in {', '.join(forced)}")
     return lines
 
 
@@ -73,7 +73,7 @@ def verdicts(found: Spread) -> list[str]:
     lines = []
     for run, said in zip(found.runs, found.verdicts, strict=True):
         head = f"{run.name} (seed {run.seed}): "
-        if said.decision is None:
+        if said.early is None:
             lines.append(head + said.sentence)
             continue
         gap = f"{said.difference:+.3f} mAP [{said.low:.3f}, {said.high:.3f}]"

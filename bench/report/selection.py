@@ -48,8 +48,7 @@ def best_of_each(records: Sequence[Record], cost: Cost, baseline: Record | None)
 
 def compared_with(judged: Verdict) -> tuple[str, ...]:
     """Names of the records that a verdict sets early exit against."""
-    against = judged.against
-    return tuple(against.split(" and ")) if isinstance(against, str) else tuple(against)
+    return judged.against
 
 
 def same(one: Record, other: Record, cost: Cost) -> bool:

@@ -78,7 +78,7 @@ def criteria_rows(sweep: Sweep) -> Rows:
 def leavers_rows(sweep: Sweep) -> Rows:
     """Header and one row per kind of image: where they leave by the example's policy."""
     rows, before = [["told apart by", "kind of image", "images", "exits %"]], ""
-    for one in sweep.leavers:
+    for one in sweep.exit_profile:
         rows.append(["" if one.factor == before else one.factor, one.group, str(one.images), percent(one.exit_share)])
         before = one.factor
     return rows

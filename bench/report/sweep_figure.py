@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -47,7 +48,13 @@ def sweep_figure(sweep: Sweep) -> Figure:
     for axes, corner, x in ((left, "lower left", 0.045), (right, "lower right", 0.99)):
         shown, names = axes.get_legend_handles_labels()
         columns = -(-len(names) // 2) if axes is right and len(names) > 2 else len(names)
-        look = {"ncols": columns, "frameon": False, "fontsize": 13, "columnspacing": 1.2, "handletextpad": 0.5}
+        look: dict[str, Any] = {
+            "ncols": columns,
+            "frameon": False,
+            "fontsize": 13,
+            "columnspacing": 1.2,
+            "handletextpad": 0.5,
+        }
         figure.legend(shown, names, loc=corner, bbox_to_anchor=(x, 0.01), **look)
     return figure
 
@@ -60,7 +67,7 @@ def _costs(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
     for number, (name, line) in enumerate(sweep.curves.items()):
         costs, maps = np.array(line).T
         label = None if number else "one criterion each"
-        look = {"color": styles[name], "linewidth": 1.6, "alpha": 0.5, "zorder": 2}
+        look: dict[str, Any] = {"color": styles[name], "linewidth": 1.6, "alpha": 0.5, "zorder": 2}
         axes.plot(costs / _scale(sweep), maps, label=label, **look)
     _policies(axes, sweep, static, front)
     _bounds(axes, sweep, static, front)
@@ -82,7 +89,7 @@ def _controls(axes: Axes, sweep: Sweep, front: Sequence[Point]) -> None:
     low, high = [one.low for one in drawn], [one.high for one in drawn]
     axes.fill_between(costs, low, high, color="#DDDDDD", linewidth=0, zorder=1, label="exits at random")
     axes.plot(costs, [one.mean for one in drawn], color="#BDBDBD", linewidth=1.5, zorder=1)
-    dots = {"color": GREY, "linewidth": 1.8, "linestyle": (0, (2, 2)), "zorder": 2}
+    dots: dict[str, Any] = {"color": GREY, "linewidth": 1.8, "linestyle": (0, (2, 2)), "zorder": 2}
     axes.plot(costs, [one.oracle for one in front], label="oracle", **dots)
 
 
@@ -90,10 +97,24 @@ def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence
     """The frontier's gates with their intervals, the static exits, and what was asked for, named."""
     places = [_cost(one, sweep) for one in front]
     axes.vlines(places, [one.low for one in front], [one.high for one in front], color=INK, alpha=0.3, linewidth=2)
-    line = {"color": INK, "linewidth": 2.2, "marker": "o", "markersize": 8, "markeredgecolor": "white", "zorder": 4}
+    line: dict[str, Any] = {
+        "color": INK,
+        "linewidth": 2.2,
+        "marker": "o",
+        "markersize": 8,
+        "markeredgecolor": "white",
+        "zorder": 4,
+    }
     axes.plot(places, [one.map for one in front], label="gates, best on val", **line)
-    marks = {"linestyle": "", "markersize": 11}
-    square = {"marker": "s", "color": "white", "markeredgecolor": INK, "markeredgewidth": 2, "zorder": 5, **marks}
+    marks: dict[str, Any] = {"linestyle": "", "markersize": 11}
+    square: dict[str, Any] = {
+        "marker": "s",
+        "color": "white",
+        "markeredgecolor": INK,
+        "markeredgewidth": 2,
+        "zorder": 5,
+        **marks,
+    }
     axes.plot([_cost(one, sweep) for one in static], [one.map for one in static], label="static exits", **square)
     for number, one in enumerate(static, 1):
         last = number == len(static)
@@ -103,7 +124,7 @@ def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence
     for kind, marker in ASKED.items():
         asked = [one for one in sweep.points if one.kind == kind]
         if asked:
-            look = {"marker": marker, "color": INK, "markeredgecolor": "white", "zorder": 6, **marks}
+            look: dict[str, Any] = {"marker": marker, "color": INK, "markeredgecolor": "white", "zorder": 6, **marks}
             axes.plot([_cost(one, sweep) for one in asked], [one.map for one in asked], label=kind, **look)
         for one in asked:
             named.setdefault((_cost(one, sweep), one.map), []).append(one.name)
@@ -123,12 +144,12 @@ def _bounds(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[P
     unit, better = ("ms", "faster") if sweep.unit == "latency" else ("MFLOPs", "cheaper")
     axes.set_xlabel(f"mean {unit} of a test image, predicted", color=INK, fontsize=14)
     axes.set_ylabel("mAP on the test images, with 95 % interval", color=INK, fontsize=14)
-    look = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 12, "color": GREY}
+    look: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "top", "fontsize": 12, "color": GREY}
     axes.annotate(f"nothing is {better}", (first, 0.98), (-5, 0), ("data", "axes fraction"), "offset points", **look)
 
 
 def _say(axes: Axes, text: str, place: tuple[float, float], offset: tuple[int, int], side: str = "left") -> None:
-    look = {"fontsize": 12, "color": INK, "ha": side, "va": "center", "zorder": 7, "path_effects": HALO}
+    look: dict[str, Any] = {"fontsize": 12, "color": INK, "ha": side, "va": "center", "zorder": 7, "path_effects": HALO}
     axes.annotate(text, place, xytext=offset, textcoords="offset points", **look)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.records import Leavers
+from bench.records import ExitProfile
 from models.matching import pairwise_iou
 
 Groups = dict[str, NDArray[np.bool_]]  # name -> which images are in it, bool [N]
@@ -27,7 +27,7 @@ NO_BOXES = "no boxes"
 
 def exit_profile(
     truth: Mapping[str, Any], image_ids: Sequence[int], exits: NDArray[np.integer], count: int
-) -> list[Leavers]:
+) -> list[ExitProfile]:
     """The share of images that each exit answers, by kind of image.
 
     The groups of a factor hold every image once, but for classes: an image is in the group of each class that it holds.
@@ -43,7 +43,7 @@ def exit_profile(
         One entry per factor and group.
     """
     return [
-        Leavers(
+        ExitProfile(
             factor=factor,
             group=name,
             images=int(members.sum()),

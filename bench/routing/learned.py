@@ -5,7 +5,7 @@ gates come from: Scardapane et al., Why Should We Add Early Exits to Neural Netw
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -13,34 +13,13 @@ from scipy.special import expit
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
+from bench.exits.learned import LearnedGate
 from bench.exits.registry import LEARNED
-from bench.exits.view import View
 from bench.measure.exit_table import ExitTable
 from models.errors import UserError
 
 PENALTY = 1e-2  # on the squared weights of standardised features, per image
 CONSTANT = (-10.0, 10.0)  # of a constant: certainty, and still a number
-
-
-@dataclass(frozen=True, eq=False)
-class LearnedGate:
-    """A criterion that knows one deployed detector. Exit k has weights [1 + (k + 1) F]: the constant, then one for each
-    feature of the exits up to k."""
-
-    weights: tuple[np.ndarray, ...]
-
-    def __call__(self, view: View) -> float:
-        """How likely it is, in [0, 1], that the last exit does no better than this one."""
-        seen, one = [], view
-        while one is not None:
-            seen.append(one.features)
-            one = one.previous
-        return self.score(view.exit, np.concatenate(seen[::-1]))
-
-    def score(self, exit: int, seen: np.ndarray) -> float:
-        """The same from the features [(exit + 1) F] of the exits up to this one."""
-        weights = self.weights[exit]
-        return float(expit(weights[0] + weights[1:] @ seen))
 
 
 def learn(table: ExitTable, matches: Sequence[Matches]) -> LearnedGate:
@@ -55,28 +34,27 @@ def learn(table: ExitTable, matches: Sequence[Matches]) -> LearnedGate:
             f"a gate may not be trained on the {table.role} split", where="learned gate", fix="make the table on train"
         )
     quality = [f1(one) for one in matches]
-    return LearnedGate(
-        tuple(_fit(seen(table, exit), (quality[exit] >= quality[-1]).astype(float)) for exit in range(table.exits - 1))
-    )
+    as_good = [(one >= quality[-1]).astype(float) for one in quality[:-1]]
+    return LearnedGate(tuple(_fit(features_up_to(table, exit), good) for exit, good in enumerate(as_good)))
 
 
 def with_gate(table: ExitTable, gate: LearnedGate, name: str = LEARNED) -> ExitTable:
     """The table with the gate's score among those of the other criteria; the last exit, which nobody asks, has 0."""
     scores = np.zeros(table.features.shape[:2])
     for exit in range(table.exits - 1):
-        scores[:, exit] = [gate.score(exit, row) for row in seen(table, exit)]
+        scores[:, exit] = [gate.score(exit, row) for row in features_up_to(table, exit)]
     return replace(table, scores=table.scores | {name: scores})
 
 
-def seen(table: ExitTable, exit: int) -> np.ndarray:
+def features_up_to(table: ExitTable, exit: int) -> np.ndarray:
     """What the exits up to this one have shown: float64 [N, (exit + 1) F]."""
     return np.ascontiguousarray(table.features[:, : exit + 1].reshape(len(table.features), -1))
 
 
-def _fit(seen: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Weights [1 + F] of a ridge logistic regression of good [N] in {0, 1} on seen [N, F], the constant first. The
+def _fit(shown: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Weights [1 + F] of a ridge logistic regression of good [N] in {0, 1} on shown [N, F], the constant first. The
     constant is not penalised, so where all images are alike it alone answers (and is kept finite)."""
-    inputs, middle, spread = standardised(seen)
+    inputs, middle, spread = standardised(shown)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         logits = inputs @ weights
@@ -85,17 +63,17 @@ def _fit(seen: np.ndarray, good: np.ndarray) -> np.ndarray:
         slope[1:] += PENALTY * weights[1:]
         return value, slope
 
-    bounds = [CONSTANT] + [(None, None)] * seen.shape[1]
+    bounds = [CONSTANT] + [(None, None)] * shown.shape[1]
     weights = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x
     return for_raw(weights, middle, spread)
 
 
-def standardised(seen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What was seen [N, F] as inputs [N, 1 + F], a column of ones and every feature with mean 0 and standard deviation
-    1 (0 where it is constant); and the means and deviations [F] that it had."""
-    middle, spread = seen.mean(axis=0), seen.std(axis=0)
+def standardised(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What exits have shown [N, F] as inputs [N, 1 + F], a column of ones and every feature with mean 0 and standard
+    deviation 1 (0 where it is constant); and the means and deviations [F] that it had."""
+    middle, spread = shown.mean(axis=0), shown.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)
-    return np.column_stack([np.ones(len(seen)), (seen - middle) / spread]), middle, spread
+    return np.column_stack([np.ones(len(shown)), (shown - middle) / spread]), middle, spread
 
 
 def for_raw(weights: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:

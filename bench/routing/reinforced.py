@@ -15,11 +15,12 @@ from scipy.special import expit
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.per_image import f1
+from bench.exits.learned import LearnedGate
 from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy
 from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
-from bench.routing.learned import CONSTANT, LearnedGate, for_raw, seen, standardised
+from bench.routing.learned import CONSTANT, features_up_to, for_raw, standardised
 from models.errors import UserError
 
 REINFORCED = "reinforced"
@@ -53,7 +54,7 @@ def reinforce(table: ExitTable, rewards: np.ndarray) -> LearnedGate:
         what = f"an agent may not be trained on the {table.role} split"
         raise UserError(what, where="reinforced agent", fix="make the table on train")
     inner = table.exits - 1
-    inputs, middles, spreads = zip(*(standardised(seen(table, exit)) for exit in range(inner)), strict=True)
+    inputs, middles, spreads = zip(*(standardised(features_up_to(table, exit)) for exit in range(inner)), strict=True)
     *cuts, size = np.cumsum([one.shape[1] for one in inputs])
     constants = [0, *cuts]
     penalty, bounds = np.full(size, PENALTY), np.full((size, 2), [-np.inf, np.inf])

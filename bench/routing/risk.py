@@ -136,4 +136,4 @@ def controlled(
     note = f"on {table.role}: {promise}; {reached:.4f} seen on {len(loss)} images"
     if kept.criterion is None:
         note = f"on {table.role}: no policy is shown to keep the promise that {promise}"
-    return Choice(f"risk{100 * epsilon:g}", kept, chosen_on=table.role, note=note)
+    return Choice(f"risk{100 * epsilon:g}", kept, chosen_on=table.role, note=note, promise=True)

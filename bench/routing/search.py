@@ -42,6 +42,7 @@ class Choice:
     policy: Policy
     chosen_on: str | None = None
     note: str = ""
+    promise: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from bench.exits.policy import Policy
 from bench.exits.view import View
 from bench.runtimes.registry import runtime_module
-from models.detector import Detections, Detector, State, normalise, resize, to_probabilities
+from models.detector import Detections, Detector, State
 from models.errors import UserError
+from models.pixels import Normalisation, resize
+from models.scores import Scores
 from strategies.base import Candidate
 
 T = TypeVar("T")
@@ -57,19 +59,25 @@ class Artifact(Protocol):
 
 
 class Program(nn.Module):
-    """One stage, flat in and out: *state -> (*next state, probabilities, box code). With `pixels` it takes images as
-    uint8 [N, size, size, 3]; a stage that hands its images on hands on these, a quarter of the bytes."""
+    """One stage, flat in and out: *state -> (*next state, probabilities, box code).
 
-    def __init__(self, stage: nn.Module, pixels: bool):
+    Args:
+        stage: of a detector.
+        scores: what its class logits mean.
+        normalise: for a stage that takes images, which then come as uint8 [N, size, size, 3]; if it hands its images
+            on, it hands on these, a quarter of the bytes. None for a stage that takes another's state.
+    """
+
+    def __init__(self, stage: nn.Module, scores: Scores, normalise: Normalisation | None):
         super().__init__()
-        self.stage, self.pixels = stage, pixels
+        self.stage, self.scores, self.normalise = stage, scores, normalise
 
     def forward(self, *state: Tensor) -> tuple[Tensor, ...]:
-        given = [normalise(*state)] if self.pixels else state
+        given = state if self.normalise is None else [self.normalise(*state)]
         following, raw = self.stage(*given)
-        if self.pixels:
+        if self.normalise is not None:
             following = tuple(state[0] if part is given[0] else part for part in following)
-        return (*following, to_probabilities(raw), raw[1])
+        return (*following, self.scores.probabilities(raw[0]), raw[1])
 
 
 def programs(detector: Detector, batch: int = 1) -> list[tuple[Program, State]]:
@@ -78,7 +86,8 @@ def programs(detector: Detector, batch: int = 1) -> list[tuple[Program, State]]:
     found = []
     with torch.inference_mode():
         for stage in detector.stages:
-            program = Program(stage, pixels=state[0].dtype == torch.uint8).eval()
+            takes_pixels = state[0].dtype == torch.uint8
+            program = Program(stage, detector.scores, detector.normalise if takes_pixels else None).eval()
             found.append((program, state))
             state = program(*state)[:-2]
     return found

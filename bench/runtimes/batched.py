@@ -13,7 +13,7 @@ import torch
 from bench.exits.policy import Policy
 from bench.exits.view import View
 from bench.runtimes.base import Answer, Chain, Deployed
-from models.detector import resize
+from models.pixels import resize
 
 
 class Batched:

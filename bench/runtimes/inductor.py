@@ -27,8 +27,9 @@ from bench.files import replacing
 from bench.progress import bar
 from bench.runtimes import base
 from bench.runtimes.eager import EagerChain
-from models.detector import Detector, State, resize
+from models.detector import Detector, State
 from models.errors import UserError
+from models.pixels import resize
 from strategies.base import Candidate
 
 if find_spec("torchao") is None:

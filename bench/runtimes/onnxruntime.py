@@ -20,7 +20,8 @@ from torch import Tensor
 from bench.files import replacing
 from bench.progress import bar
 from bench.runtimes.base import audit, programs, write_rows
-from models.detector import Detector, State, resize
+from models.detector import Detector, State
+from models.pixels import resize
 from strategies.base import Candidate
 
 PRECISIONS = {"fp32", "int8"}

@@ -24,7 +24,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.progress import bar
 from bench.runtimes.base import audit, programs, write_rows
-from models.detector import Detector, State, resize
+from models.detector import Detector, State
+from models.pixels import resize
 from strategies.base import Candidate
 
 PRECISIONS = {"fp32", "int8"}

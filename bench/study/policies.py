@@ -3,11 +3,12 @@ policy for every tolerance, budget and promise that the run asks for, and of eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.data.split import Dataset
 from bench.exits import budget
+from bench.exits.learned import LearnedGate
 from bench.exits.path_costs import PathCosts
 from bench.exits.policy import static
 from bench.exits.registry import CRITERIA, LEARNED, names
@@ -15,7 +16,7 @@ from bench.measure.exit_table import ExitTable, evaluate, exit_table
 from bench.measure.path_costs import measure_path_costs
 from bench.progress import console
 from bench.routing.bandit import UCB, arms_of, settle
-from bench.routing.learned import LearnedGate, learn, with_gate
+from bench.routing.learned import learn, with_gate
 from bench.routing.reinforced import REINFORCED, agent
 from bench.routing.risk import controlled, sequence
 from bench.routing.search import Choice, Tried, attempt, search
@@ -27,27 +28,27 @@ PRICED_IMAGES = 50
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """choices: gates, chosen on the val table. gate: the learned criterion. agent: the reinforced one, where the run
-    asks for it."""
+    """choices: gates, chosen on the val table. learned: the criteria with weights, by name: the learned one, and the
+    reinforced one where the run asks for it."""
 
     choices: list[Choice]
     prices: PathCosts
-    gate: LearnedGate
+    learned: Mapping[str, LearnedGate]
     val: ExitTable
-    agent: LearnedGate | None = None
 
     def scored(self, table: ExitTable) -> ExitTable:
         """A table of this detector with the scores of what was learned."""
-        table = with_gate(table, self.gate)
-        return with_gate(table, self.agent, REINFORCED) if self.agent else table
+        for name, gate in self.learned.items():
+            table = with_gate(table, gate, name)
+        return table
 
 
-def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Measure, seed: int) -> Chosen:
+def select_policies(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Measure, seed: int) -> Chosen:
     """Tables on train and val, the learned gate, prices measured on train, and the policies. flops: of the path to each
     exit."""
     train = exit_table(deployed, data.train, measure.gate_images)
-    lessons = evaluate(train, data.train.coco())
-    gate = learn(train, lessons)
+    train_matches = evaluate(train, data.train.coco())
+    gate = learn(train, train_matches)
     train, val = with_gate(train, gate), with_gate(exit_table(deployed, data.val), gate)
     images = [data.train.image(index) for index in range(min(PRICED_IMAGES, len(data.train)))]
     looked_at = CRITERIA.all() | {LEARNED: gate}
@@ -61,28 +62,27 @@ def choose(deployed: Deployed, data: Dataset, flops: Sequence[int], measure: Mea
             choices.append(found)
         else:
             console.print(f"  no policy is within {text}: there is no such row", markup=False)
-    order = sequence(train, lessons, prices, criteria, unit, gate)
+    order = sequence(train, train_matches, prices, criteria, unit, gate)
     for epsilon in measure.risks:
         promised = controlled(order, val, matches, epsilon, measure.delta)
         if promised.policy.criterion:
             choices.append(promised)
         else:
             console.print(f"  {promised.note}: there is no such row", markup=False)
-    taught = None
+    learned = {LEARNED: gate}
     if REINFORCED in measure.agents:
-        taught = agent(train, lessons, prices, unit)
-        val = with_gate(val, taught, REINFORCED)
-        prices = replace(
-            prices, criterion_costs={**prices.criterion_costs, REINFORCED: prices.criterion_costs[LEARNED]}
-        )
-        choices += for_tolerances(REINFORCED, search(val, matches, prices, [REINFORCED], taught), measure)
+        learned[REINFORCED] = agent(train, train_matches, prices, unit)
+        val = with_gate(val, learned[REINFORCED], REINFORCED)
+        costs = prices.criterion_costs
+        prices = replace(prices, criterion_costs={**costs, REINFORCED: costs[LEARNED]})
+        choices += for_tolerances(REINFORCED, search(val, matches, prices, [REINFORCED], learned[REINFORCED]), measure)
     if UCB in measure.agents:
         arms = arms_of(order, val.exits)
-        settled = {one.policy: one for one in settle(arms, train, lessons, prices, unit, seed)}
+        settled = {one.policy: one for one in settle(arms, train, train_matches, prices, unit, seed)}
         tried = attempt([*settled, static(val.exits - 1, val.exits)], val, matches, prices)
         for one in for_tolerances(UCB, tried, measure):
             choices.append(replace(one, note=f"{one.note}; {settled[one.policy].note}"))
-    return Chosen(list({one.name: one for one in choices}.values()), prices, gate, val, taught)
+    return Chosen(list({one.name: one for one in choices}.values()), prices, learned, val)
 
 
 def for_tolerances(name: str, tried: Tried, measure: Measure) -> list[Choice]:

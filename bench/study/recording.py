@@ -8,13 +8,13 @@ import numpy as np
 
 from bench import records
 from bench.data.split import Dataset
+from bench.exits.learned import GATES
 from bench.measure.execution import predicted_ms
 from bench.measure.flops import parameters
 from bench.measure.latency import Timing, ratio
 from bench.measure.throughput import Throughput
-from bench.records import Record
+from bench.records import Record, detector_id
 from bench.routing.controls import gate_efficiency
-from bench.spec import RunSpec
 from bench.stats import corrected_interval
 from bench.study.study import AGAIN, PARITY_IMAGES, Point, Study, single_name
 from bench.train.fit import weights_hash
@@ -23,21 +23,21 @@ from bench.train.fit import weights_hash
 @dataclass(frozen=True)
 class Recorder:
     """What the records of one runtime share. timings and batches: by contender's name; reference: the name of the point
-    that the others are compared with."""
+    that the others are compared with. resamples, seed: of the intervals of times."""
 
-    spec: RunSpec
     data: Dataset
     foundation: records.Foundation
     environment: records.Environment
     timings: dict[str, Timing]
     batches: dict[str, Throughput]
     reference: str
+    resamples: int
+    seed: int
 
     def record(self, one: Study, point: Point) -> Record:
         candidate, reached = one.candidate, point.accuracy
         flops = [cost.flops for cost in one.costs]
         replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
-        whole_chain = one.points[len(flops) - 1].name
         return Record(
             name=point.name,
             strategy=point.strategy,
@@ -65,20 +65,20 @@ class Recorder:
             random_exits=point.random,
             oracle=point.oracle,
             gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
-            truth=self._truth(one, point),
+            execution=self._execution(one, point),
             criteria=one.criteria,
-            leavers=point.leavers,
+            exit_profile=point.exit_profile,
             alarms=(*one.alarms, *point.alarms),
             speed_up=self._compare(self.reference, point.name),
             noise=self._compare(self.reference, AGAIN),
-            chain_overhead=self._compare(whole_chain, single_name(one)) if one.single else None,
+            chain_overhead=self._compare(one.static[-1].name, single_name(one)) if one.single else None,
             parity=records.Parity(**vars(one.parity), images=min(PARITY_IMAGES, len(self.data.val))),
             exit_share=(np.bincount(point.exits, minlength=len(flops)) / len(point.exits)).tolist(),
             test_images=len(self.data.test),
             split_hash=self.data.test.hash,
             splits={split.role: split.hash for split in self.data.splits},
             weights_hash=weights_hash(candidate.detector),
-            seed=self.spec.seed,
+            seed=self.seed,
             forced=not self.foundation.passed,
             foundation=self.foundation,
             detections=f"detections/{point.name}.json.gz",
@@ -101,16 +101,16 @@ class Recorder:
                 ap50_per_class=accuracies.per_class50 if several else None,
             )
             for number, (accuracies, error, stage, static) in enumerate(
-                zip(one.per_exit, one.calibration, one.candidate.detector.stages, one.points, strict=False)
+                zip(one.per_exit, one.calibration, one.candidate.detector.stages, one.static, strict=True)
             )
         ]
 
     def _latency(self, timing: Timing) -> records.Latency:
         return records.Latency(
             mean=timing.mean,
-            mean_interval=timing.mean_interval(self.spec.measure.resamples, self.spec.seed),
+            mean_interval=timing.mean_interval(self.resamples, self.seed),
             p50=timing.p50,
-            p50_interval=timing.p50_interval(self.spec.measure.resamples, self.spec.seed),
+            p50_interval=timing.p50_interval(self.resamples, self.seed),
             p90=timing.p90,
             p90_interval=timing.p90_interval,
             p99=timing.p99,
@@ -121,14 +121,14 @@ class Recorder:
             steady=timing.steady,
         )
 
-    def _truth(self, one: Study, point: Point) -> records.Truth | None:
+    def _execution(self, one: Study, point: Point) -> records.Execution | None:
         if point.executed is None:
             return None
         timing = self.timings[point.name]
-        static = [self.timings[other.name] for other in one.points[: len(one.costs)]]
+        static = [self.timings[other.name] for other in one.static]
         expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(timing.images))
-        low, high = timing.mean_interval(self.spec.measure.resamples, self.spec.seed)
-        return records.Truth(**vars(point.executed), predicted_ms=expected, within=low <= expected <= high)
+        low, high = timing.mean_interval(self.resamples, self.seed)
+        return point.executed.model_copy(update={"predicted_ms": expected, "within": low <= expected <= high})
 
     def _offline(self, point: Point) -> records.Offline | None:
         if point.name not in self.batches:
@@ -147,7 +147,7 @@ class Recorder:
         return self._ratio(self.timings[slow], self.timings[fast])
 
     def _ratio(self, slow: Timing, fast: Timing) -> records.Ratio:
-        value, low, high = ratio(slow, fast, resamples=self.spec.measure.resamples, seed=self.spec.seed)
+        value, low, high = ratio(slow, fast, resamples=self.resamples, seed=self.seed)
         return records.Ratio(value=value, low=low, high=high)
 
     def _audit(self, one: Study, point: Point) -> dict:
@@ -163,11 +163,14 @@ class Recorder:
 
 def operating_point(point: Point) -> records.OperatingPoint:
     """Which exit answers which image, and how that was chosen."""
-    policy = point.choice.policy
+    policy, made = point.choice.policy, point.deployed
+    tables = f"tables/{detector_id(made.candidate, made.runtime)}"
     return records.OperatingPoint(
         name=point.choice.name,
         criterion=policy.criterion,
         thresholds=tuple(None if t == np.inf else t for t in policy.thresholds) if policy.criterion else None,
         chosen_on=point.choice.chosen_on,
         note=point.choice.note,
+        promise=point.choice.promise,
+        weights=f"{tables}/{GATES}" if policy.gate else None,
     )

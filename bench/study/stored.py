@@ -54,7 +54,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class MatchedTable:
     """One split's exit table, and its matches, one per exit."""
 
     table: ExitTable
@@ -95,7 +95,7 @@ def truth(path: Path) -> dict[str, Any]:
         raise UserError(f"not ground truth: {error}", where=str(path), fix="run the benchmark again") from error
 
 
-def seen(run: Run, folder: Path, role: str) -> Seen:
+def matched_table(run: Run, folder: Path, role: str) -> MatchedTable:
     """A stored table matched with its ground truth; UserError unless the two belong together."""
     table, where = load_table(folder, role), str(folder / f"{role}.npz")
     if table.split_hash != run.records[0].splits[role]:
@@ -105,7 +105,7 @@ def seen(run: Run, folder: Path, role: str) -> Seen:
         what = f"its image ids are not those of {TRUTHS[role]}"
         raise UserError(what, where=where, fix="run the benchmark again")
     try:
-        return Seen(table, tuple(evaluate(table, run.truths[role])))
+        return MatchedTable(table, tuple(evaluate(table, run.truths[role])))
     except ValueError as error:
         raise UserError(f"does not fit {TRUTHS[role]}: {error}", where=where, fix="run the benchmark again") from error
 

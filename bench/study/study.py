@@ -16,10 +16,10 @@ from bench.accuracy.calibration import calibration_error
 from bench.accuracy.coco import Accuracy, accuracy, bootstrap_map
 from bench.accuracy.matching import Matches
 from bench.data.split import Dataset, Split
+from bench.exits.learned import save_gates
 from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
-from bench.judge.verdict import EARLY
-from bench.measure.execution import Executed, execute
+from bench.measure.execution import execute
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
 from bench.measure.flops import Cost, flops_per_exit
 from bench.measure.latency import Contender, Timing, interleaved
@@ -27,7 +27,7 @@ from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.store import save_prices, save_table
 from bench.measure.throughput import Throughput, throughput
 from bench.progress import bar
-from bench.records import Auroc, Drawn, Leavers
+from bench.records import Auroc, Drawn, Execution, ExitProfile, detector_id
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import random_exits
@@ -36,8 +36,8 @@ from bench.routing.oracle import oracle
 from bench.routing.search import Choice, static_choices
 from bench.runtimes import Deployed, takes_batches
 from bench.runtimes.batched import Batched
-from bench.spec import Measure, RunSpec
-from bench.study.policies import choose
+from bench.spec import Measure
+from bench.study.policies import select_policies
 from strategies.base import Candidate
 
 
@@ -50,7 +50,7 @@ def last_exit_map(table: ExitTable, split: Split) -> float:
 class Point:
     """An operating point: a deployed candidate with a policy, which exit answers each test image, and its accuracy.
     Of a gate also: random, what the same shares of exits give when they are dealt out at random; oracle, the mAP that
-    its cost buys whoever knows the boxes; executed, the path really taken on every test image; leavers, who leaves
+    its cost buys whoever knows the boxes; executed, the path really taken on every test image; exit_profile, who leaves
     where; alarms."""
 
     name: str
@@ -62,78 +62,102 @@ class Point:
     replicates: np.ndarray
     random: Drawn | None = None
     oracle: float | None = None
-    executed: Executed | None = None
-    leavers: tuple[Leavers, ...] = ()
+    executed: Execution | None = None
+    exit_profile: tuple[ExitProfile, ...] = ()
     alarms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Study:
     """Everything but time about one candidate: its operating points on test, and of every exit the cost, the accuracy
-    when it answers all images, and the calibration error. single: a multi-exit detector as one graph, to be timed
-    against the chain. prices, criteria, alarms: of a multi-exit detector, what its ways cost, how well each criterion
-    knows the images, and what is wrong with it."""
+    when it answers all images, and the calibration error. static: of every exit, the point at which it answers all
+    images. gates: the points at which a policy chooses between exits. single: a multi-exit detector as one graph, to be
+    timed against the chain. prices, criteria, alarms: of a multi-exit detector, what its ways cost, how well each
+    criterion knows the images, and what is wrong with it."""
 
     candidate: Candidate
     costs: list[Cost]
     table: ExitTable
     per_exit: list[Accuracy]
     calibration: list[float | None]
-    points: list[Point]
+    static: list[Point]
+    gates: list[Point]
     parity: Parity
     single: Deployed | None
     prices: PathCosts | None = None
     criteria: tuple[Auroc, ...] = ()
     alarms: tuple[str, ...] = ()
 
+    @property
+    def points(self) -> list[Point]:
+        """All of its operating points, the static ones first."""
+        return [*self.static, *self.gates]
+
 
 AGAIN = "baseline again"
 PARITY_IMAGES = 16
 
 
-def key(candidate: Candidate) -> str:
-    """A candidate's name in files and tables."""
-    return f"{candidate.strategy}-{candidate.variant}"
+def study(
+    deployed: Deployed,
+    single: Deployed | None,
+    data: Dataset,
+    measure: Measure,
+    *,
+    seed: int,
+    folder: Path,
+    several_runtimes: bool = False,
+) -> Study:
+    """Choose a deployed candidate's policies on val, and measure their accuracy on test.
 
+    Args:
+        deployed: the candidate on its runtime.
+        single: the same as one graph, where it has several exits.
+        data: train, val and test.
+        measure: what to choose policies for, and how often to resample.
+        seed: of the resamples and of everything drawn.
+        folder: where a multi-exit detector's exit tables are kept (`bench.measure.store`).
+        several_runtimes: whether the names of points say which runtime they are on.
 
-def study(deployed: Deployed, single: Deployed | None, spec: RunSpec, data: Dataset, folder: Path) -> Study:
-    """Choose a deployed candidate's policies on val, and measure their accuracy on test. folder: where a multi-exit
-    detector's exit tables are kept (`bench.measure.store`)."""
+    Raises:
+        UserError: the artifact does not compute what the candidate does.
+    """
     candidate, detector = deployed.candidate, deployed.candidate.detector
     agreement = parity(deployed, [data.val.image(i) for i in range(min(PARITY_IMAGES, len(data.val)))])
     check_parity(agreement, deployed)
     costs = flops_per_exit(list(detector.stages), (torch.zeros(1, 3, detector.size, detector.size),))
-    static = static_choices(detector.exits)
+
+    def points(choices: Sequence[Choice]) -> list[Point]:
+        how = {"several_runtimes": several_runtimes, "resamples": measure.resamples, "seed": seed}
+        return [point(deployed, choice, table, matches, **how) for choice in choices]
+
     if detector.exits == 1:
         table = exit_table(deployed, data.test)
         matches = evaluate(table, data.test.coco())
-        points = [point(deployed, choice, table, matches, spec) for choice in static]
-        calibration = list(map(calibration_error, matches))
-        return Study(candidate, costs, table, per_exit(matches), calibration, points, agreement, single)
+        static, calibration = points(static_choices(1)), list(map(calibration_error, matches))
+        return Study(candidate, costs, table, per_exit(matches), calibration, static, [], agreement, single)
     with few_threads(deployed):
-        chosen = choose(deployed, data, [cost.flops for cost in costs], spec.measure, spec.seed)
+        chosen = select_policies(deployed, data, [cost.flops for cost in costs], measure, seed)
     table = chosen.scored(exit_table(deployed, data.test))
     for one in (chosen.val, table):
         save_table(one, folder)
+    save_gates(chosen.learned, folder)
     save_prices(chosen.prices, folder)
     matches = evaluate(table, data.test.coco())
-    points = [point(deployed, choice, table, matches, spec) for choice in static]
-    gates = [
-        gate(point(deployed, choice, table, matches, spec), table, matches, spec, data) for choice in chosen.choices
-    ]
-    points += with_oracle(gates, matches, chosen.prices, spec.measure.cost, spec.seed)
+    gates = [gate(one, table, matches, data.test, seed) for one in points(chosen.choices)]
     return Study(
         candidate,
         costs,
         table,
         per_exit(matches),
         list(map(calibration_error, matches)),
-        points,
+        points(static_choices(detector.exits)),
+        with_oracle(gates, matches, chosen.prices, measure.cost, seed),
         agreement,
         single,
         chosen.prices,
-        tuple(aurocs(table, matches, spec.measure.resamples, spec.seed)),
-        detector_alarms(matches, table.health, [float(stage.temperature) for stage in detector.stages], spec.seed),
+        tuple(aurocs(table, matches, measure.resamples, seed)),
+        detector_alarms(matches, table.health, [float(stage.temperature) for stage in detector.stages], seed),
     )
 
 
@@ -143,28 +167,38 @@ def per_exit(matches: Sequence[Matches]) -> list[Accuracy]:
     return [accuracy(matches, np.full(images, exit), full=False) for exit in range(len(matches))]
 
 
-def point(deployed: Deployed, choice: Choice, table: ExitTable, matches: Sequence[Matches], spec: RunSpec) -> Point:
-    """One policy on the test table: which exit answers each image, the mAP, and its paired bootstrap."""
-    scores = table.scores.get(choice.policy.criterion, np.zeros((len(table.image_ids), table.exits)))
-    exits = choice.policy.route(scores)
-    replicates = bootstrap_map(matches, exits, spec.measure.resamples, spec.seed)
-    strategy, variant = deployed.candidate.strategy, deployed.candidate.variant
-    if choice.policy.criterion is None and (exits < table.exits - 1).all():
-        strategy = truncated(strategy)
-    name = f"{strategy}-{variant}" + (f"-{choice.name}" if deployed.exits > 1 else "")
-    name += f"-{deployed.runtime}" if len(spec.runtimes) > 1 else ""
-    return Point(name, strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
+def point(
+    deployed: Deployed,
+    choice: Choice,
+    table: ExitTable,
+    matches: Sequence[Matches],
+    *,
+    several_runtimes: bool,
+    resamples: int,
+    seed: int,
+) -> Point:
+    """One policy on the test table: which exit answers each image, the mAP, and its paired bootstrap. Where that is
+    always the same inner exit its strategy is what the candidate amounts to then."""
+    candidate, policy = deployed.candidate, choice.policy
+    scores = table.scores.get(policy.criterion, np.zeros((len(table.image_ids), table.exits)))
+    exits = policy.route(scores)
+    replicates = bootstrap_map(matches, exits, resamples, seed)
+    if policy.criterion is None and (exits < table.exits - 1).all():
+        candidate = replace(candidate, strategy=candidate.stopped_name or candidate.strategy)
+    name = detector_id(candidate) + (f"-{choice.name}" if deployed.exits > 1 else "")
+    name += f"-{deployed.runtime}" if several_runtimes else ""
+    return Point(name, candidate.strategy, deployed, choice, exits, accuracy(matches, exits), replicates)
 
 
-def gate(point: Point, table: ExitTable, matches: Sequence[Matches], spec: RunSpec, data: Dataset) -> Point:
+def gate(point: Point, table: ExitTable, matches: Sequence[Matches], test: Split, seed: int) -> Point:
     """A gate's point with what it is to be judged by: the controls, the path executed, who leaves where."""
     with few_threads(point.deployed):
-        executed = execute(point.deployed, point.choice.policy, data.test, table, point.exits)
+        executed = execute(point.deployed, point.choice.policy, test, table, point.exits)
     return replace(
         point,
-        random=random_exits(matches, point.exits, spec.seed),
+        random=random_exits(matches, point.exits, seed),
         executed=executed,
-        leavers=tuple(exit_profile(data.test.coco(), table.image_ids, point.exits, table.exits)),
+        exit_profile=tuple(exit_profile(test.coco(), table.image_ids, point.exits, table.exits)),
         alarms=policy_alarms(point.exits, table.exits),
     )
 
@@ -180,11 +214,6 @@ def with_oracle(
         replace(gate, oracle=accuracy(matches, exits, full=False).map or 0.0)
         for gate, exits in zip(gates, best, strict=True)
     ]
-
-
-def truncated(strategy: str) -> str:
-    """What a multi-exit strategy is called when every image leaves at one inner exit: what it amounts to (`EARLY`)."""
-    return "+".join(EARLY.get(part, part) for part in strategy.split("+"))
 
 
 def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
@@ -262,9 +291,9 @@ def answer(deployed: Deployed, policy: Policy, image: np.ndarray) -> int:
 
 def single_name(one: Study) -> str:
     """What a multi-exit detector as one graph is called among the contenders."""
-    return f"{key(one.candidate)} as one graph"
+    return f"{detector_id(one.candidate)} as one graph"
 
 
 def baseline_point(studies: Sequence[Study]) -> Point:
     """The operating point that the others are compared with: the fp32 baseline that they were built on."""
-    return next(p for one in reversed(studies) for p in one.points if one.candidate.strategy == "baseline")
+    return next(p for one in reversed(studies) for p in one.static if one.candidate.strategy == "baseline")

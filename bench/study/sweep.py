@@ -14,10 +14,10 @@ import numpy as np
 from bench.accuracy.coco import Accuracy, bootstrap_map, pooled_accuracy
 from bench.exits.budget import Budget, parse
 from bench.exits.path_costs import UNITS, PathCosts, Unit
-from bench.exits.policy import Policy
+from bench.exits.stored import routing
 from bench.measure.store import load_prices, stored_detectors
 from bench.progress import bar
-from bench.records import Auroc, Drawn, Leavers, Record
+from bench.records import Auroc, Drawn, ExitProfile, Record, detector_id
 from bench.routing.alarms import detector_alarms, policy_alarms
 from bench.routing.auroc import aurocs
 from bench.routing.controls import gate_efficiency, random_exits
@@ -26,7 +26,7 @@ from bench.routing.oracle import oracle
 from bench.routing.risk import losses
 from bench.routing.search import Choice, Tried, search, static_choices, upper_hull
 from bench.stats import corrected_interval
-from bench.study.stored import Run, Seen, belong_together, open_run, seen
+from bench.study.stored import MatchedTable, Run, belong_together, matched_table, open_run
 from models.errors import UserError, unknown
 
 Kind = Literal["static", "frontier", "tolerance", "budget"]
@@ -97,8 +97,8 @@ class Promise:
 class Sweep:
     """One stored detector. ms, flops: of an image that exit k answers without a look at it, [E]. limit: times as fast
     as the last exit, which no policy can pass. curves: criterion -> (mean cost, mAP) on test of the policies on its own
-    frontier on val. out_of_reach: budgets that no policy keeps, and why. example: the point whose leavers are shown.
-    unkept: promises that no policy was shown to keep."""
+    frontier on val. out_of_reach: budgets that no policy keeps, and why. example: the point of the
+    exit profile. unkept: promises that no policy was shown to keep."""
 
     detector: str
     unit: Unit
@@ -113,7 +113,7 @@ class Sweep:
     out_of_reach: tuple[str, ...]
     criteria: tuple[Auroc, ...]
     example: str
-    leavers: tuple[Leavers, ...]
+    exit_profile: tuple[ExitProfile, ...]
     alarms: tuple[str, ...]
     promises: tuple[Promise, ...]
     unkept: tuple[str, ...]
@@ -152,7 +152,7 @@ def sweeps(
 
 def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
     """Search on val, then look at test. Raises UserError as `sweeps` does."""
-    prices, val, test = load_prices(folder), seen(run, folder, "val"), seen(run, folder, "test")
+    prices, val, test = load_prices(folder), matched_table(run, folder, "val"), matched_table(run, folder, "test")
     belong_together(val.table, test.table, prices, folder)
     for name in ask.criteria or ():
         if name not in val.table.scores:
@@ -165,9 +165,9 @@ def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
     asked = [p for p in points if p.kind in ("tolerance", "budget")] or [p for p in points if p.kind == "frontier"]
     example = min(asked, key=lambda p: max(p.share))  # the one that tells the most images apart
     routed = exits[points.index(example)]
-    own = [r for r in run.records if f"{r.strategy}-{r.variant}-{r.runtime}" == folder.name]
+    own = [r for r in run.records if detector_id(r, r.runtime) == folder.name]
     temperatures = [one.temperature or 1.0 for one in own[0].per_exit] if own else []
-    promises = [promise(record, test) for record in own if record.operating_point.name.startswith("risk")]
+    promises = [promise(record, test) for record in own if record.operating_point.promise]
     made = {one.name for one in promises}
     return Sweep(
         detector=folder.name,
@@ -187,7 +187,7 @@ def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
             if one.criterion in criteria
         ),
         example=example.name,
-        leavers=tuple(exit_profile(run.truths["test"], test.table.image_ids, routed, test.table.exits)),
+        exit_profile=tuple(exit_profile(run.truths["test"], test.table.image_ids, routed, test.table.exits)),
         alarms=detector_alarms(test.matches, test.table.health, temperatures, run.seed),
         promises=tuple(promises),
         unkept=tuple(name for name in (f"risk{100 * risk:g}" for risk in run.measure.risks) if name not in made),
@@ -220,8 +220,8 @@ def amount(cost: float, unit: Unit) -> str:
 def measured(
     choices: Sequence[tuple[Kind, Choice]],
     exits: Sequence[np.ndarray],
-    val: Seen,
-    test: Seen,
+    val: MatchedTable,
+    test: MatchedTable,
     prices: PathCosts,
     unit: Unit,
     run: Run,
@@ -296,7 +296,9 @@ def point(
     )
 
 
-def curve(name: str, tried: Tried, test: Seen, prices: PathCosts, unit: Unit) -> tuple[tuple[float, float], ...]:
+def curve(
+    name: str, tried: Tried, test: MatchedTable, prices: PathCosts, unit: Unit
+) -> tuple[tuple[float, float], ...]:
     """(mean cost, mAP) on test of the policies at the corners of one criterion's frontier on val, cheapest first."""
     own = [p for p, policy in enumerate(tried.policies) if policy.criterion == name]
     corners = [tried.policies[own[c]] for c in upper_hull(tried.costs[unit][own], tried.maps[own])]
@@ -308,11 +310,9 @@ def curve(name: str, tried: Tried, test: Seen, prices: PathCosts, unit: Unit) ->
     return tuple(found)
 
 
-def promise(record: Record, test: Seen) -> Promise:
+def promise(record: Record, test: MatchedTable) -> Promise:
     """A risk-controlled policy as the run recorded it, and what it loses on the test table."""
-    made = record.operating_point
-    policy = Policy(made.criterion, tuple(math.inf if one is None else one for one in made.thresholds))
-    exits = test.route(policy)
+    made, exits = record.operating_point, test.route(routing(record))
     lost = losses(test.matches)[np.arange(len(exits)), exits].mean()
     return Promise(
         name=made.name,

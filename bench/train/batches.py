@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.progress import bar
-from models.detector import Targets, resize
+from models.detector import Targets
+from models.pixels import resize
 
 
 class Source(Protocol):

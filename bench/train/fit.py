@@ -168,6 +168,8 @@ class Trainer:
                         module.eval()
                 torch.manual_seed(self._seed(name, epoch))
                 for inputs, targets in source.epoch(self.batch_size, self._seed(name, epoch), detector.size):
+                    if isinstance(inputs, Tensor):
+                        inputs = detector.normalise.of_centred(inputs)
                     with mixed(self.device):
                         losses = objective(detector, moved(inputs, self.device), targets.to(self.device))
                     log.add(losses)
@@ -190,7 +192,7 @@ class Trainer:
 
         def make(images: Tensor) -> tuple[Tensor, ...]:
             with mixed(self.device):
-                return prepare(detector, images.to(self.device))
+                return prepare(detector, detector.normalise.of_centred(images).to(self.device))
 
         return Prepared(self.batches, seeds, self.batch_size, detector.size, make)
 

@@ -4,19 +4,20 @@ is computed once for all of them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from models.detector import Detector, Raw, State
 from models.ssdlite.exit_head import Attention, ExitHead, light, pyramid, silent_mix
-from models.ssdlite.network import LEVELS, FullHead, SSDLiteStage, joined, rows
+from models.ssdlite.network import LEVELS, FullHead, SSDLiteStage, TrunkStage, joined, rows
 
 TRUNK = 13  # blocks up to the map at stride 16 that the finest level expands
 EARLY, LATE = range(6, TRUNK), range(TRUNK, 17)  # blocks after which an exit may stand
 HeadKind = Literal["pyramid", "light"]
-Told = Literal["all", "inner", "none"]
+ContextFor = Literal["all", "inner", "none"]
 
 
 class LevelHead(nn.Module):
@@ -58,7 +59,8 @@ class LateStage(nn.Module):
     and answers on the finest level, in the first such stage; the others are handed that answer. temperature: as in
     `SSDLiteStage`."""
 
-    parts = 3  # tensors that `trunk` gives
+    temperature: Tensor
+    parts = 3
 
     def __init__(self, blocks: nn.Module, head: nn.Module, last: bool, finest: tuple[nn.Module, LevelHead] | None):
         super().__init__()
@@ -73,15 +75,15 @@ class LateStage(nn.Module):
             finest = self.finest(x)
         return (self.blocks(x), *finest)
 
-    def read(self, seen: State) -> tuple[State, Raw]:
-        """What the head makes of `trunk`'s map: (nothing to tell, its answer)."""
-        x, *finest = seen
+    def read(self, maps: State) -> tuple[State, Raw]:
+        """As `TrunkStage`; it hands on no context."""
+        x, *finest = maps
         logits, deltas = joined(tuple(finest), self.head(x))
         return (), (logits / self.temperature, deltas)
 
     def forward(self, x: Tensor, *finest: Tensor) -> tuple[State, Raw]:
-        seen = self.trunk(x, *finest)
-        return () if self.last else seen, self.read(seen)[1]
+        maps = self.trunk(x, *finest)
+        return () if self.last else maps, self.read(maps)[1]
 
     def answer_layers(self) -> list[nn.Module]:
         """The convolutions whose output channels must stay: classes and box codes."""
@@ -111,6 +113,7 @@ class ClassStage(nn.Module):
     """The last stage of early localisation with late classification: handed a map and box code, it says of what class
     each box is. temperature: as in `SSDLiteStage`."""
 
+    temperature: Tensor
     parts = 1
 
     def __init__(self, blocks: nn.Module, head: ClassHead):
@@ -122,9 +125,9 @@ class ClassStage(nn.Module):
         """What the blocks make of the map before them."""
         return (self.blocks(x),)
 
-    def read(self, seen: State, deltas: Tensor) -> tuple[State, Raw]:
-        """Class logits from `trunk`'s map, with the box code it was handed: (nothing to tell, its answer)."""
-        return (), (self.head(*seen) / self.temperature, deltas)
+    def read(self, maps: State, deltas: Tensor) -> tuple[State, Raw]:
+        """As `TrunkStage`: class logits, with the box code of the exit before."""
+        return (), (self.head(*maps) / self.temperature, deltas)
 
     def forward(self, x: Tensor, deltas: Tensor) -> tuple[State, Raw]:
         return self.read(self.trunk(x), deltas)
@@ -160,15 +163,15 @@ def add_exits(
     *,
     head: HeadKind = "pyramid",
     attend: Attention = "se",
-    context: Told = "all",
+    context: ContextFor = "all",
     rescale: bool = False,
     localise: bool = False,
 ) -> Detector:
     """A copy of a one-exit SSDLite with exits after the given trunk blocks; its last exit still answers as before.
 
     after: increasing trunk block indices within 6..16. widths: channels of each exit head. head, attend: its kind.
-    context: who is told what the exit before said, of those at stride 16: all, the inner ones, or none; the last one
-    only if none stands beyond block 12. What is told nothing cannot change. rescale: gradient equilibrium, see
+    context: which exits at stride 16 read the previous exit's context: all, the inner ones, or none; the last one only
+    if none stands beyond block 12. An exit that reads none cannot change. rescale: gradient equilibrium, see
     `models.ssdlite.network.divided`. localise: the last stage only classifies the boxes of the exit before it, and so
     answers otherwise. ValueError for positions that cannot be.
     """
@@ -182,14 +185,14 @@ def add_exits(
     heads = {
         cut: exit_head(head, cut, blocks[cut], width, outputs, attend) for cut, width in zip(after, widths, strict=True)
     }
-    stages: list[nn.Module] = []
-    told = False  # whether the stage to come is handed context
+    stages: list[TrunkStage] = []
+    handed = False  # whether the stage to come is handed context
     for number, cut in enumerate(early):
         piece = nn.Sequential(*blocks[early[number - 1] + 1 if number else 0 : cut + 1])
-        mix = silent_mix(out_channels(blocks[cut])) if told else None
+        mix = silent_mix(out_channels(blocks[cut])) if handed else None
         is_last = cut == early[-1]
-        told = cut != EARLY[0] and (context == "all" and not late if is_last else context != "none")
-        hands_on = "map and boxes" if localise and is_last else "map and context" if told else "map"
+        handed = cut != EARLY[0] and (context == "all" and not late if is_last else context != "none")
+        hands_on = "map and boxes" if localise and is_last else "map and context" if handed else "map"
         share = 1 / (len(after) + 1 - number) if rescale else None
         stages.append(SSDLiteStage(piece, heads[cut], mix, hands_on, share))
 
@@ -199,11 +202,11 @@ def add_exits(
     elif localise:
         stages.append(ClassStage(rest, ClassHead(full.head)))
     else:
-        stages.append(SSDLiteStage(rest, full.head, silent_mix(out_channels(blocks[TRUNK - 1])) if told else None))
+        stages.append(SSDLiteStage(rest, full.head, silent_mix(out_channels(blocks[TRUNK - 1])) if handed else None))
     return source.with_stages(stages)
 
 
-def late_stages(full: FullHead, rest: nn.Module, late: list[int], heads: dict[int, ExitHead]) -> list[nn.Module]:
+def late_stages(full: FullHead, rest: nn.Module, late: list[int], heads: dict[int, ExitHead]) -> list[TrunkStage]:
     """The chain from `rest`, the trunk blocks at stride 16 that are left, on: exits after the blocks `late`, then the
     full model's. The first of them computes the finest level for all."""
     finest = nn.Sequential(rest, full.c4), LevelHead(full.head, 0)
@@ -216,7 +219,7 @@ def late_stages(full: FullHead, rest: nn.Module, late: list[int], heads: dict[in
     return [*stages, LateStage(piece, CoarseHead(full.extra, full.head), last=True, finest=None)]
 
 
-def inherited(detector: Detector) -> tuple[nn.Module, ...]:
+def pretrained_modules(detector: Detector) -> tuple[nn.Module, ...]:
     """The modules that `add_exits` brought along from the detector that it was given, and nothing that it made."""
     made = [stage.head for stage in detector.stages if isinstance(stage.head, ExitHead)]
     made += [stage.mix for stage in detector.stages if getattr(stage, "mix", None) is not None]
@@ -224,12 +227,17 @@ def inherited(detector: Detector) -> tuple[nn.Module, ...]:
     return tuple(module for module in detector.modules() if new.isdisjoint(module.modules()))
 
 
+def trunk_stages(detector: Detector) -> Sequence[TrunkStage]:
+    """The stages of an SSDLite as what they are."""
+    return cast("Sequence[TrunkStage]", detector.stages)
+
+
 def alone(detector: Detector, exit: int) -> Detector:
     """The plain shallower network that stops at one inner exit of a chain without context: all the way there is one
     stage, and no other head is computed. It shares its weights with the chain. ValueError for an exit with context."""
     *before, last = detector.stages[: exit + 1]
     if getattr(last, "mix", None) is not None:
-        raise ValueError(f"exit {exit + 1} needs to be told what the exit before it said")
+        raise ValueError(f"exit {exit + 1} reads the context of the exit before it")
     late = [stage for stage in (*before, last) if isinstance(stage, LateStage)]
     early = [block for stage in (*before, last) if stage not in late for block in stage.blocks]
     if late:
@@ -250,4 +258,4 @@ def truncated(detector: Detector, after: int, width: int) -> Detector:
 def shallower(detector: Detector, after: int, width: int) -> tuple[Detector, tuple[nn.Module, ...]]:
     """`truncated`, and the modules that it has from the whole detector."""
     made = truncated(detector, after, width)
-    return made, inherited(made)
+    return made, pretrained_modules(made)

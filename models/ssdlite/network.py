@@ -5,15 +5,16 @@ any trunk block; stock weights load strictly, and a chosen class subset slices t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 
-from models.detector import Detections, Detector, Raw, State, Targets
+from models.detector import Detections, Detector, Raw, Stage, State, Targets
 from models.errors import UserError, unknown
 from models.matching import match
 from models.nms import postprocess
@@ -71,7 +72,7 @@ def select(
     non-maximum suppression at `nms_iou`, then the best `most` over all classes. decode: an `AnchorBoxes`."""
     anchors = (decode.centre.numpy(), decode.extent.numpy(), decode.weights.numpy())
     found = postprocess(probabilities.numpy(), code.numpy(), *anchors, floor, nms_iou, candidates, most)
-    return Detections(*map(torch.from_numpy, found))
+    return Detections(*found)
 
 
 def rows(answer: Tensor, columns: int) -> Tensor:
@@ -109,17 +110,31 @@ class FullHead(nn.Module):
         return pointwise(self.head)
 
 
-class SSDLiteStage(nn.Module):
-    """Trunk blocks and the head that reads them. With `context`, what the exit before said (see `ExitHead.context`)
-    is added to what the head reads, through a zero-initialised convolution: a new stage starts as if there were none.
-    The trunk itself never hears of it: a deeper exit does not depend on the heads passed on the way.
+class TrunkStage(Stage, Protocol):
+    """What every stage of an SSDLite is beside: its trunk can be run without its head, and the head on what the trunk
+    has given, so that heads learn on a frozen trunk whose maps are kept."""
 
-    hands_on: nothing (the last stage), the trunk's map, that and what this exit said, or that and its box code.
-    temperature: the exit's logits are divided by it (Guo et al. 2017); 1 until fitted.
+    parts: int  # tensors that `trunk` gives
+
+    def trunk(self, *state: Tensor) -> State:
+        """What the blocks make of the state before them; no head has a say in it."""
+
+    def read(self, maps: State, *context: Tensor) -> tuple[State, Raw]:
+        """What the head makes of `trunk`'s maps and the previous exit's context: (the context it hands on, its
+        answer)."""
+
+
+class SSDLiteStage(nn.Module):
+    """Trunk blocks and the head that reads them. With `context`, the previous exit's context (see `ExitHead.context`)
+    is added to what the head reads, through a zero-initialised convolution: a new stage starts as if there were none.
+    The trunk itself never reads it: a deeper exit does not depend on the heads passed on the way.
+
+    hands_on: nothing (the last stage), the trunk's map, that and this exit's context, or that and its box code.
     share: of this head in the gradient that reaches the trunk, the deeper exits having the rest; none: all weigh alike.
     """
 
-    parts = 1  # tensors that `trunk` gives
+    temperature: Tensor
+    parts = 1
 
     def __init__(
         self,
@@ -134,26 +149,26 @@ class SSDLiteStage(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def trunk(self, x: Tensor) -> State:
-        """What the blocks make of the map before them; no head has a say in it."""
+        """As `TrunkStage`: one map."""
         return (self.blocks(x),)
 
-    def read(self, seen: State, said: Tensor | None = None) -> tuple[State, Raw]:
-        """What the head makes of `trunk`'s map: (what it tells the next stage, its answer)."""
-        (x,) = seen
-        raw = self.head(x if self.mix is None or said is None else x + self.mix(said))
+    def read(self, maps: State, context: Tensor | None = None) -> tuple[State, Raw]:
+        """As `TrunkStage`."""
+        (x,) = maps
+        raw = self.head(x if self.mix is None or context is None else x + self.mix(context))
         logits, deltas = raw
-        told: State = ()
+        own: State = ()
         if self.hands_on == "map and context":
-            told = (self.head.context(logits, deltas, x.shape[-1]),)
+            own = (self.head.context(logits, deltas, x.shape[-1]),)
         elif self.hands_on == "map and boxes":
-            told = (deltas,)
-        return told, (logits / self.temperature, deltas)
+            own = (deltas,)
+        return own, (logits / self.temperature, deltas)
 
-    def forward(self, x: Tensor, said: Tensor | None = None) -> tuple[State, Raw]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[State, Raw]:
         (x,) = self.trunk(x)
         mine, theirs = divided(x, self.share) if self.training and self.share is not None else (x, x)
-        told, raw = self.read((mine,), said)
-        return () if self.hands_on == "nothing" else (theirs, *told), raw
+        own, raw = self.read((mine,), context)
+        return () if self.hands_on == "nothing" else (theirs, *own), raw
 
     def answer_layers(self) -> list[nn.Module]:
         """The convolutions whose output channels must stay: classes, box codes, and where context is mixed in."""
@@ -210,7 +225,7 @@ def resized(detector: Detector, size: int) -> Detector:
     return _with_anchors(list(detector.clone().stages), detector.classes, size, detector.decoders[0].made_for)
 
 
-def _with_anchors(stages: list[nn.Module], classes: tuple[str, ...], size: int, made_for: int) -> Detector:
+def _with_anchors(stages: Sequence[Stage], classes: tuple[str, ...], size: int, made_for: int) -> Detector:
     anchors = anchor_grid(size, made_for)
     return Detector(stages, AnchorBoxes(anchors, made_for), select, SSDLoss(anchors), classes, size, family="ssdlite")
 

@@ -19,7 +19,7 @@ from models.errors import UserError, unknown
 from models.matching import IGNORED
 from models.patches import PATCH, PatchBoxes, PatchLoss, centres
 from models.set_loss import hungarian
-from models.yolos.network import START, Embed, Layer, YolosStage
+from models.yolos.network import START, Embed, Layer, YolosStage, stages_of
 
 BESIDE = 0.25  # of a box's sides: how far from its centre a denoising query may be put
 
@@ -41,12 +41,12 @@ class AuxiliaryLosses:
         ("exit1/patches-giou", ...) and queries for training alone ("exit1/groups-class", "exit1/denoise-class", ...).
         """
         boxes = PatchLoss(PatchBoxes(detector.size // PATCH).to(images.device))
-        embed = detector.stages[0].embed
+        embed = stages_of(detector)[0].embed
         grid = embed.stem(images)
         tokens, beside, at = embed.tokens(grid), self.beside(embed, grid, targets), None
         answers: list[Raw] = []
         losses: dict[str, Tensor] = {}
-        for number, stage in enumerate(detector.stages, start=1):
+        for number, stage in enumerate(stages_of(detector), start=1):
             passed = list(depths(stage, tokens, beside))
             last = len(passed)
             read = [depth for depth in range(1, last) if self.every and depth % self.every == 0]
@@ -182,7 +182,7 @@ def chosen(detector: Detector, options: Mapping[str, Any]) -> AuxiliaryLosses:
         if type(value) is not type(usual[name]) or value < 0:
             kind = "true or false" if isinstance(usual[name], bool) else "a number from 0 on"
             raise UserError(f"{value!r} is no value", where=f"{where}.{name}", fix=f"give {kind}")
-    made, stage = AuxiliaryLosses(**options), detector.stages[0]
+    made, stage = AuxiliaryLosses(**options), stages_of(detector)[0]
     nowhere = not stage.embed.seeded or any(layer.positions is not None for layer in stage.layers)
     if (made.groups or made.denoise) and nowhere:
         fix = "leave out groups and denoise; they are for YOLOS from scratch or around a trunk"

@@ -10,12 +10,12 @@ from torch import Tensor
 from models.detector import Detector
 from models.inspector import FeatureMap, Inspector
 from models.patches import PATCH
-from models.yolos.network import Layer
+from models.yolos.network import Layer, stages_of
 
 
 def after_layers(detector: Detector, after: Sequence[int], images: Tensor) -> list[FeatureMap]:
     """YOLOS: patch tokens after the given layers, counted from 1, and whom the queries of that layer attend to."""
-    first, side = detector.stages[0], detector.size // PATCH
+    first, side = stages_of(detector)[0], detector.size // PATCH
     tokens, found = first.embed(images), []
     for number, layer in enumerate(layers_of(detector)[: max(after)], start=1):
         before, tokens = tokens, layer(tokens)
@@ -26,7 +26,7 @@ def after_layers(detector: Detector, after: Sequence[int], images: Tensor) -> li
 
 
 def layers_of(detector: Detector) -> list[Layer]:
-    return [layer for stage in detector.stages for layer in stage.layers]
+    return [layer for stage in stages_of(detector) for layer in stage.layers]
 
 
 def of_queries(layer: Layer, tokens: Tensor, queries: int) -> Tensor:

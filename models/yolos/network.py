@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -102,6 +102,8 @@ class YolosStage(nn.Module):
     of images. patches: what every patch is asked while training (`models.patches`). last: hands nothing on. keep: how
     many patches it hands on, those least sure to be background (token exit); all of them when None. temperature: the
     exit's logits are divided by it (Guo et al. 2017); 1 until fitted."""
+
+    temperature: Tensor
 
     def __init__(
         self,
@@ -229,7 +231,7 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
 
     keep: the share of all patches that each of these exits hands on (see `YolosStage`), never increasing; the later
     exits then answer otherwise. ValueError for positions and shares that cannot be."""
-    (whole,) = detector.clone().stages
+    (whole,) = stages_of(detector.clone())
     check_keep(keep, after, whole)
     depth = len(whole.layers)
     if not after or list(after) != sorted(set(after)) or after[0] < 1 or after[-1] >= depth:
@@ -257,7 +259,7 @@ def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module
 def alone(detector: Detector, exit: int) -> Detector:
     """The plain shallower network that stops at one exit of a chain, sharing its weights: no other head is computed and
     no patch dropped on the way."""
-    stages = detector.stages[: exit + 1]
+    stages = stages_of(detector)[: exit + 1]
     layers, last = [layer for stage in stages for layer in stage.layers], stages[-1]
     whole = YolosStage(stages[0].embed, layers, last.head, last.patches, last.queries, last=True)
     whole.temperature = last.temperature
@@ -278,7 +280,7 @@ def resized(detector: Detector, size: int) -> Detector:
     """A copy for square inputs of another size: positions of patches are interpolated (bicubic, as YOLOS does)."""
     check_size(size)
     found = detector.clone()
-    for stage in found.stages:
+    for stage in stages_of(found):
         for part in (stage.embed, *stage.layers):
             if part is not None and part.positions is not None:
                 spread = interpolated(part.positions.detach(), stage.queries, size // PATCH)
@@ -317,6 +319,11 @@ def recount_heads(detector: Detector) -> None:
     for attention in attentions(detector):
         attention.all_head_size = attention.query.out_features
         attention.num_attention_heads = attention.all_head_size // attention.attention_head_size
+
+
+def stages_of(detector: Detector) -> Sequence[YolosStage]:
+    """The stages of a chain of layers as what they are."""
+    return cast("Sequence[YolosStage]", detector.stages)
 
 
 def attentions(detector: Detector) -> list[nn.Module]:

@@ -110,12 +110,13 @@ def test_the_path_of_every_gate_was_executed_and_is_the_simulated_one(folder):
     static = ("truncate-b8-12-exit1", "truncate-b8-12-exit2", "early_exit-b8-12-full")
     times, table = [medians(known[name]) for name in static], load_table(stored_detectors(folder)[0], "test")
     for record in gated:
-        assert (record.truth.images, record.truth.exits_differ, record.truth.detections_differ) == (12, 0, 0)
+        found = record.execution
+        assert (found.images, found.exits_differ, found.detections_differ) == (12, 0, 0)
         exits = dict(zip(table.image_ids, routed(record, table), strict=True))
         alone = np.mean([times[exits[image]][image] for image in set(record.latency_ms.images)])
-        assert record.truth.predicted_ms > alone, "looking at the image comes on top"
+        assert found.predicted_ms > alone, "looking at the image comes on top"
         low, high = record.latency_ms.mean_interval
-        assert record.truth.within == (low <= record.truth.predicted_ms <= high)
+        assert found.within == (low <= found.predicted_ms <= high)
 
 
 def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
@@ -124,9 +125,9 @@ def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
         asked = {(one.criterion, one.exit) for one in record.criteria}
         assert asked == {(name, exit) for name in names() for exit in range(inner)}
         gated = record.operating_point.criterion is not None
-        assert bool(record.leavers) == gated == (record.truth is not None)
-        for factor in {one.factor for one in record.leavers} - {"class"}:
-            groups = [one for one in record.leavers if one.factor == factor]
+        assert bool(record.exit_profile) == gated == (record.execution is not None)
+        for factor in {one.factor for one in record.exit_profile} - {"class"}:
+            groups = [one for one in record.exit_profile if one.factor == factor]
             assert sum(one.images for one in groups) == record.test_images
             shares = sum(one.images * np.array(one.exit_share) for one in groups) / record.test_images
             assert shares == pytest.approx(record.exit_share)
@@ -202,7 +203,7 @@ def test_other_data_is_not_mixed_into_a_run(folder):
 
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     strict = tiny(foundation=0.99, strategies=["prune"])
-    with pytest.raises(UserError, match=r"under its foundation gate of 0.99.*--force"):
+    with pytest.raises(UserError, match=r"under its floor of 0.99.*--force"):
         run(strict, tmp_path)
     assert not (tmp_path / "records").exists()
     forced = run(strict, tmp_path, resume=True, force=True)

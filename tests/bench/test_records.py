@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import statistics
 import subprocess
 from pathlib import Path
 
@@ -160,8 +161,11 @@ def test_a_folder_without_records_is_no_run(tmp_path):
     ("text", "message"),
     [
         ('{"schema_version": 2, "na', "not readable as JSON"),
-        ("[]", "schema version None, this program reads 3"),
-        (json.dumps({**STORED, "schema_version": 7}), "schema version 7, this program reads 3"),
+        ("[]", "schema version None, this program reads 1 to 3"),
+        (json.dumps({**STORED, "schema_version": 0}), "schema version 0, this program reads 1 to 3"),
+        (json.dumps({**STORED, "schema_version": 4}), "written by a newer version: its schema is 4, .* up to 3"),
+        ('{"schema_version": 2}', "not a record of schema 2: 'latency_ms'"),
+        ('{"schema_version": 2, "latency_ms": 3}', "not a record of schema 2: "),
         (json.dumps({**STORED, "map": "high"}), "not a record: map: .*valid number"),
         (json.dumps({**STORED, "map": float("nan")}), "not a record: map: .*finite"),
         (json.dumps({**STORED, "name": "other"}), "holds the record other, not broken"),
@@ -172,6 +176,62 @@ def test_a_broken_file_is_named(tmp_path, text, message):
     (tmp_path / "records" / "broken.json").write_text(text)
     with pytest.raises(UserError, match=rf"records/broken\.json: {message}"):
         load_records(tmp_path)
+
+
+def as_of_schema(version: int) -> dict:
+    """The stored record without what came later, each image timed three times, its mean that of all samples."""
+    later = {1: ("p50_interval", "p90_interval", "p99_interval", "warmup", "steady"), 2: ()}[version]
+    times = {key: value for key, value in STORED["latency_ms"].items() if key not in (*later, "mean_interval")}
+    times |= {"mean": statistics.mean(times["samples"]), "images": [k // 3 for k in range(len(times["samples"]))]}
+    new = ("execution", "criteria", "exit_profile", "alarms", *(("offline",) if version == 1 else ()))
+    older = {key: value for key, value in STORED.items() if key not in new}
+    return {**older, "schema_version": version, "latency_ms": times}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_records_of_older_schemas_are_upgraded_as_they_are_read(tmp_path, version):
+    """The mean has been one over images since schema 3, of each image's median; what was not measured is not there."""
+    older = as_of_schema(version)
+    path = tmp_path / "records" / "early_exit-tol2.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(older))
+    (found,) = load_records(tmp_path)
+    assert json.loads(path.read_text()) == older
+    samples, images = older["latency_ms"]["samples"], older["latency_ms"]["images"]
+    repeats = [[ms for ms, image in zip(samples, images, strict=True) if image == one] for one in set(images)]
+    mean = statistics.mean(map(statistics.median, repeats))
+    assert mean != pytest.approx(older["latency_ms"]["mean"], rel=1e-4)
+    assert found.latency_ms.mean == pytest.approx(mean)
+    low, high = found.latency_ms.mean_interval
+    assert low < mean < high
+    assert (found.execution, found.criteria, found.exit_profile, found.alarms) == (None, (), (), ())
+    assert found.schema_version == 3
+    assert found.latency_ms.samples == record().latency_ms.samples
+    assert found.latency_ms.p99_interval == (None if version == 1 else record().latency_ms.p99_interval)
+    assert (found.offline is None) is (version == 1)
+    save(found, tmp_path)
+    assert load_records(tmp_path) == [found]
+
+
+def test_keys_that_changed_their_names_are_read_under_the_old_ones():
+    checked = {"images": 9, "exits_differ": 0, "detections_differ": 0, "predicted_ms": 2.0, "within": True}
+    kinds = [{"factor": "objects", "group": "few", "images": 4, "exit_share": [0.5, 0.5]}]
+    older = {key: value for key, value in STORED.items() if key not in ("execution", "exit_profile")}
+    found = Record.model_validate({**older, "truth": checked, "leavers": kinds})
+    assert found == record(execution=checked, exit_profile=kinds)
+    assert found.execution.predicted_ms == 2.0
+    assert found.exit_profile[0].group == "few"
+
+
+@pytest.mark.parametrize(("name", "promised"), [("risk2", True), ("tol2", False)])
+def test_records_that_did_not_say_whether_they_are_promises_did_by_name(tmp_path, name, promised):
+    point = {key: value for key, value in STORED["operating_point"].items() if key != "promise"} | {"name": name}
+    path = tmp_path / "records" / "early_exit-tol2.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({**STORED, "operating_point": point}))
+    assert load_records(tmp_path)[0].operating_point.promise is promised
+    path.write_text(json.dumps({**STORED, "operating_point": {**point, "promise": not promised}}))
+    assert load_records(tmp_path)[0].operating_point.promise is not promised
 
 
 def test_other_test_splits_never_share_a_table():

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench import api
-from bench.judge.regression import load_gates
+from bench.judge.regression import load_checks
 from bench.spec import RunSpec
 from strategies import registry
 from tests.support.pages import ROOT, blocks
@@ -33,7 +33,7 @@ def test_toml_is_a_spec_or_data_or_checks_or_entry_points(text, tmp_path):
         assert set(table["project"]["entry-points"]) <= GROUPS
     elif table.keys() <= {"floor", "drop"}:
         (tmp_path / "checks.toml").write_text(text)
-        assert load_gates(tmp_path / "checks.toml")
+        assert load_checks(tmp_path / "checks.toml")
     elif "annotations" in table.get("data", {}):
         assert set(table["data"]) == {"name", "images", "annotations", "classes", "cap"}
     else:

@@ -10,7 +10,7 @@ from models.yolos.network import multi_exit
 from strategies.base import Candidate
 from strategies.baseline import Baseline
 from strategies.early_exit import EarlyExit
-from strategies.multi_exit_yolos import MultiExitYolos, brought, queries_of_exits
+from strategies.multi_exit_yolos import MultiExitYolos, pretrained_modules, queries_of_exits
 from strategies.prune import Prune, prune_channels
 from strategies.resize import Resize
 from strategies.resolution_exit import ResolutionExit
@@ -52,7 +52,7 @@ def test_heads_are_asked_what_they_would_be_asked_in_the_chain():
 
 def test_only_inner_heads_are_new():
     (made,) = apply(MultiExitYolos(after=(6,), epochs=0, temperatures=False), start())
-    old = {id(part) for module in brought(made.detector) for part in module.parameters(recurse=False)}
+    old = {id(part) for module in pretrained_modules(made.detector) for part in module.parameters(recurse=False)}
     new = {name for name, part in made.detector.named_parameters() if id(part) not in old}
     assert new == {f"stages.0.head.{name}" for name, _ in made.detector.stages[0].head.named_parameters()}
 

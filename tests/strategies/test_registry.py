@@ -161,3 +161,32 @@ def test_an_option_is_known_by_its_older_name_too_also_in_a_variant():
     assert of_variant.auxiliary_losses == asked
     with pytest.raises(UserError, match=r"auxiliary_losses is given twice .*leave out lessons"):
         registry.build("baseline", {"baseline": {"auxiliary_losses": asked, "lessons": asked}})
+
+
+@dataclass(frozen=True)
+class Exits:
+    """A made-up strategy that gives a detector exits, and amounts to `short` where everybody leaves at an inner one."""
+
+    def apply(self, start, *, fit, score, train, val, seed):
+        return [Candidate("exits", "x", start.detector, stopped_name="short")]
+
+
+def stopped(name: str) -> list[str]:
+    start = Candidate("baseline", "tuned", None)
+    made = registry.build(name, {}).apply(start, fit=None, score=None, train=None, val=None, seed=0)
+    return [one.stopped_name for one in made]
+
+
+def test_every_part_of_a_composition_says_what_it_amounts_to_when_stopped(monkeypatch):
+    """`first` copies what it is given, name and all, as `quant` does; `other` says nothing of the kind."""
+
+    class Other(Step):
+        def apply(self, start, *, fit, score, train, val, seed):
+            return [Candidate("other", "y", start.detector)]
+
+    bring(monkeypatch, registry.STRATEGIES, step=Step, exits=Exits, other=Other)
+    assert stopped("exits") == ["short"]
+    assert stopped("exits+step") == ["short+step"]
+    assert stopped("step+exits+step") == ["step+short+step"]
+    assert stopped("exits+other") == ["short+other"]
+    assert stopped("other+exits") == ["other+short"]

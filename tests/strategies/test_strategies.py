@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from models.detector import to_input
 from models.errors import UserError
 from models.ssdlite.exits import add_exits
 from models.ssdlite.network import resized
@@ -108,7 +107,7 @@ def test_resolution_exits_answer_as_the_baseline_at_either_size():
     assert not calls
     assert (made.strategy, made.variant, made.detector.exits) == ("resolution_exit", "64px", 2)
     picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    images = to_input(picture, 96)
+    images = start.detector.to_input(picture)
     small = resized(start.detector, 64).eval()
     shrunk = torch.nn.functional.interpolate(images, size=(64, 64), mode="bilinear")
     goals = (small(shrunk)[0], start.detector(images)[0])

@@ -6,7 +6,6 @@ import copy
 import io
 
 import numpy as np
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
@@ -75,9 +74,9 @@ def random_detections(rng, truth, levels):
         boxes = np.array([box for box, _ in rows]).reshape(-1, 4)
         found.append(
             Detections(
-                torch.tensor(boxes, dtype=torch.float32),
-                torch.tensor(scores, dtype=torch.float32),
-                torch.tensor([int(label) for _, label in rows], dtype=torch.int64),
+                boxes.astype(np.float32),
+                scores.astype(np.float32),
+                np.array([label for _, label in rows], np.int64),
             )
         )
     return found
@@ -89,8 +88,8 @@ def coarse(rng, truth, found, grid):
     for box in truth["annotations"]:
         box["bbox"] = [0, 0, 400, 400] if box["iscrowd"] else [grid * round(v / grid) for v in box["bbox"]]
     for one in (one for exit_found in found for one in exit_found):
-        one.boxes[:] = torch.round(one.boxes / grid) * grid
-        flipped = torch.tensor(rng.random(len(one)) < 0.05)
+        one.boxes[:] = np.round(one.boxes / grid) * grid
+        flipped = rng.random(len(one)) < 0.05
         one.boxes[flipped] = one.boxes[flipped][:, [2, 1, 0, 3]]
 
 
@@ -106,9 +105,9 @@ def bordering(rng, truth, found):
         box["bbox"], border = [*corner.tolist(), *size.tolist()], size[1] ** 2
         box["area"] = float(rng.choice([np.nextafter(border, 0), border, border, np.nextafter(border, 1e9)]))
     for one in (one for exit_found in found for one in exit_found):
-        corners = one.boxes.double().numpy()
+        corners = one.boxes.astype(np.float64)
         corner, size = square(corners[:, :2], corners[:, 2] - corners[:, 0])
-        one.boxes[:] = torch.tensor(np.concatenate([corner, corner + size], axis=1))
+        one.boxes[:] = np.concatenate([corner, corner + size], axis=1)
 
 
 def bed(seed, levels=4, n=14, grid=0, borders=False):

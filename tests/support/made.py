@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from bench.accuracy.coco import accuracy, bootstrap_map, ground_truth
 from bench.accuracy.matching import Matches, match
@@ -16,11 +15,25 @@ from models.detector import Detections
 
 STORED = json.loads((Path(__file__).parent / "record.json").read_text())
 FAST, SLOW = 2.0, 4.0  # ms of the two exits
+STATIC = {"name": "full", "criterion": None, "thresholds": None, "chosen_on": None, "note": ""}
+SINGLE = {
+    "operating_point": STATIC,
+    "per_exit": [STORED["per_exit"][-1] | {"exit": 0}],
+    "flops_per_exit": STORED["flops_per_exit"][-1:],
+    "flops_mean": STORED["flops_per_exit"][-1],
+    "exit_share": [1.0],
+}  # of a detector with one exit; STORED is a gate between two
+
+
+def always(exit: int) -> dict:
+    """What is so of the stored detector with two exits when one of them answers every image."""
+    share = [float(k == exit) for k in range(2)]
+    return {"operating_point": STATIC, "exit_share": share, "flops_mean": STORED["flops_per_exit"][exit]}
 
 
 def made(name: str, ap: float, replicates: np.ndarray, ms: Sequence[float], **changes) -> Record:
     """A record of strategy NAME-..., with these bootstrap replicates of its mAP, timed once on each of some images:
-    ms [images]."""
+    ms [images]. With "exit" in the strategy it is a gate between two exits, otherwise a detector with one."""
     p50, p90, p99 = np.percentile(ms, [50, 90, 99])
     wide = dict.fromkeys(("mean_interval", "p50_interval", "p90_interval", "p99_interval"), (min(ms), max(ms)))
     times = {"mean": np.mean(ms), "p50": p50, "p90": p90, "p99": p99, "samples": list(ms), "images": range(len(ms))}
@@ -32,7 +45,8 @@ def made(name: str, ap: float, replicates: np.ndarray, ms: Sequence[float], **ch
         "map_interval": interval(replicates),
         "latency_ms": {**STORED["latency_ms"], **wide, **times},
     }
-    return Record.model_validate({**STORED, **own, **changes})
+    exits = {} if "exit" in changes.get("strategy", own["strategy"]) else SINGLE
+    return Record.model_validate({**STORED, **exits, **own, **changes})
 
 
 def matched(boxes: Sequence[Sequence[np.ndarray]], scores: Sequence[Sequence[np.ndarray]]) -> list[Matches]:
@@ -51,8 +65,7 @@ def matched(boxes: Sequence[Sequence[np.ndarray]], scores: Sequence[Sequence[np.
     )
 
     def detected(box: np.ndarray, score: np.ndarray) -> Detections:
-        label = torch.ones(len(score), dtype=torch.long)
-        return Detections(torch.from_numpy(np.float32(box)), torch.from_numpy(np.float32(score)), label)
+        return Detections(np.float32(box), np.float32(score), np.ones(len(score), np.int64))
 
     return [match(truth, images, list(map(detected, *exit))) for exit in zip(boxes, scores, strict=True)]
 

@@ -1,7 +1,6 @@
 """Small worlds for routing: images with one box or none, and exits that find it, miss it or raise false alarms."""
 
 import numpy as np
-import torch
 
 from bench.accuracy.coco import accuracy, ground_truth
 from bench.accuracy.matching import Matches, match
@@ -23,8 +22,8 @@ def matched(boxes, found) -> list[Matches]:
 
 
 def detections(found) -> Detections:
-    boxes = torch.tensor([box for box, _ in found]).reshape(-1, 4)
-    return Detections(boxes, torch.tensor([score for _, score in found]), torch.ones(len(found), dtype=torch.long))
+    boxes, scores = np.float32([box for box, _ in found]).reshape(-1, 4), np.float32([score for _, score in found])
+    return Detections(boxes, scores, np.ones(len(found), np.int64))
 
 
 def halves(images: int) -> list[Matches]:

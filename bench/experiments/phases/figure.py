@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,12 +49,12 @@ def _panel(axes: Axes, runs: Sequence[Run]) -> None:
             axes.barh(row, share, left=start, color=shade, height=0.7)
             start += share
         reached = " ".join(f"{value:.2f}" for value in run.map_per_exit)
-        look = {"va": "center", "fontsize": 12.5, "annotation_clip": False}
+        look: dict[str, Any] = {"va": "center", "fontsize": 12.5, "annotation_clip": False}
         axes.annotate(reached, (1.04, row), color=INK, **look)
         axes.annotate(f"{run.map:.2f}", (1.55, row), color=INK, weight="bold", **look)
         mark = run.outcome + ("" if run.as_expected else "  (!)")
         axes.annotate(mark, (1.77, row), color=OUTCOMES[run.outcome], weight="bold", **look)
-    head = {"va": "bottom", "fontsize": 12, "color": GREY, "annotation_clip": False}
+    head: dict[str, Any] = {"va": "bottom", "fontsize": 12, "color": GREY, "annotation_clip": False}
     for x, text in ((1.04, "mAP per exit"), (1.55, "routed"), (1.77, "alarms")):
         axes.annotate(text, (x, -0.6), **head)
     axes.set_xlim(0, 1)

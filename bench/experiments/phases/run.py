@@ -36,10 +36,10 @@ from bench.routing.search import exit_shares, policies, routings
 from bench.runtimes import Deployed, deploy
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
-from models.detector import Detector, to_input
+from models.detector import Detector
 from models.errors import unknown
 from models.matching import match
-from models.ssdlite.exits import add_exits, inherited
+from models.ssdlite.exits import add_exits, pretrained_modules
 from models.ssdlite.network import ssdlite
 from models.temperature import fit_temperatures
 from strategies.base import Candidate, plain_objective
@@ -158,7 +158,7 @@ def train(
     nothing the training looks at share one."""
     torch.manual_seed(settings.seed)
     detector = add_exits(start, AFTER, WIDTHS)
-    brought = inherited(detector)
+    pretrained = pretrained_modules(detector)
     detector.router = router = Router(recipe, settings.epochs * max(1, len(data.train) // settings.batch))
     options = f"{recipe.weighting} {recipe.learned} {recipe.quality} warm-up {recipe.warmup} {recipe.temperature}"
     trainer(
@@ -168,7 +168,7 @@ def train(
         options=f"{options} to {router.end}",
         epochs=settings.epochs,
         learning_rate=settings.rate,
-        pretrained_modules=brought,
+        pretrained_modules=pretrained,
         pretrained_lr_scale=INHERITED_RATE,
     )
     del detector.router
@@ -200,7 +200,7 @@ def confidences(detector: Detector, split: Split, recipe: Recipe) -> np.ndarray:
     """The recipe's confidence of every exit in every image, float64 [N, E], as its training computes it."""
     rows = []
     for index in range(len(split)):
-        answers = detector(to_input(split.image(index), detector.size))
+        answers = detector(detector.to_input(split.image(index)))
         foreground = [1 - logits.softmax(-1)[..., 0] for logits, _ in answers]
         rows.append([float(confidence(one, recipe.quality)) for one in foreground])
     return np.array(rows)

@@ -19,12 +19,13 @@ from bench.experiments.probe.result import Linear
 from bench.stats import corrected_interval
 from bench.train.batches import Source
 from bench.train.fit import Trainer
-from models.detector import Detections, Detector, Raw, Targets, to_probabilities
+from models.detector import Detections, Detector, Raw, Targets
 from models.errors import UserError
 from models.families import inspector
 from models.inspector import FeatureMap
 from models.nms import best_of_each
 from models.patches import PatchBoxes, PatchHead, PatchLoss
+from models.scores import softmax_probabilities
 from models.set_loss import centred
 
 FLOOR, NMS_IOU = 0.001, 0.6
@@ -50,8 +51,8 @@ class Probe(nn.Module):
     def detections(self, cells: Tensor) -> list[Detections]:
         """In the unit square, one entry per image: every cell's best class, without what overlaps a better one."""
         raw = self(cells)
-        rows = zip(to_probabilities(raw).numpy(), centred(self.boxes(raw[1])).numpy(), strict=True)
-        return [Detections(*map(torch.from_numpy, best_of_each(*row, FLOOR, NMS_IOU))) for row in rows]
+        rows = zip(softmax_probabilities(raw[0]).numpy(), centred(self.boxes(raw[1])).numpy(), strict=True)
+        return [Detections(*best_of_each(*row, FLOOR, NMS_IOU)) for row in rows]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ def linear_figure(found: Probe) -> Figure:
     at = np.arange(len(found.positions))
     for number, threshold in enumerate(ENOUGH[: len(at)]):
         axes.plot([number - 0.35, number + 0.35], [threshold] * 2, color=INK, linewidth=2, linestyle=DASHES)
-        where = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "color": INK}
+        where: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "color": INK}
         axes.annotate(f"feasible > {threshold:.2f}", (number, threshold), **where)
     axes.axhspan(0, USELESS, color="#F2D5C8", zorder=0, label=f"useless: AP50 < {USELESS:.2f}")
     curves(axes, at, found.positions, "", "-")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.data.split import Split
 from bench.progress import bar
-from models.detector import Detector, Targets, to_input
+from models.detector import Detector, Targets
 from models.families import inspector
 from models.inspector import FeatureMap
 from models.patches import centres
@@ -74,7 +74,7 @@ def over(
     with bar(label, images) as advance:
         for start in range(0, images, TOGETHER):
             numbers = list(range(start, min(start + TOGETHER, images)))
-            inputs = torch.cat([to_input(split.image(i), detector.size) for i in numbers])
+            inputs = torch.cat([detector.to_input(split.image(i)) for i in numbers])
             yield numbers, feature_maps(detector, after, inputs)
             advance(len(numbers))
 

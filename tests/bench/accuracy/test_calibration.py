@@ -3,7 +3,6 @@ definition that matches the boxes by itself."""
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +72,7 @@ def matches_of(images: dict[int, tuple[list[Box], list[Found]]]) -> Matches:
     detections = []
     for _, found in images.values():
         boxes, scores, labels = zip(*sorted(found, key=lambda one: -one[1]), strict=True) if found else ((), (), ())
-        detections.append(Detections(torch.tensor(boxes).reshape(-1, 4), torch.tensor(scores), torch.tensor(labels)))
+        detections.append(Detections(np.float32(boxes).reshape(-1, 4), np.float32(scores), np.array(labels, np.int64)))
     return match(ground_truth(truth), list(images), detections)
 
 

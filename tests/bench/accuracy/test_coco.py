@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,8 +64,8 @@ def test_an_area_range_holds_both_its_ends(side, off, counts):
         ],
         "categories": [{"id": 1, "name": "person"}],
     }
-    boxes = torch.tensor([[200, 200, 200 + side + off / 1024, 200 + side], [0, 0, side, side]])
-    found = Detections(boxes, torch.tensor([0.9, 0.5]), torch.tensor([1, 1]))
+    boxes = np.float32([[200, 200, 200 + side + off / 1024, 200 + side], [0, 0, side, side]])
+    found = Detections(boxes, np.float32([0.9, 0.5]), np.array([1, 1]))
     matches = [match(ground_truth(truth), [1], [found])]
     below, above = ("small", "medium") if side == 32 else ("medium", "large")
     for area, left_in in zip((below, above), counts, strict=True):
@@ -141,7 +140,7 @@ def test_bootstrap_draws_images_and_pairs_detectors(metric):
 
 
 def test_nothing_found_scores_zero_and_nothing_to_find_scores_none():
-    nothing = [Detections(torch.empty(0, 4), torch.empty(0), torch.empty(0, dtype=torch.int64))] * 2
+    nothing = [Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))] * 2
     truth = {
         "images": [{"id": 4}, {"id": 2}],
         "annotations": [{"id": 1, "image_id": 2, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
@@ -189,12 +188,12 @@ def test_pycocotools_keeps_quiet(capfd):
 def test_what_cannot_be_judged_is_refused():
     _, truth, ids, found, matches = bed(4)
     index, zeros = ground_truth(truth), np.zeros(len(ids), int)
-    odd = Detections(torch.tensor([[0.0, 0.0, torch.nan, 9.0]]), torch.tensor([0.5]), torch.tensor([1]))
+    odd = Detections(np.float32([[0.0, 0.0, np.nan, 9.0]]), np.float32([0.5]), np.array([1]))
     with pytest.raises(UserError, match=f"image {ids[0]}: .*not finite"):
         match(index, ids, [odd, *found[0][1:]])
     with pytest.raises(UserError, match="id 0"):
         ground_truth({**truth, "annotations": [{**truth["annotations"][0], "id": 0}]})
-    stranger = Detections(torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([0.5]), torch.tensor([4]))
+    stranger = Detections(np.float32([[0, 0, 9, 9]]), np.float32([0.5]), np.array([4]))
     with pytest.raises(ValueError, match="4"):
         match(index, ids, [stranger, *found[0][1:]])
     with pytest.raises(ValueError, match="image ids"):

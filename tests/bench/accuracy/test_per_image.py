@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +17,8 @@ Found = tuple[list[float], float, int]
 
 def detections(found: list[Found]) -> Detections:
     found = sorted(found, key=lambda one: -one[1])
-    boxes = torch.tensor([box for box, _, _ in found]).reshape(-1, 4)
-    return Detections(boxes, torch.tensor([s for _, s, _ in found]), torch.tensor([c for _, _, c in found]).long())
+    boxes = np.float32([box for box, _, _ in found]).reshape(-1, 4)
+    return Detections(boxes, np.float32([s for _, s, _ in found]), np.array([c for _, _, c in found], np.int64))
 
 
 def scored(images: dict[int, tuple[list[tuple[list[float], int, int]], list[Found]]]) -> np.ndarray:

@@ -16,7 +16,6 @@ import copy
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 
 from bench.accuracy.coco import ground_truth, pooled_accuracy
@@ -88,9 +87,9 @@ def planted(boxes, detections, images=1):
         ],
         "categories": [{"id": 1, "name": "person"}],
     }
-    rows = torch.tensor(detections, dtype=torch.float32).reshape(-1, 5)
-    corners = torch.cat([rows[:, :2], rows[:, :2] + rows[:, 2:4]], dim=1)
-    return truth, Detections(corners, rows[:, 4], torch.ones(len(rows), dtype=torch.int64))
+    rows = np.float32(detections).reshape(-1, 5)
+    corners = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
+    return truth, Detections(corners, rows[:, 4], np.ones(len(rows), np.int64))
 
 
 def three_ways(truth, found):
@@ -153,7 +152,7 @@ def test_the_judges_disagree_about_a_box_that_is_not_a_number():
     rows[0]["bbox"][2] = float("nan")
     assert first(truth, rows)[..., 0, 2].mean() == pytest.approx(1, abs=1e-12)
     assert second(truth, rows)[..., 0, 2].mean() == 0
-    found.boxes[0, 2] = torch.nan
+    found.boxes[0, 2] = np.nan
     with pytest.raises(UserError, match="not finite"):
         match(ground_truth(truth), [1], [found])
 

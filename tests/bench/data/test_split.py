@@ -1,16 +1,23 @@
 """Splits: hashes that see every change, images that are shared by nobody, and a test split nobody tunes
 on."""
 
+import copy
 import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from bench.accuracy.coco import ground_truth
+from bench.accuracy.matching import match
 from bench.data.images import Arrays
 from bench.data.split import Dataset, Example, Split, tunable
+from models.detector import Detections
 from models.errors import UserError
+
+NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
 
 
 def example(key: int, boxes=((1, 2, 5, 9), (0, 0, 3, 3)), labels=(2, 1), crowd=(False, False)) -> Example:
@@ -127,3 +134,11 @@ def test_coco_ground_truth_scores_itself_perfectly():
     evaluation.accumulate()
     evaluation.summarize()
     assert evaluation.stats[0] == pytest.approx(1)
+
+
+def test_the_coco_dictionary_is_made_once_and_judging_leaves_it_alone():
+    one = split()
+    before = copy.deepcopy(one.coco())
+    match(ground_truth(one.coco()), [example.id for example in one.examples], [NOTHING] * len(one))
+    assert one.coco() is one.coco()
+    assert one.coco() == before

@@ -32,8 +32,8 @@ CODE = torch.zeros(20, 4)
 
 
 def detections(*found: tuple[list[float], float, int]) -> Detections:
-    boxes = torch.tensor([box for box, _, _ in found]).reshape(-1, 4)
-    return Detections(boxes, torch.tensor([s for _, s, _ in found]), torch.tensor([label for _, _, label in found]))
+    boxes = np.float32([box for box, _, _ in found]).reshape(-1, 4)
+    return Detections(boxes, np.float32([s for _, s, _ in found]), np.array([c for _, _, c in found], np.int64))
 
 
 def view(probabilities: torch.Tensor, found: Detections | None = None, previous: View | None = None) -> View:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.exits.health import SEEN, exit_health
 from bench.exits.view import View
 from bench.routing.alarms import out_of_range
-from models.detector import Detector, to_probabilities
+from models.detector import Detector
 from models.set_loss import LEAST, OUTSIDE, UnitBoxes, centred
 from models.ssdlite.loss import BOX_WEIGHTS, encode
 from models.ssdlite.network import STRETCH, AnchorBoxes, anchor_grid, ssdlite
@@ -85,7 +85,7 @@ def test_an_untrained_detector_is_found_uniform_and_its_boxes_in_range():
 @torch.inference_mode()
 def of_one_image(detector: Detector) -> dict[str, float]:
     (raw,) = detector.eval()(2 * torch.rand(1, 3, 96, 96) - 1)
-    return exit_health(View(to_probabilities(raw)[0], raw[1][0], lambda: None), detector.decoders[0])
+    return exit_health(View(detector.probabilities(raw)[0], raw[1][0], lambda: None), detector.decoders[0])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.judge.regression import check, load_gates
+from bench.judge.regression import check, load_checks
 from bench.records import Record
 from models.errors import UserError
 
@@ -31,12 +31,12 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_gates_that_hold_say_nothing():
+def test_checks_that_hold_say_nothing():
     gates = {"floor": {"baseline": {"map50": 0.70, "map": 0.44}}, "drop": {"quant": 7, "early_exit": 3}}
     assert check(RUN, gates) == []
 
 
-def test_broken_gates_in_the_order_of_the_file():
+def test_failed_checks_in_the_order_of_the_file():
     gates = {"floor": {"baseline": {"map50": 0.72}}, "drop": {"quant": 3, "early_exit": 2}}
     assert check(RUN, gates) == [
         "baseline: AP50 0.710 of baseline is below its floor 0.720",
@@ -72,7 +72,7 @@ def test_a_drop_needs_a_baseline_on_the_same_runtime():
 
 def test_a_file_is_read_as_written(tmp_path):
     path = write(tmp_path, '[floor]\nbaseline.map50 = 0.7\n[drop]\nquant = 3\n"early_exit+quant" = 10\n')
-    assert load_gates(path) == {
+    assert load_checks(path) == {
         "floor": {"baseline": {"map50": 0.7}},
         "drop": {"quant": 3, "early_exit+quant": 10},
     }
@@ -81,8 +81,8 @@ def test_a_file_is_read_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no gates"),
-        ("[floor]\n[drop]\n", "holds no gates"),
+        ("", "holds no regression checks"),
+        ("[floor]\n[drop]\n", "holds no regression checks"),
         ("[drops]\nquant = 3\n", r"unknown key 'drops' \(did you mean 'drop'\? known: floor, drop\)"),
         ("[speed]\nquant = 3\n", r"unknown key 'speed' \(known: floor, drop\)"),
         ("drop = 3\n", r"drop must be a table \(write \[drop\]\)"),
@@ -98,13 +98,13 @@ def test_a_file_is_read_as_written(tmp_path):
 )
 def test_a_wrong_file_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=rf"gates\.toml: {message}"):
-        load_gates(write(tmp_path, text))
+        load_checks(write(tmp_path, text))
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no such gates file"):
-        load_gates(tmp_path / "none.toml")
+    with pytest.raises(UserError, match="no such file of regression checks"):
+        load_checks(tmp_path / "none.toml")
 
 
-def test_the_committed_gates_are_readable():
-    assert load_gates(ROOT / "results" / "gates.toml")
+def test_the_committed_checks_are_readable():
+    assert load_checks(ROOT / "results" / "gates.toml")

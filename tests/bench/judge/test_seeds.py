@@ -86,7 +86,7 @@ def test_what_the_verdicts_name_comes_first_with_its_role():
     assert [(one.name, one.role, one.named) for one in found.rows] == [
         ("baseline", "baseline", 2),
         ("early_exit-tol1", "early", 2),
-        ("prune-30", "rival", 2),
+        ("prune-30", "alternative", 2),
         ("resize-9", "", 0),
     ]
     assert row(found, "baseline").speed_up is None

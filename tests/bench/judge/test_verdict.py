@@ -6,12 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.judge.alternatives import at_equal_time, seen, speed_ratios
-from bench.judge.verdict import is_early, is_rival, verdict
+from bench.judge.alternatives import at_equal_time, is_alternative, is_early, resampled, speed_ratios
+from bench.judge.groups import multi_exit
+from bench.judge.verdict import verdict
 from bench.records import Record
 from bench.stats import resample
 from models.errors import UserError
-from tests.support.made import STORED, gate, made, routed, two_exits
+from tests.support.made import always, gate, made, routed, two_exits
 
 SHARED = np.random.default_rng(0).normal(0, 0.2, 600)  # easy and hard images, for every detector alike
 DRAWS = resample(600, 800, seed=1)
@@ -39,7 +40,7 @@ def test_clearly_worth_it():
     assert found.difference == pytest.approx(0.05)
     assert 0 < found.low < 0.05 < found.high
     assert found.probability > 0.99
-    assert found.against == "quant and baseline"
+    assert found.against == ("quant", "baseline")
     assert found.images_needed is None
     assert found.sentence == (
         "WORTH IT: at 3.00 ms early_exit-a has mAP 0.450, 0.050 above the line between quant and baseline "
@@ -71,7 +72,7 @@ def test_a_small_difference_says_how_many_images_would_decide():
     assert of_two.images_needed == pytest.approx(600 * (reach * (1 + 1.2816 / 2.2414)) ** 2, rel=0.05)
 
 
-def test_the_rival_is_interpolated_replicate_by_replicate():
+def test_the_alternative_is_interpolated_replicate_by_replicate():
     early = record("early_exit-a", 0.40, 2.5)
     found = verdict([*OTHERS, early])
     baseline, quant = (np.array(r.map_bootstrap) for r in OTHERS)
@@ -80,25 +81,25 @@ def test_the_rival_is_interpolated_replicate_by_replicate():
     assert found.difference == pytest.approx(0.40 - 0.35)
 
 
-def test_at_the_latency_of_another_record_it_is_the_only_rival():
+def test_at_the_latency_of_another_record_it_is_the_only_alternative():
     found = verdict([*OTHERS, record("early_exit-a", 0.40, 2.0)])
-    assert (found.against, found.difference) == ("quant", pytest.approx(0.1))
+    assert (found.against, found.difference) == (("quant",), pytest.approx(0.1))
 
 
-def test_a_dominated_record_is_no_rival():
+def test_a_dominated_record_is_no_alternative():
     found = verdict([*OTHERS, record("prune-30", 0.2, 2.9), record("early_exit-a", 0.45, 3.0)])
-    assert found.against == "quant and baseline"
+    assert found.against == ("quant", "baseline")
 
 
-def test_slower_than_every_other_the_rival_is_the_best_of_them():
+def test_slower_than_every_other_the_alternative_is_the_best_of_them():
     others = [record("baseline", 0.50, 4.0), record("quant", 0.52, 2.0)]
     found = verdict([*others, record("early_exit-a", 0.45, 3.0)])
-    assert (found.decision, found.against) == ("NOT WORTH IT", "quant")
+    assert (found.decision, found.against) == ("NOT WORTH IT", ("quant",))
 
 
 def test_faster_and_less_accurate_than_every_other_is_a_trade_that_no_image_decides():
     found = verdict([*OTHERS, record("early_exit-a", 0.25, 1.6)])
-    assert (found.decision, found.images_needed, found.against) == ("UNDECIDED", None, "quant")
+    assert (found.decision, found.images_needed, found.against) == ("UNDECIDED", None, ("quant",))
     assert found.speed_ratio == pytest.approx(2.0 / 1.6)
     assert "at 1.60 ms, faster than any other, early_exit-a" in found.sentence
     assert "0.050 below quant at 2.00 ms" in found.sentence
@@ -106,7 +107,7 @@ def test_faster_and_less_accurate_than_every_other_is_a_trade_that_no_image_deci
 
 def test_faster_and_more_accurate_than_the_fastest_other_is_worth_it():
     found = verdict([*OTHERS, record("early_exit-a", 0.40, 1.5)])
-    assert (found.decision, found.against) == ("WORTH IT", "quant")
+    assert (found.decision, found.against) == ("WORTH IT", ("quant",))
     assert found.speed_ratio == pytest.approx(3.0 / 1.5)
     bounds = f"[{found.speed_low:.2f}, {found.speed_high:.2f}]"
     assert found.at_equal_map == f"At the mAP of early_exit-a the others take 2.00 times as long {bounds}."
@@ -143,8 +144,8 @@ def test_an_accuracy_that_others_may_not_reach_has_no_limit_in_time():
 def test_the_speed_is_that_of_the_first_time_on_the_line_draw_by_draw():
     """Against a search along the line, on draws that turn neighbours round."""
     rng = np.random.default_rng(0)
-    edge = seen([record(f"prune-{k}", 0.3 + 0.01 * k, 2 + k, noise=0.3) for k in range(4)])
-    early = seen([record("early_exit", 0.312, 3.0, noise=0.3)])[0]
+    edge = resampled([record(f"prune-{k}", 0.3 + 0.01 * k, 2 + k, noise=0.3) for k in range(4)])
+    early = resampled([record("early_exit", 0.312, 3.0, noise=0.3)])[0]
     found = speed_ratios(early, edge) * early.ms
     steps = np.linspace(0, 1, 2001)
     for b in [0, *rng.integers(1, 801, 60)]:
@@ -169,19 +170,19 @@ def test_the_noise_of_latencies_reaches_the_interval():
     assert found.high - found.low > 0.01
 
 
-def test_the_mixture_stays_between_its_rivals_even_where_a_draw_turns_them_round():
+def test_the_mixture_stays_between_its_alternatives_even_where_a_draw_turns_them_round():
     rng = np.random.default_rng(4)
     slow, fast, early = (
         replace(one, ms=one.ms + np.r_[0, rng.normal(0, 1.5, 800)])
-        for one in seen([record(*place) for place in PLACES])
+        for one in resampled([record(*place) for place in PLACES])
     )
-    rival = early.map - at_equal_time(early, [fast, slow]).differences
+    alternative = early.map - at_equal_time(early, [fast, slow]).differences
     turned = slow.ms <= fast.ms
     assert 10 < turned.sum() < 700
-    assert rival[turned] == pytest.approx(slow.map[turned])
+    assert alternative[turned] == pytest.approx(slow.map[turned])
     between = np.sort([fast.map, slow.map], axis=0)
-    assert (between[0] - 1e-12 <= rival).all()
-    assert (rival <= between[1] + 1e-12).all()
+    assert (between[0] - 1e-12 <= alternative).all()
+    assert (alternative <= between[1] + 1e-12).all()
 
 
 def test_a_slow_machine_slows_all_and_changes_nothing():
@@ -193,16 +194,19 @@ def test_a_slow_machine_slows_all_and_changes_nothing():
     assert (found.low, found.high) == pytest.approx((verdict(records).low, verdict(records).high), abs=1e-6)
 
 
-def test_a_multi_exit_detector_that_nobody_leaves_is_no_rival():
-    last = {"operating_point": {**STORED["operating_point"], "criterion": None, "thresholds": None}}
-    full = record("early_exit+quant-full", 0.48, 3.5, **last)
+def test_a_multi_exit_detector_that_nobody_leaves_is_neither_side():
+    full = record("early_exit+quant-full", 0.48, 3.5, **always(1))
     assert not is_early(full)
-    assert not is_rival(full)
-    assert verdict([*OTHERS, full, record("early_exit-a", 0.45, 3.0)]).against == "quant and baseline"
+    assert not is_alternative(full)
+    assert verdict([*OTHERS, full, record("early_exit-a", 0.45, 3.0)]).against == ("quant", "baseline")
     assert verdict([*OTHERS, full]).sentence == "No verdict: this run has no early-exit record."
-    inner = record("truncate+quant-exit1", 0.48, 3.5, **last)
-    assert is_rival(inner)
-    assert verdict([*OTHERS, inner, record("early_exit-a", 0.45, 3.0)]).against == "quant and truncate+quant-exit1"
+
+
+@pytest.mark.parametrize("strategy", ["truncate+quant", "my_exits"])
+def test_a_multi_exit_detector_that_everybody_leaves_at_one_inner_exit_is_an_alternative(strategy):
+    inner = record("an_exit-exit1", 0.48, 3.5, **always(0)).model_copy(update={"strategy": strategy})
+    assert is_alternative(inner)
+    assert verdict([*OTHERS, inner, record("early_exit-a", 0.45, 3.0)]).against == ("quant", "an_exit-exit1")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_a_gate_planted_in_the_detections_gets_what_it_deserves(knows, decision)
         rng = np.random.default_rng(seed)
         matches, hits = two_exits(300, rng)
         found = verdict(routed(matches, gate(hits, knows, rng), rng, resamples=300))
-        assert (found.decision, found.against) == (decision, "truncate and baseline")
+        assert (found.decision, found.against) == (decision, ("truncate", "baseline"))
         assert found.difference == pytest.approx(0.5 * knows - 0.25, abs=0.08)
         assert found.low < found.difference < found.high
         assert (found.speed_low > 1) if knows > 0.5 else (found.speed_high < 1)
@@ -227,8 +231,8 @@ def test_the_best_point_speaks_and_pays_for_the_choice():
     assert (chosen.early, chosen.points) == ("early_exit-a", 5)
     assert chosen.low < alone.low < alone.high < chosen.high
     assert chosen.speed_low < alone.speed_low < alone.speed_high < chosen.speed_high
-    rival = np.mean([r.map_bootstrap for r in OTHERS], axis=0)
-    expected = np.quantile(np.array(early.map_bootstrap) - rival, [0.005, 0.995])
+    alternative = np.mean([r.map_bootstrap for r in OTHERS], axis=0)
+    expected = np.quantile(np.array(early.map_bootstrap) - alternative, [0.005, 0.995])
     assert (chosen.low, chosen.high) == pytest.approx(tuple(expected))
     assert "over 5 points" in chosen.sentence
 
@@ -283,26 +287,41 @@ def test_level_with_the_line_to_a_strategy_that_is_faster_and_as_good_is_not_wor
         (near(0.4508, 3.0, quant=0.40), "much less accurate"),
     ],
 )
-def test_it_takes_a_rival_both_as_fast_and_hardly_less_accurate(records, why):
+def test_it_takes_a_alternative_both_as_fast_and_hardly_less_accurate(records, why):
     assert verdict(records).decision == "UNDECIDED", why
 
 
 @pytest.mark.parametrize("ms", [1.99, 2.00, 2.03])
-def test_a_rival_as_fast_and_as_accurate_is_enough(ms):
+def test_a_alternative_as_fast_and_as_accurate_is_enough(ms):
     found = verdict(near(0.501, ms))
     assert found.decision == "NOT WORTH IT"
     assert found.images_needed is None
     assert f". quant is {ms / 2:.2f} times as fast" in found.sentence
 
 
-def test_a_gate_that_has_collapsed_to_an_inner_exit_does_not_speak_for_early_exit():
-    """It is the fastest of all and as good as any: a shallower network, which has a row of its own."""
-    collapsed = record("early_exit-a", 0.50, 1.0, exit_share=[0.99, 0.01])
-    found = verdict([*OTHERS, collapsed, record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])])
+@pytest.mark.parametrize("share", [(0.99, 0.01), (0.01, 0.99), (0.0, 1.0)])
+def test_a_gate_that_has_collapsed_does_not_speak_for_early_exit(share):
+    """It is the fastest of all and as good as any: the network up to the exit that answers, which has a row."""
+    collapsed = record("early_exit-a", 0.50, 1.0, exit_share=share)
+    alive = record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])
+    found = verdict([*OTHERS, collapsed, alive])
     assert (found.early, found.decision, found.points) == ("early_exit-b", "NOT WORTH IT", 1)
-    late = record("early_exit-a", 0.50, 1.0, exit_share=[0.01, 0.99])
-    assert verdict([*OTHERS, late, record("early_exit-b", 0.35, 3.0, exit_share=[0.5, 0.5])]).points == 2
-    assert verdict([*OTHERS, collapsed]).early == "early_exit-a"
+    assert found == verdict([*OTHERS, alive])
+    barely = record("early_exit-a", 0.50, 1.0, exit_share=[0.02, 0.98])
+    assert verdict([*OTHERS, barely, alive]).early == "early_exit-a"
+
+
+def test_where_every_gate_has_collapsed_nothing_is_worth_it():
+    """Faster and more accurate than all others, by the clock of a busy machine."""
+    one = record("early_exit-tol1", 0.60, 1.0, exit_share=[0.0, 1.0])
+    found = verdict([*OTHERS, one])
+    assert (found.decision, found.early, found.at_equal_map, found.against) == ("UNDECIDED", None, "", ())
+    assert found.sentence.startswith(
+        "UNDECIDED: every gate has collapsed: the only early-exit point sends over 98 % of"
+    )
+    found = verdict([*OTHERS, one, record("early_exit-tol5", 0.55, 1.0, exit_share=[0.99, 0.01])])
+    assert found.decision == "UNDECIDED"
+    assert "all 2 early-exit points send over 98 % of the images to one exit" in found.sentence
 
 
 def test_what_may_be_less_accurate_is_not_enough():
@@ -339,7 +358,7 @@ def test_without_early_exit_there_is_no_verdict():
 def test_a_forced_run_begins_with_a_warning():
     poor = {"forced": True, "foundation": {"map50": 0.21, "floor": 0.5, "passed": False}}
     found = verdict([*OTHERS, record("early_exit-a", 0.45, 3.0, **poor)])
-    assert found.sentence.startswith("WARNING: the baseline missed its foundation gate (AP50 0.210, floor 0.500)")
+    assert found.sentence.startswith("WARNING: the baseline failed the foundation check (AP50 0.210, floor 0.500)")
     assert "WORTH IT: at 3.00 ms" in found.sentence
 
 
@@ -352,7 +371,7 @@ def test_records_that_cannot_be_paired_are_refused():
 
 
 def test_noise_alone_is_rarely_called_a_difference():
-    """Twenty early-exit strategies exactly as good as their rival, seen through fresh images each."""
+    """Twenty early-exit strategies exactly as good as their alternative, seen through fresh images each."""
     called = 0
     for trial in range(20):
         rng = np.random.default_rng(trial)
@@ -368,14 +387,26 @@ def test_noise_alone_is_rarely_called_a_difference():
     assert called <= 3
 
 
-@pytest.mark.parametrize(
-    ("strategy", "early"),
-    [
-        ("early_exit", True),
-        ("quant+early_exit", True),
-        ("multi_exit_yolos+quant", True),
-        ("early_exit_like", False),
-    ],
-)
-def test_early_exit_is_a_component_of_the_strategy(strategy, early):
-    assert is_early(record("a", 0.4, 3.0, strategy=strategy)) is early
+@pytest.mark.parametrize("strategy", ["my_exits", "my_exits+quant", "early_exit"])
+def test_early_exit_is_read_off_the_operating_point_whatever_the_strategy_is_called(strategy):
+    gated = record("my_exits-tol1", 0.45, 3.0, strategy=strategy)
+    assert is_early(gated)
+    assert not is_alternative(gated)
+    found = verdict([*OTHERS, gated])
+    assert (found.decision, found.early, found.against) == ("WORTH IT", "my_exits-tol1", ("quant", "baseline"))
+
+
+def test_one_exit_is_no_early_exit_whatever_the_strategy_is_called():
+    single = record("baseline-a", 0.45, 3.0, strategy="baseline").model_copy(update={"strategy": "early_exit"})
+    assert not is_early(single)
+    assert is_alternative(single)
+
+
+def test_the_operating_points_of_a_multi_exit_detector_belong_together_whatever_it_is_called():
+    own = {"strategy": "my_exits", "variant": "x"}
+    gated = record("my_exits-x-tol1", 0.45, 3.0, **own)
+    full, inner = (
+        record("my_exits-x-full", 0.5, 4.0, **own, **always(1)),
+        record("my_exits-x-exit1", 0.3, 2.0, **own, **always(0)),
+    )
+    assert multi_exit([*OTHERS, gated, full, inner]) == {"my_exits-x": [gated, full]}

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
-from bench.measure.execution import Executed, execute, predicted_ms, same
+from bench.measure.execution import execute, predicted_ms, same
 from bench.measure.exit_table import exit_table
 from bench.measure.latency import Timing
+from bench.records import Execution
 from models.detector import Detections
 from tests.support import small
 
@@ -31,7 +31,9 @@ def world(tmp_path_factory):
 
 def test_the_path_taken_is_the_one_simulated(world):
     deployed, split, table, policy, exits = world
-    assert execute(deployed, policy, split, table, exits) == Executed(len(split), 0, 0)
+    assert execute(deployed, policy, split, table, exits) == Execution(
+        images=len(split), exits_differ=0, detections_differ=0
+    )
 
 
 def test_an_exit_that_differs_is_found(world):
@@ -46,21 +48,22 @@ def test_one_bit_of_one_detection_that_differs_is_found(world, part):
     deployed, split, table, _, _ = world
     index = next(i for i in range(len(split)) if len(table.detections[1][i]))
     answer = table.detections[1][index]
-    values = getattr(answer, part).clone()
-    values[-1] = values[-1] + 1 if part == "labels" else torch.nextafter(values[-1], torch.tensor(1e9))
+    values = getattr(answer, part).copy()
+    values[-1] = values[-1] + 1 if part == "labels" else np.nextafter(values[-1], np.float32(1e9))
     answers = list(table.detections[1])
     answers[index] = replace(answer, **{part: values})
     other = replace(table, detections=[table.detections[0], answers, table.detections[2]])
     found = execute(deployed, static(1, 3), split, other, np.ones(len(split), int))
-    assert found == Executed(len(split), 0, 1)
+    assert found == Execution(images=len(split), exits_differ=0, detections_differ=1)
 
 
 def test_a_detection_more_or_another_order_is_not_the_same():
-    boxes, scores, labels = torch.rand(2, 4), torch.tensor([0.5, 0.5]), torch.tensor([1, 1])
+    boxes = np.random.default_rng(0).random((2, 4), np.float32)
+    scores, labels = np.float32([0.5, 0.5]), np.array([1, 1])
     one = Detections(boxes, scores, labels)
-    assert same(one, Detections(boxes.clone(), scores.clone(), labels.clone()))
+    assert same(one, Detections(boxes.copy(), scores.copy(), labels.copy()))
     assert not same(one, Detections(boxes[:1], scores[:1], labels[:1]))
-    assert not same(one, Detections(boxes.flip(0), scores, labels))
+    assert not same(one, Detections(boxes[::-1], scores, labels))
 
 
 def test_the_prediction_is_each_images_own_static_time_and_its_looks():

@@ -19,7 +19,7 @@ from models.detector import Detections
 
 STAGES, NMS = (3.0, 5.0, 7.0), 2.0
 PICTURES = [np.full((8, 8, 3), i, np.uint8) for i in range(5)]
-ANSWER = Detections(torch.zeros(1, 4), torch.ones(1), torch.ones(1, dtype=torch.long))
+ANSWER = Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
 
 
 class Machine:

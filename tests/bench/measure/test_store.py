@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,8 +28,8 @@ def made(images: int, exits: int, most: int, seed: int = 0, role: str = "val") -
 
     def answer() -> Detections:
         count = int(rng.integers(0, most + 1))
-        parts = torch.from_numpy(rng.random((count, 5), np.float32) * 640)
-        return Detections(parts[:, :4].clone(), parts[:, 4].clone(), torch.from_numpy(rng.integers(1, 91, count)))
+        parts = rng.random((count, 5), np.float32) * 640
+        return Detections(parts[:, :4].copy(), parts[:, 4].copy(), rng.integers(1, 91, count))
 
     detections = [[answer() for _ in range(images)] for _ in range(exits)]
     scores = {"margin": rng.random((images, exits)), "agreement": np.full((images, exits), -np.inf)}

@@ -55,6 +55,7 @@ def make():
             "operating_point": {
                 **STORED["operating_point"],
                 "name": name.partition("-")[2],
+                "criterion": "max_score" if len(share) > 1 and max(share) < 1 else None,
                 "thresholds": None,
             },
             "map": ap,
@@ -116,6 +117,8 @@ def three_runtimes(make) -> list[Record]:
 
 def made_on(make, runtime: str, baseline: float, name: str, ap: float, times: float, changes: dict) -> Record:
     paired = {"value": 1 / times, "low": 0.99 / times, "high": 1.01 / times}
+    gate = max(changes.get("share", (1.0,))) < 1
     point = {**STORED["operating_point"], "name": name.rpartition("-")[2], "thresholds": None}
+    point |= {"criterion": "max_score" if gate else None}
     own = {"variant": name.partition("-")[2], "runtime": runtime, "speed_up": paired, "operating_point": point}
     return make(f"{name}-{runtime}", ap, times * baseline, **{**own, **changes})

@@ -70,7 +70,7 @@ def test_none_is_close_enough_or_none_is_faster(baseline, gate):
 
 def test_every_detector_is_told_and_only_gates_are_asked(baseline, gate, make):
     full = gate("full", 0.4, 1.0, operating_point=baseline.operating_point.model_dump() | {"criterion": None})
-    truncated = gate("exit1", 0.4, 1.0, strategy="truncate", variant="b8")
+    truncated = gate("exit1", 0.4, 1.0, early=1.0, strategy="truncate", variant="b8")
     other = gate("tol1", 0.4, 3.0, variant="b12")
     records = [baseline, full, gate("tol1", 0.4, 2.5), truncated, other]
     assert [line.partition(",")[0] for line in towards_bound(records)] == ["early_exit-b8", "early_exit-b12"]

@@ -20,7 +20,7 @@ def values(ap: float, names=NAMES) -> dict[str, float]:
 @pytest.fixture(scope="session")
 def several(make):
     """several(name, map, ms, share, names=..., **changes): a record of several classes, with those of its exits, and
-    if it is a gate with its leavers: of class k 100 + k images, of which the first exit answers as many as of all."""
+    if it is a gate its exit profile: of class k 100 + k images, of which the first exit answers as many as of all."""
 
     def made(name: str, ap: float, ms: float, share=(1.0,), names=NAMES, **changes) -> Record:
         one = make(name, ap, ms, share, **changes)
@@ -32,11 +32,11 @@ def several(make):
             )
             for exit in one.per_exit
         ]
-        leavers = [
+        kinds = [
             {"factor": "class", "group": name, "images": 100 + k, "exit_share": share} for k, name in enumerate(names)
         ] * (len(share) > 1)
         classes = {"ap_per_class": values(ap, names), "ap50_per_class": values(1.5 * ap, names)}
-        return Record.model_validate(one.model_dump() | classes | {"per_exit": exits, "leavers": leavers} | changes)
+        return Record.model_validate(one.model_dump() | classes | {"per_exit": exits, "exit_profile": kinds} | changes)
 
     return made
 
@@ -102,7 +102,7 @@ def test_what_was_not_measured_is_a_dash(some):
                 "per_exit": tuple(
                     one.model_copy(update={"ap_per_class": None, "ap50_per_class": None}) for one in record.per_exit
                 ),
-                "leavers": (),
+                "exit_profile": (),
                 "ap_per_class": record.ap_per_class | {"chair": None},
             }
         )

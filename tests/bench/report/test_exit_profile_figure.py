@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from bench.records import Leavers, Record
+from bench.records import ExitProfile, Record
 from bench.report.exit_profile import MOST_GROUPS, by_factor, exit_profile_table, gates
 from bench.report.exit_profile_figure import MOST_GATES, exit_profile_figure
 from bench.report.style import save
@@ -15,13 +15,13 @@ from models.errors import UserError
 from tests.support.printed import printed
 
 
-def kinds(share: tuple[float, ...], classes: int = 0) -> list[Leavers]:
+def kinds(share: tuple[float, ...], classes: int = 0) -> list[ExitProfile]:
     """Three sizes of object, of which the largest all leave at once, and any number of classes."""
     first = tuple(float(k == 0) for k in range(len(share)))
     names = {"object size": {"low (0.05 to 0.24)": share, "middle (0.25 to 0.55)": share, "high (0.56 to 1.00)": first}}
     names["class"] = {f"american football field {k}": share for k in range(classes)}
     return [
-        Leavers(factor=factor, group=group, images=1000 + k, exit_share=one)
+        ExitProfile(factor=factor, group=group, images=1000 + k, exit_share=one)
         for factor, groups in names.items()
         for k, (group, one) in enumerate(groups.items())
     ]
@@ -29,10 +29,10 @@ def kinds(share: tuple[float, ...], classes: int = 0) -> list[Leavers]:
 
 @pytest.fixture(scope="session")
 def gate(make):
-    """gate(name, ms, share, classes=..., **changes): a record that holds leavers."""
+    """gate(name, ms, share, classes=..., **changes): a record that holds an exit profile."""
 
     def made(name: str, ms: float, share: tuple[float, ...], classes: int = 0, **changes) -> Record:
-        own = {"variant": name.partition("-")[2].rpartition("-")[0], "leavers": kinds(share, classes)}
+        own = {"variant": name.partition("-")[2].rpartition("-")[0], "exit_profile": kinds(share, classes)}
         return make(name, 0.4, ms, share, **{**own, **changes})
 
     return made
@@ -75,7 +75,7 @@ def test_other_test_splits_are_refused(gate):
 
 
 def test_of_many_classes_those_with_the_most_images_are_shown_in_their_order():
-    record = Record.model_construct(leavers=tuple(kinds((0.5, 0.5), classes=MOST_GROUPS + 5)))
+    record = Record.model_construct(exit_profile=tuple(kinds((0.5, 0.5), classes=MOST_GROUPS + 5)))
     found = by_factor(record)
     assert list(found) == ["object size", f"class, {MOST_GROUPS} of {MOST_GROUPS + 5} with the most images"]
     *_, classes = found.values()

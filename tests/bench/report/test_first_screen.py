@@ -7,7 +7,7 @@ import pytest
 from bench.judge.frontier import frontier
 from bench.judge.verdict import is_early, verdict
 from bench.records import baseline_of, load_records
-from bench.report.first_screen import MOST_ALARMS, MOST_LINES, first_screen, shipped
+from bench.report.first_screen import MOST_ALARMS, first_screen, shipped
 from bench.report.records_table import variant
 from bench.report.selection import compared_with
 from tests.support.printed import console
@@ -34,7 +34,7 @@ def reference(request):
 @pytest.mark.parametrize("width", [100, 140])
 def test_a_committed_run_fits_one_screen_and_no_name_wraps(reference, width):
     lines = screen(reference, width=width)
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= 40
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)
     found = verdict(reference)
@@ -64,7 +64,7 @@ def test_a_committed_run_says_what_is_not_there(reference):
 
 def test_a_narrow_terminal_has_as_few_lines(reference):
     lines = screen(reference, width=80)
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= 40
     assert "…" not in "".join(lines)
 
 
@@ -94,14 +94,14 @@ def test_alarms_are_cut_to_a_line_each_and_the_rest_is_counted(run):
     assert [line[:13] for line in raised] == [f"ALARM alarm {k}" for k in range(MOST_ALARMS)]
     assert all(line.endswith(" ...") for line in raised)
     assert f"and {len(run) - MOST_ALARMS} more alarms: bench report mine --all" in lines
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= 40
 
 
 def test_of_many_gates_those_of_each_strategy_stay(make):
     gates = [make(f"early_exit-tol{k}", 0.30 + 0.001 * k, 5 + 0.01 * k, (0.5, 0.5)) for k in range(60)]
     other = make("resolution_exit-tol1", 0.2, 9.0, (0.5, 0.5))
     lines = screen([make("baseline", 0.4, 3.0), make("quant", 0.39, 2.0), *gates, other])
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= 40
     assert point(lines, other), "the only gate of its strategy"
     assert any(line.startswith("not shown: ") and " gates" in line for line in lines)
 

@@ -69,6 +69,11 @@ def test_lines_wrap_between_words_only():
     assert any(path in line for line in lines)
 
 
+def test_a_command_is_never_broken():
+    command = "bench report " + "a/very/" * 20 + "long --all"
+    assert printed(Lines([Line(command, whole=True)], listed=False), width=40) == [command]
+
+
 def test_colours_are_for_terminals_that_have_them():
     import rich.console
 

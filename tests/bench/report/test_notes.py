@@ -130,7 +130,7 @@ def test_chance_is_said_once_on_the_fastest_runtime_that_ran_the_gate(make):
 
 def truth(**changes) -> dict:
     found = {"images": 600, "exits_differ": 0, "detections_differ": 0, "predicted_ms": 3.0, "within": True}
-    return {"truth": found | changes}
+    return {"execution": found | changes}
 
 
 def test_a_path_that_was_not_as_simulated_or_predicted_is_named(make):

@@ -22,7 +22,7 @@ def test_spare_columns_go_first_and_only_as_many_as_have_to(room, left_out):
     shown, found = TABLE.fitted(room, gap=1)
     assert found == left_out
     assert shown.headers == [header for header in TABLE.headers if header not in left_out]
-    assert shown.rows[0].cells == ("1", "abc", "0.25", "0.75")[: len(shown.headers)]
+    assert shown.rows[0].cells == ["1", "abc", "0.25", "0.75"][: len(shown.headers)]
     assert [section.heading for section in shown.sections] == ["a heading", ""]
 
 

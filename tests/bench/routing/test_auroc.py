@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,8 +42,8 @@ def world(scores: dict[str, np.ndarray], finds: np.ndarray):
         for i in range(IMAGES)
     ]
     truth = ground_truth({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "a"}]})
-    found = Detections(torch.tensor([[10.0, 10.0, 60.0, 60.0]]), torch.tensor([0.9]), torch.tensor([1]))
-    nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
+    found = Detections(np.float32([[10, 10, 60, 60]]), np.float32([0.9]), np.array([1]))
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
     detections = [[found if hit else nothing for hit in finds], [found] * IMAGES]
     columns = {name: np.stack([s, s], axis=1) for name, s in scores.items()}
     table = ExitTable("test", "h", tuple(range(IMAGES)), detections, columns)

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
+from bench.exits.learned import LearnedGate
 from bench.exits.policy import Policy
 from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable, exit_table
 from bench.routing.auroc import areas
-from bench.routing.learned import PENALTY, LearnedGate, learn, with_gate
+from bench.routing.learned import PENALTY, learn, with_gate
 from bench.study.study import few_threads
 from models.errors import UserError
 from tests.support import small

@@ -57,7 +57,7 @@ def test_a_batch_gives_every_image_its_own_answer_in_its_place(batched, runtime,
         assert together.exit == single.exit
         found, expected = together.detections, single.detections
         assert float(found.scores[0]) == pytest.approx(float(expected.scores[0]), abs=1e-4)
-        assert torch.allclose(found.boxes[0], expected.boxes[0], atol=0.05)
+        assert np.allclose(found.boxes[0], expected.boxes[0], atol=0.05)
     reached = [sum(answer.exit >= stage for answer in alone) for stage in range(3)]
     assert [now - then for now, then in zip(one.rows, before, strict=True)] == reached
 

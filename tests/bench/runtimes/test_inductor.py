@@ -17,8 +17,8 @@ if not any(shutil.which(name) for name in config.cpp.cxx if name):
 from bench import runtimes
 from bench.exits.policy import static
 from bench.runtimes import Deployed, eager, inductor
-from models.detector import resize
 from models.errors import UserError
+from models.pixels import resize
 from models.ssdlite.exits import add_exits
 from models.ssdlite.network import ssdlite
 from strategies.base import Candidate

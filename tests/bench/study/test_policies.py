@@ -15,7 +15,7 @@ from bench.routing.reinforced import REINFORCED
 from bench.routing.search import Tried
 from bench.spec import Measure, read
 from bench.study import policies as module
-from bench.study.policies import choose, for_tolerances
+from bench.study.policies import for_tolerances, select_policies
 from models.errors import UserError
 from tests.support import small
 
@@ -42,7 +42,7 @@ def deployed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chosen(deployed):
-    return choose(deployed, DATA, FLOPS, MEASURE, seed=0)
+    return select_policies(deployed, DATA, FLOPS, MEASURE, seed=0)
 
 
 def test_one_policy_for_every_tolerance_and_every_budget_that_can_be_kept(chosen):
@@ -50,7 +50,9 @@ def test_one_policy_for_every_tolerance_and_every_budget_that_can_be_kept(chosen
     assert names[:3] == ["tol0", "tol50", "within0.00035MFLOPs"]
     assert set(names[3:]) <= {"risk90"}
     assert all(one.policy.criterion and one.chosen_on == "val" and "on val" in one.note for one in chosen.choices)
-    assert all((one.policy.gate is chosen.gate) == (one.policy.criterion == LEARNED) for one in chosen.choices)
+    assert all(
+        (one.policy.gate is chosen.learned[LEARNED]) == (one.policy.criterion == LEARNED) for one in chosen.choices
+    )
 
 
 def test_what_is_chosen_keeps_its_word_on_val(chosen):
@@ -76,7 +78,7 @@ def test_every_criterion_has_a_score_and_a_price(chosen):
     assert set(chosen.val.scores) == set(chosen.prices.criterion_costs) == {*CRITERIA, LEARNED}
     assert chosen.prices.flops == FLOPS
     assert all(ms > 0 for ms in chosen.prices.ms)
-    assert [len(weights) for weights in chosen.gate.weights] == [18, 35]
+    assert [len(weights) for weights in chosen.learned[LEARNED].weights] == [18, 35]
 
 
 def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, monkeypatch):
@@ -86,7 +88,7 @@ def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, mon
         )
 
     monkeypatch.setattr(module, "measure_path_costs", other_clock)
-    again = choose(deployed, DATA, FLOPS, MEASURE, seed=0)
+    again = select_policies(deployed, DATA, FLOPS, MEASURE, seed=0)
     for one, other in zip(chosen.choices, again.choices, strict=True):
         assert (one.name, one.policy.criterion, one.policy.thresholds) == (
             other.name,
@@ -98,7 +100,7 @@ def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, mon
 @pytest.fixture(scope="module")
 def with_agents(deployed):
     asked = MEASURE.model_copy(update={"agents": ("reinforced", "ucb")})
-    return choose(deployed, DATA, FLOPS, asked, seed=0)
+    return select_policies(deployed, DATA, FLOPS, asked, seed=0)
 
 
 def test_agents_add_a_policy_for_every_tolerance_and_change_no_other(chosen, with_agents):
@@ -119,7 +121,10 @@ def test_what_agents_decide_is_what_the_detector_does(deployed, with_agents):
     table = with_agents.scored(exit_table(deployed, DATA.val))
     np.testing.assert_array_equal(table.scores[REINFORCED], with_agents.val.scores[REINFORCED])
     own = tuple(float(np.median(column)) for column in table.scores[REINFORCED].T[:-1])
-    for policy in (*(one.policy for one in with_agents.choices), Policy(REINFORCED, own, with_agents.agent)):
+    for policy in (
+        *(one.policy for one in with_agents.choices),
+        Policy(REINFORCED, own, with_agents.learned[REINFORCED]),
+    ):
         exits = policy.route(table.scores[policy.criterion])
         executed = execute(deployed, policy, DATA.val, table, exits)
         assert (executed.exits_differ, executed.detections_differ) == (0, 0)
@@ -143,7 +148,7 @@ def test_a_candidate_that_names_its_criteria_is_asked_no_others(tmp_path, monkey
             tuple(flops), (1.0, 2.0, 3.0), {name: CriterionCost((0.0, 0.0), (0.0, 0.0)) for name in criteria}
         ),
     )
-    chosen = choose(small.deployed(tmp_path, ("margin",)), DATA, FLOPS, MEASURE, seed=0)
+    chosen = select_policies(small.deployed(tmp_path, ("margin",)), DATA, FLOPS, MEASURE, seed=0)
     assert {one.policy.criterion for one in chosen.choices} == {"margin"}
 
 
@@ -155,7 +160,7 @@ def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
     kept = DATA.test
     object.__setattr__(DATA, "test", Unseen())
     try:
-        assert choose(deployed, DATA, FLOPS, MEASURE, seed=0).choices
+        assert select_policies(deployed, DATA, FLOPS, MEASURE, seed=0).choices
     finally:
         object.__setattr__(DATA, "test", kept)
 

@@ -17,7 +17,7 @@ from bench.accuracy.coco import accuracy
 from bench.exits.policy import Policy
 from bench.measure.store import load_prices, load_table, save_prices, save_table
 from bench.records import load_records
-from bench.study.stored import Seen, open_run, seen
+from bench.study.stored import MatchedTable, matched_table, open_run
 from bench.study.sweep import Sweep, sweeps
 from models.errors import UserError
 from tests.support.stored import DETECTOR, PRICES, stored_run
@@ -37,11 +37,11 @@ def found(run) -> Sweep:
 
 
 @pytest.fixture(scope="module")
-def on_test(run) -> Seen:
-    return seen(open_run(run), run / "tables" / DETECTOR, "test")
+def on_test(run) -> MatchedTable:
+    return matched_table(open_run(run), run / "tables" / DETECTOR, "test")
 
 
-def routed(one, on_test: Seen) -> np.ndarray:
+def routed(one, on_test: MatchedTable) -> np.ndarray:
     if one.criterion is None:
         return np.full(len(on_test.table.image_ids), one.share.index(1.0))
     thresholds = tuple(math.inf if cut is None else cut for cut in one.thresholds)
@@ -69,7 +69,7 @@ def test_costs_are_arithmetic_on_the_test_shares(found, on_test):
 
 def test_what_was_asked_for_is_kept_on_val_and_the_impossible_is_said(found, run):
     points = {one.name: one for one in found.points}
-    val = seen(open_run(run), run / "tables" / DETECTOR, "val")
+    val = matched_table(open_run(run), run / "tables" / DETECTOR, "val")
     assert points["tol2"].val_map >= 0.98 * points["full"].val_map
     assert points["tol10"].val_map >= 0.9 * points["full"].val_map
     assert points["tol10"].ms < points["tol2"].ms
@@ -113,7 +113,7 @@ def test_controls_belong_to_gates_alone(found):
 
 def test_leavers_are_those_of_the_example(found):
     example = next(one for one in found.points if one.name == found.example)
-    sizes = [one for one in found.leavers if one.factor == "object size"]
+    sizes = [one for one in found.exit_profile if one.factor == "object size"]
     shares = sum(np.array(one.exit_share) * one.images for one in sizes) / found.test_images
     assert shares == pytest.approx(np.array(example.share))
 

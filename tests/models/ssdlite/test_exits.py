@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.detector import Targets, to_input
-from models.ssdlite.exits import EARLY, LATE, add_exits, alone, inherited, truncated
+from models.detector import Targets
+from models.pixels import CENTRED
+from models.ssdlite.exits import EARLY, LATE, add_exits, alone, pretrained_modules, truncated
 from models.ssdlite.network import divided, ssdlite
 
-PICTURE = to_input(np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8), 160)
+PICTURE = CENTRED(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 160, 160, 3), dtype=np.uint8)))
 EVERYWHERE = (*EARLY, *LATE)
 
 
@@ -47,7 +48,7 @@ def test_early_localisation_has_late_classes_and_early_boxes(plain):
     *_, early, last = staged(PICTURE)
     assert torch.equal(last[0], plain(PICTURE)[0][0])
     assert torch.equal(last[1], early[1])
-    count = sum(p.numel() for module in inherited(staged) for p in module.parameters(recurse=False))
+    count = sum(p.numel() for module in pretrained_modules(staged) for p in module.parameters(recurse=False))
     dropped = sum(p.numel() for p in plain.stages[0].head.head.regression_head.parameters())
     assert count == sum(p.numel() for p in plain.parameters()) - dropped
 
@@ -93,7 +94,7 @@ def test_an_exit_alone_answers_as_in_the_chain(plain):
         (only,) = alone(chain, exit).eval()(PICTURE)
         assert torch.allclose(only[0], raw[0], atol=1e-5)
         assert torch.allclose(only[1], raw[1], atol=1e-5)
-    with pytest.raises(ValueError, match="exit 2 needs to be told"):
+    with pytest.raises(ValueError, match="exit 2 reads the context"):
         alone(add_exits(plain, (8, 12), (8, 8)), 1)
 
 
@@ -108,9 +109,9 @@ def test_truncated_is_the_first_stage_alone(plain, after):
     assert raw[0].shape == plain(PICTURE)[0][0].shape
 
 
-def test_what_is_inherited_is_all_but_heads_and_mixes(plain):
+def test_pretrained_is_all_but_heads_and_mixes(plain):
     staged = add_exits(plain, (8, 12), (16, 16))
-    old = {id(p) for module in inherited(staged) for p in module.parameters()}
+    old = {id(p) for module in pretrained_modules(staged) for p in module.parameters()}
     names = {name for name, p in staged.named_parameters() if id(p) not in old}
     assert {name.split(".")[2] for name in names} == {"head", "mix"}
     assert not any(name.startswith("stages.2.head") for name in names)
