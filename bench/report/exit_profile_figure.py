@@ -62,7 +62,7 @@ def _draw(gates: Sequence[Record]) -> Figure:
             y -= room
         axes.tick_params(axis="x", labelbottom=True, labelsize=12, colors=GREY, pad=6)
         for label, side in zip(axes.set_xticklabels(["0", "50", "100 %"]), SIDES, strict=True):
-            label.set_ha(side)
+            label.set_horizontalalignment(side)
         _headline(figure, record, x, width, height)
     few = f", {len(shown)} of {len(gates)} gates" if len(shown) < len(gates) else ""
     title = f"Who leaves early, on {shown[0].runtime}: % of the images that each exit answers{few}"
