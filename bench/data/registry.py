@@ -1,5 +1,8 @@
-"""Readers of data by name, imported when one is asked for. Ours are listed here; anyone else's join through the
-entry-point group `exitbench.readers`, and are asked for as `--data NAME:REST`."""
+"""Readers of data by name, imported when one is asked for.
+
+Ours are listed here; anyone else's join through the entry-point group `exitbench.readers`, and are asked for as
+`--data NAME:REST`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The door to all data: a short text such as `shapes`, `coco:DIR` or the path of a TOML file becomes a
-Dataset."""
+"""The door to all data: a text such as `shapes`, `coco:DIR` or the path of a TOML file becomes a Dataset."""
 
 from __future__ import annotations
 

@@ -14,8 +14,14 @@ Cell = Callable[[Record], str]
 
 
 def wide_columns(records: Sequence[Record]) -> dict[Column, Cell]:
-    """For a page: each column, and what a record shows in it. Records go by their names, intervals stand beside the
-    numbers."""
+    """The columns of a page, where records go by their names and intervals stand beside the numbers.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        Each column, and what a record shows in it.
+    """
     front = frontier_probability(records)
     unit, count = flops_format(records)
     eager = over_eager(records[0], records) is not None
@@ -36,8 +42,14 @@ def wide_columns(records: Sequence[Record]) -> dict[Column, Cell]:
 
 
 def narrow_columns(records: Sequence[Record]) -> dict[Column, Cell]:
-    """For a terminal, where the strategy stands above its records: each column, and what a record shows in it. The
-    spare ones go where there is no room."""
+    """The columns of a terminal, where the strategy stands above its records and spare ones go if there is no room.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        Each column, and what a record shows in it.
+    """
     front = frontier_probability(records)
     unit, count = flops_format(records)
     eager = over_eager(records[0], records) is not None
@@ -105,9 +117,18 @@ def speed_interval(record: Record, records: Sequence[Record]) -> str:
 
 
 def speed_limit(record: Record, records: Sequence[Record]) -> float | None:
-    """The speed-up that no gate over this detector's exits can pass: the mean latency of the fp32 baseline on the same
-    runtime over that of always leaving at the first exit, the way that every image has to go (Amdahl, AFIPS 1967). None
-    without that baseline, or where the exits were not timed."""
+    """The speed-up that no gate over this detector's exits can pass (Amdahl, AFIPS 1967).
+
+    Every image has to go the way to the first exit, so it is the mean latency of the fp32 baseline on the same runtime
+    over that of always leaving there.
+
+    Args:
+        record: of a multi-exit detector.
+        records: of the run.
+
+    Returns:
+        The bound, or None without that baseline or where the exits were not timed.
+    """
     baseline, first = baseline_of(records, record.runtime), record.per_exit[0].latency_ms
     return baseline.latency_ms.mean / first if baseline and first else None
 
@@ -176,6 +197,9 @@ def wide_table(records: Sequence[Record], shown: Sequence[Record] | None = None)
         records: of one run.
         shown: those of them that have a row; all when not given.
 
+    Returns:
+        The table.
+
     Raises:
         UserError: the records were measured on different test splits.
     """
@@ -193,6 +217,9 @@ def narrow_table(records: Sequence[Record]) -> Table:
 
     Args:
         records: of one run.
+
+    Returns:
+        The table, with what its columns mean.
 
     Raises:
         UserError: the records were measured on different test splits.
