@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from models.pixels import CENTRED, Normalisation, resize
 from models.scores import SOFTMAX, Scores
 
 T = TypeVar("T")
+D = TypeVar("D", bound="Decoder")
 
 State = tuple[Tensor, ...]
 Raw = tuple[Tensor, Tensor]  # class logits [N, A, K], which the detector's scores explain, and box code [N, A, 4]
@@ -128,8 +129,8 @@ class Detector(nn.Module):
     def __init__(
         self,
         stages: Sequence[Stage],
-        decode: Decoder | Sequence[Decoder],
-        select: Callable[[Tensor, Tensor, Decoder], Detections],
+        decode: D | Sequence[D],
+        select: Callable[[Tensor, Tensor, D], Detections],
         loss: Loss,
         classes: tuple[str, ...],
         size: int,
@@ -141,8 +142,9 @@ class Detector(nn.Module):
     ):
         super().__init__()
         self.stages = module_list(stages)
-        self.decoders = module_list([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
-        self.select = select
+        each = [decode] * len(stages) if isinstance(decode, nn.Module) else decode
+        self.decoders = module_list(cast("Sequence[Decoder]", each))
+        self.select: Callable[[Tensor, Tensor, Any], Detections] = select
         self.loss = loss
         self.classes = classes
         self.size = size
