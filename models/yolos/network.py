@@ -150,7 +150,7 @@ class YolosStage(nn.Module):
         embed: in the first stage, makes tokens of images; None in the others.
         layers: of the transformer.
         head: of the queries.
-        patches: says of every patch what object it lies in (`models.patches`): a loss in training, and what decides
+        patches: answers for every patch (`models.patches`): an auxiliary loss in training, and what decides
             which patches are handed on.
         queries: how many of the tokens, at the end, are queries.
         last: whether nothing is handed on.
