@@ -11,7 +11,7 @@ from bench.data.split import Dataset
 from bench.exits.learned import GATES
 from bench.measure.execution import predicted_ms
 from bench.measure.flops import parameters
-from bench.measure.latency import Timing, ratio
+from bench.measure.latency import LatencySamples, ratio
 from bench.measure.throughput import Throughput
 from bench.records import Record, detector_id
 from bench.routing.controls import gate_efficiency
@@ -22,14 +22,14 @@ from bench.train.fit import weights_hash
 
 @dataclass(frozen=True)
 class Recorder:
-    """What the records of one runtime share. timings and batches: by contender's name; reference: the name of the point
+    """What the records of one runtime share. latencies, throughputs: by contender's name; reference: the name of the point
     that the others are compared with. resamples, seed: of the intervals of times."""
 
     data: Dataset
     foundation: records.Foundation
     environment: records.Environment
-    timings: dict[str, Timing]
-    batches: dict[str, Throughput]
+    latencies: dict[str, LatencySamples]
+    throughputs: dict[str, Throughput]
     reference: str
     resamples: int
     seed: int
@@ -60,7 +60,7 @@ class Recorder:
             flops_per_exit=flops,
             params=parameters(candidate.detector),
             size_mb=point.deployed.artifact.bytes / 1e6,
-            latency_ms=self._latency(self.timings[point.name]),
+            latency_ms=self._latency(self.latencies[point.name]),
             offline=self._offline(point),
             random_exits=point.random,
             oracle=point.oracle,
@@ -94,7 +94,7 @@ class Recorder:
                 map=accuracies.map,
                 map50=accuracies.map50,
                 flops=flops[number],
-                latency_ms=self.timings[static.name].mean,
+                latency_ms=self.latencies[static.name].mean,
                 temperature=float(stage.temperature),
                 calibration_error=error,
                 ap_per_class=accuracies.per_class if several else None,
@@ -105,54 +105,54 @@ class Recorder:
             )
         ]
 
-    def _latency(self, timing: Timing) -> records.Latency:
+    def _latency(self, measured: LatencySamples) -> records.Latency:
         return records.Latency(
-            mean=timing.mean,
-            mean_interval=timing.mean_interval(self.resamples, self.seed),
-            p50=timing.p50,
-            p50_interval=timing.p50_interval(self.resamples, self.seed),
-            p90=timing.p90,
-            p90_interval=timing.p90_interval,
-            p99=timing.p99,
-            p99_interval=timing.p99_interval,
-            samples=timing.samples.tolist(),
-            images=[self.data.test.examples[int(index)].id for index in timing.images],
-            warmup=timing.warmup,
-            steady=timing.steady,
+            mean=measured.mean,
+            mean_interval=measured.mean_interval(self.resamples, self.seed),
+            p50=measured.p50,
+            p50_interval=measured.p50_interval(self.resamples, self.seed),
+            p90=measured.p90,
+            p90_interval=measured.p90_interval,
+            p99=measured.p99,
+            p99_interval=measured.p99_interval,
+            samples=measured.samples.tolist(),
+            images=[self.data.test.examples[int(index)].id for index in measured.images],
+            warmup=measured.warmup,
+            steady=measured.steady,
         )
 
     def _execution(self, one: Study, point: Point) -> records.Execution | None:
         if point.executed is None:
             return None
-        timing = self.timings[point.name]
-        static = [self.timings[other.name] for other in one.static]
-        expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(timing.images))
-        low, high = timing.mean_interval(self.resamples, self.seed)
+        latency = self.latencies[point.name]
+        static = [self.latencies[other.name] for other in one.static]
+        expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(latency.images))
+        low, high = latency.mean_interval(self.resamples, self.seed)
         return point.executed.model_copy(update={"predicted_ms": expected, "within": low <= expected <= high})
 
     def _offline(self, point: Point) -> records.Offline | None:
-        if point.name not in self.batches:
+        if point.name not in self.throughputs:
             return None
-        mine = self.batches[point.name]
+        mine = self.throughputs[point.name]
         return records.Offline(
             batch=mine.batch,
             images_per_second=mine.images_per_second,
             regrouping=mine.regrouping,
-            samples=mine.timing.samples.tolist(),
-            speed_up=self._ratio(self.batches[self.reference].timing, mine.timing),
+            samples=mine.latency.samples.tolist(),
+            speed_up=self._ratio(self.throughputs[self.reference].latency, mine.latency),
         )
 
     def _compare(self, slow: str, fast: str) -> records.Ratio:
         """Mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
-        return self._ratio(self.timings[slow], self.timings[fast])
+        return self._ratio(self.latencies[slow], self.latencies[fast])
 
-    def _ratio(self, slow: Timing, fast: Timing) -> records.Ratio:
+    def _ratio(self, slow: LatencySamples, fast: LatencySamples) -> records.Ratio:
         value, low, high = ratio(slow, fast, resamples=self.resamples, seed=self.seed)
         return records.Ratio(value=value, low=low, high=high)
 
     def _audit(self, one: Study, point: Point) -> dict:
-        timing = self.timings[point.name]
-        elsewhere = point.exits[timing.images] != timing.exits
+        latency = self.latencies[point.name]
+        elsewhere = point.exits[latency.images] != latency.exits
         return {
             **point.deployed.artifact.audit,
             "made": one.candidate.note,

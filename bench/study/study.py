@@ -22,7 +22,7 @@ from bench.exits.policy import Policy, static
 from bench.measure.execution import execute
 from bench.measure.exit_table import ExitTable, evaluate, exit_table
 from bench.measure.flops import Cost, flops_per_exit
-from bench.measure.latency import Contender, Timing, interleaved
+from bench.measure.latency import Contender, LatencySamples, interleaved
 from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.store import save_prices, save_table
 from bench.measure.throughput import Throughput, throughput
@@ -216,7 +216,7 @@ def with_oracle(
     ]
 
 
-def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Timing]:
+def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, LatencySamples]:
     """Latency of every operating point, all of them taking turns on the same test images; and under names of their own,
     the baseline once more (AGAIN) and every multi-exit detector as a single graph (`single_name`)."""
     chosen = timed_images(measure, seed, test)
@@ -228,7 +228,7 @@ def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Spl
         if one.single is not None:
             contenders[single_name(one)] = partial(answer, one.single, static(0, 1))
     with few_threads(points[0].deployed), bar("timing", len(images) * measure.repeats) as advance:
-        timings = interleaved(
+        latencies = interleaved(
             contenders,
             images,
             repeats=measure.repeats,
@@ -236,7 +236,7 @@ def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Spl
             seed=seed,
             progress=lambda done, total: advance(),
         )
-    return {name: replace(timing, images=chosen[timing.images]) for name, timing in timings.items()}
+    return {name: replace(one, images=chosen[one.images]) for name, one in latencies.items()}
 
 
 def time_batches(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Throughput]:

@@ -34,8 +34,8 @@ def test_images_per_second_counts_the_images_of_whole_batches():
     found = throughput(contenders, IMAGES, batch=4, repeats=2, seed=0)
     assert {tuple(batch) for batch in slow.seen} == {(0, 1, 2, 3), (4, 5, 6, 7)}, "three images fill no batch"
     assert isinstance(found["slow"], Throughput)
-    assert len(found["slow"].timing.samples) == 4
-    assert found["slow"].images_per_second == pytest.approx(4000 / found["slow"].timing.mean)
+    assert len(found["slow"].latency.samples) == 4
+    assert found["slow"].images_per_second == pytest.approx(4000 / found["slow"].latency.mean)
     assert found["fast"].images_per_second > 2 * found["slow"].images_per_second
 
 

@@ -9,7 +9,7 @@ from bench.exits.learned import GATES
 from bench.exits.registry import LEARNED
 from bench.exits.stored import load_policy
 from bench.measure.exit_table import evaluate
-from bench.measure.latency import Timing
+from bench.measure.latency import LatencySamples
 from bench.records import Foundation, detector_id, environment, load_records, save
 from bench.routing.reinforced import REINFORCED
 from bench.spec import read
@@ -25,10 +25,10 @@ def test_every_exit_has_its_calibration_error_and_where_there_are_several_its_cl
     asked = {"runtimes": ["eager"], "threads": 1, "strategies": ["early_exit"], "measure.resamples": 100}
     spec, data = read("smoke", None, asked), small.data()
     one = study(small.deployed(tmp_path), None, data, spec.measure, seed=0, folder=tmp_path)
-    same = Timing(np.ones(2), np.arange(2), np.zeros(2, int))
-    timings = dict.fromkeys([*(point.name for point in one.points), AGAIN], same)
+    same = LatencySamples(np.ones(2), np.arange(2), np.zeros(2, int))
+    latencies = dict.fromkeys([*(point.name for point in one.points), AGAIN], same)
     foundation = Foundation(map50=0.5, floor=0.5, passed=True)
-    recorder = Recorder(data, foundation, environment(1, ()), timings, {}, one.static[0].name, 100, 0)
+    recorder = Recorder(data, foundation, environment(1, ()), latencies, {}, one.static[0].name, 100, 0)
     exits = recorder.record(one, one.points[0]).per_exit
     matches = evaluate(one.table, data.test.coco())
     assert [exit.calibration_error for exit in exits] == [calibration_error(exit) for exit in matches]
@@ -50,10 +50,10 @@ def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_
     deployed = small.deployed(tmp_path / "first", criteria=(LEARNED,))
     tables = tmp_path / "tables" / detector_id(deployed.candidate, "eager")
     one = study(deployed, None, data, measure, seed=0, folder=tables)
-    times = Timing(np.ones(2), np.arange(2), np.zeros(2, int))
-    timings = dict.fromkeys([*(point.name for point in one.points), AGAIN], times)
+    times = LatencySamples(np.ones(2), np.arange(2), np.zeros(2, int))
+    latencies = dict.fromkeys([*(point.name for point in one.points), AGAIN], times)
     foundation = Foundation(map50=0.5, floor=0.5, passed=True)
-    recorder = Recorder(data, foundation, environment(1, ()), timings, {}, one.static[0].name, 100, 0)
+    recorder = Recorder(data, foundation, environment(1, ()), latencies, {}, one.static[0].name, 100, 0)
     for point in one.points:
         save(recorder.record(one, point), tmp_path)
 
