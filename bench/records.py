@@ -114,8 +114,8 @@ class Ratio(_Typed):
     high: Positive = Field(description="upper end")
 
 
-class Offline(_Typed):
-    """Throughput when images come in batches, from uint8 images in memory to their detections."""
+class Throughput(_Typed):
+    """Images a second in batches (MLPerf's offline scenario), from uint8 images in memory to their detections."""
 
     batch: int = Field(ge=2, description="images at once")
     images_per_second: Positive = Field(description="batch over the mean time of a batch")
@@ -212,7 +212,11 @@ class Record(_Typed):
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
     latency_ms: Latency = Field(description="time per image, batch 1: the single-stream scenario")
-    offline: Offline | None = Field(default=None, description="throughput in batches; null: not measured")
+    throughput: Throughput | None = Field(
+        default=None,
+        validation_alias=AliasChoices("throughput", "offline"),
+        description="images a second in batches; null: not measured",
+    )
     random_exits: Drawn | None = Field(
         default=None, description="mAP when the same exit shares are dealt out at random; null: no gate"
     )

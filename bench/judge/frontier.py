@@ -45,10 +45,10 @@ def _shares_on_frontier(records: Sequence[Record]) -> np.ndarray:
 def latency_replicates(records: Sequence[Record]) -> np.ndarray:
     """Mean latency on R bootstrap draws of the timed images, float64 [records, R], in ms; R as in `map_bootstrap`.
 
-    A draw takes each image's median over repeats and averages them over the images drawn, as `LatencySamples.mean` does. All
-    records see the same draws: what an image or a slow moment of the machine does to all of them cancels. Where every
-    test image is timed they are the very draws behind `map_bootstrap`; where only some are, the noise of the two is
-    taken for independent, which makes intervals of a point that trades one for the other a little too wide.
+    A draw takes each image's median over repeats and averages them over the images drawn, as `LatencySamples.mean`
+    does. All records see the same draws: what an image or a slow moment of the machine does to all of them cancels.
+    Where every test image is timed they are the very draws behind `map_bootstrap`; where only some are, the noise of
+    the two is taken for independent, which makes intervals of a point that trades one for the other a little too wide.
 
     Raises UserError when the records were timed on different images, or differ in their numbers of resamples.
     """

@@ -19,7 +19,7 @@ from bench.runtimes.batched import Batched
 
 
 @dataclass(frozen=True)
-class Throughput:
+class ThroughputSamples:
     """One contender's throughput.
 
     Attributes:
@@ -46,7 +46,7 @@ def throughput(
     repeats: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Throughput]:
+) -> dict[str, ThroughputSamples]:
     """Time every contender on batches of the images, in turns.
 
     Args:
@@ -58,7 +58,7 @@ def throughput(
         progress: called as (batches done, batches in all) between the timed rounds.
 
     Returns:
-        Throughput by name.
+        Samples by name.
 
     Raises:
         ValueError: there are fewer images than one batch holds.
@@ -70,7 +70,7 @@ def throughput(
     shares = {name: regrouping_share(one, policy, batches) for name, (one, policy) in contenders.items()}
     calls = {name: _call(one, policy) for name, (one, policy) in contenders.items()}
     latencies = interleaved(calls, batches, repeats=repeats, warmup=1, seed=seed, progress=progress)
-    return {name: Throughput(batch, latencies[name], shares[name]) for name in contenders}
+    return {name: ThroughputSamples(batch, latencies[name], shares[name]) for name in contenders}
 
 
 def regrouping_share(one: Batched, policy: Policy, batches: Sequence[list[NDArray[np.uint8]]]) -> float:

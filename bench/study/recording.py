@@ -12,7 +12,7 @@ from bench.exits.learned import GATES
 from bench.measure.execution import predicted_ms
 from bench.measure.flops import parameters
 from bench.measure.latency import LatencySamples, ratio
-from bench.measure.throughput import Throughput
+from bench.measure.throughput import ThroughputSamples
 from bench.records import Record, detector_id
 from bench.routing.controls import gate_efficiency
 from bench.stats import corrected_interval
@@ -22,14 +22,24 @@ from bench.train.fit import weights_hash
 
 @dataclass(frozen=True)
 class Recorder:
-    """What the records of one runtime share. latencies, throughputs: by contender's name; reference: the name of the point
-    that the others are compared with. resamples, seed: of the intervals of times."""
+    """What the records of one runtime share.
+
+    Attributes:
+        data: the splits.
+        foundation: what the foundation check found.
+        environment: the machine now.
+        latencies: of every contender, by name.
+        throughputs: of every contender that was measured in batches, by name.
+        reference: name of the operating point that the others are compared with.
+        resamples: bootstrap draws behind every interval of times.
+        seed: of these draws, and of the run.
+    """
 
     data: Dataset
     foundation: records.Foundation
     environment: records.Environment
     latencies: dict[str, LatencySamples]
-    throughputs: dict[str, Throughput]
+    throughputs: dict[str, ThroughputSamples]
     reference: str
     resamples: int
     seed: int
@@ -61,7 +71,7 @@ class Recorder:
             params=parameters(candidate.detector),
             size_mb=point.deployed.artifact.bytes / 1e6,
             latency_ms=self._latency(self.latencies[point.name]),
-            offline=self._offline(point),
+            throughput=self._throughput(point),
             random_exits=point.random,
             oracle=point.oracle,
             gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
@@ -130,11 +140,11 @@ class Recorder:
         low, high = latency.mean_interval(self.resamples, self.seed)
         return point.executed.model_copy(update={"predicted_ms": expected, "within": low <= expected <= high})
 
-    def _offline(self, point: Point) -> records.Offline | None:
+    def _throughput(self, point: Point) -> records.Throughput | None:
         if point.name not in self.throughputs:
             return None
         mine = self.throughputs[point.name]
-        return records.Offline(
+        return records.Throughput(
             batch=mine.batch,
             images_per_second=mine.images_per_second,
             regrouping=mine.regrouping,

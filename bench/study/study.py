@@ -25,7 +25,7 @@ from bench.measure.flops import Cost, flops_per_exit
 from bench.measure.latency import Contender, LatencySamples, interleaved
 from bench.measure.parity import Parity, check_parity, parity
 from bench.measure.store import save_prices, save_table
-from bench.measure.throughput import Throughput, throughput
+from bench.measure.throughput import ThroughputSamples, throughput
 from bench.progress import bar
 from bench.records import Auroc, Drawn, Execution, ExitProfile, detector_id
 from bench.routing.alarms import detector_alarms, policy_alarms
@@ -239,7 +239,7 @@ def time_points(studies: Sequence[Study], measure: Measure, seed: int, test: Spl
     return {name: replace(one, images=chosen[one.images]) for name, one in latencies.items()}
 
 
-def time_batches(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, Throughput]:
+def time_batches(studies: Sequence[Study], measure: Measure, seed: int, test: Split) -> dict[str, ThroughputSamples]:
     """Throughput of every operating point in batches on the timed images; empty when the batch is 1, when there are too
     few images for one, or when the runtime takes one image at a time."""
     points = [point for one in studies for point in one.points]
