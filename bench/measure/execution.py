@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.split import Split
 from bench.exits.path_costs import PathCosts
@@ -20,7 +21,7 @@ from bench.runtimes import Deployed
 from models.detector import Detections
 
 
-def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: np.ndarray) -> Execution:
+def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: NDArray[np.integer]) -> Execution:
     """Run a policy on every image of a split.
 
     Args:
@@ -57,7 +58,11 @@ def same(one: Detections, other: Detections) -> bool:
 
 
 def predicted_ms(
-    policy: Policy, path_costs: PathCosts, static: Sequence[LatencySamples], exits: np.ndarray, images: np.ndarray
+    policy: Policy,
+    path_costs: PathCosts,
+    static: Sequence[LatencySamples],
+    exits: NDArray[np.integer],
+    images: NDArray[np.integer],
 ) -> float:
     """Mean time that a policy should take on the timed images.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from bench.measure.throughput import ThroughputSamples
 from bench.records import Record, detector_id
 from bench.routing.controls import gate_efficiency
 from bench.stats import corrected_interval
-from bench.study.study import AGAIN, PARITY_IMAGES, Point, Study, single_name
+from bench.study.study import AGAIN, PARITY_IMAGES, OperatingPoint, Study, single_name
 from bench.train.fit import weights_hash
+from models.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,22 @@ class Recorder:
     resamples: int
     seed: int
 
-    def record(self, one: Study, point: Point) -> Record:
+    def record(self, one: Study, point: OperatingPoint) -> Record:
+        """Write down one operating point.
+
+        Args:
+            one: the study of its candidate.
+            point: one of the study's.
+
+        Returns:
+            The record.
+
+        Raises:
+            UserError: the test split has no box to find.
+        """
         candidate, reached = one.candidate, point.accuracy
+        if reached.map is None:
+            raise UserError("no box to find on the test split", where=point.name, fix="give a test split with boxes")
         flops = [cost.flops for cost in one.costs]
         replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
         return Record(
@@ -54,7 +70,7 @@ class Recorder:
             variant=candidate.variant,
             runtime=point.deployed.runtime,
             precision=candidate.precision,
-            operating_point=operating_point(point),
+            operating_point=recorded_policy(point),
             map=reached.map,
             map50=reached.map50,
             map75=reached.map75,
@@ -74,7 +90,7 @@ class Recorder:
             throughput=self._throughput(point),
             random_exits=point.random,
             oracle=point.oracle,
-            gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
+            gate_efficiency=_gate_efficiency(reached.map, point),
             execution=self._execution(one, point),
             criteria=one.criteria,
             exit_profile=point.exit_profile,
@@ -131,16 +147,16 @@ class Recorder:
             steady=measured.steady,
         )
 
-    def _execution(self, one: Study, point: Point) -> records.Execution | None:
-        if point.executed is None:
+    def _execution(self, one: Study, point: OperatingPoint) -> records.Execution | None:
+        if point.executed is None or one.path_costs is None:
             return None
         latency = self.latencies[point.name]
         static = [self.latencies[other.name] for other in one.static]
-        expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(latency.images))
+        expected = predicted_ms(point.chosen.policy, one.path_costs, static, point.exits, np.unique(latency.images))
         low, high = latency.mean_interval(self.resamples, self.seed)
         return point.executed.model_copy(update={"predicted_ms": expected, "within": low <= expected <= high})
 
-    def _throughput(self, point: Point) -> records.Throughput | None:
+    def _throughput(self, point: OperatingPoint) -> records.Throughput | None:
         if point.name not in self.throughputs:
             return None
         mine = self.throughputs[point.name]
@@ -153,14 +169,14 @@ class Recorder:
         )
 
     def _compare(self, slow: str, fast: str) -> records.Ratio:
-        """Mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
+        """The mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
         return self._ratio(self.latencies[slow], self.latencies[fast])
 
     def _ratio(self, slow: LatencySamples, fast: LatencySamples) -> records.Ratio:
         value, low, high = ratio(slow, fast, resamples=self.resamples, seed=self.seed)
         return records.Ratio(value=value, low=low, high=high)
 
-    def _audit(self, one: Study, point: Point) -> dict:
+    def _audit(self, one: Study, point: OperatingPoint) -> dict[str, Any]:
         latency = self.latencies[point.name]
         elsewhere = point.exits[latency.images] != latency.exits
         return {
@@ -171,16 +187,29 @@ class Recorder:
         }
 
 
-def operating_point(point: Point) -> records.OperatingPoint:
-    """Which exit answers which image, and how that was chosen."""
-    policy, made = point.choice.policy, point.deployed
+def recorded_policy(point: OperatingPoint) -> records.RecordedPolicy:
+    """Write down which exit answers which image, and how that was chosen.
+
+    Args:
+        point: with its policy.
+
+    Returns:
+        What the record says under `operating_point`.
+    """
+    policy, made = point.chosen.policy, point.deployed
     tables = f"tables/{detector_id(made.candidate, made.runtime)}"
-    return records.OperatingPoint(
-        name=point.choice.name,
+    return records.RecordedPolicy(
+        name=point.chosen.name,
         criterion=policy.criterion,
         thresholds=tuple(None if t == np.inf else t for t in policy.thresholds) if policy.criterion else None,
-        chosen_on=point.choice.chosen_on,
-        note=point.choice.note,
-        promise=point.choice.promise,
+        chosen_on=point.chosen.chosen_on,
+        note=point.chosen.note,
+        promise=point.chosen.promise,
         weights=f"{tables}/{GATES}" if policy.gate else None,
     )
+
+
+def _gate_efficiency(reached: float, point: OperatingPoint) -> float | None:
+    if point.random is None or point.oracle is None:
+        return None
+    return gate_efficiency(reached, point.random, point.oracle)

@@ -80,9 +80,9 @@ def test_the_prediction_is_each_images_own_static_time_and_its_looks():
         latency({1: 10.0, 3: 20.0, 4: 30.0}),
         latency({1: 50.0, 3: 60.0, 4: 70.0}),
     ]
-    prices = PathCosts((1, 2, 3), (9.0, 99.0, 999.0), {"c": CriterionCost((0.25, 0.5), (0.125, 0.0625))})
+    path_costs = PathCosts((1, 2, 3), (9.0, 99.0, 999.0), {"c": CriterionCost((0.25, 0.5), (0.125, 0.0625))})
     exits = np.array([0, 0, 0, 1, 2, 0])
     expected = np.mean([1 + 0.125, 20 + 0.25 + 0.0625, 70 + 0.25 + 0.5])
-    assert predicted_ms(Policy("c", (0.5, 0.5)), prices, static, exits, timed) == pytest.approx(expected)
+    assert predicted_ms(Policy("c", (0.5, 0.5)), path_costs, static, exits, timed) == pytest.approx(expected)
     unasked = np.mean([1 + 0.125, 20 + 0.25, 70 + 0.25])
-    assert predicted_ms(Policy("c", (0.5, np.inf)), prices, static, exits, timed) == pytest.approx(unasked)
+    assert predicted_ms(Policy("c", (0.5, np.inf)), path_costs, static, exits, timed) == pytest.approx(unasked)
