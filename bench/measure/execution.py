@@ -21,7 +21,9 @@ from bench.runtimes import Deployed
 from models.detector import Detections
 
 
-def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: NDArray[np.integer]) -> Execution:
+def execute(
+    deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: NDArray[np.integer]
+) -> Execution:
     """Run a policy on every image of a split.
 
     Args:

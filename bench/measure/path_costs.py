@@ -117,7 +117,14 @@ def measure_criteria(
 
 
 def fresh(view: View) -> View:
-    """A copy of a view, and of those before it, in which nothing has been computed yet."""
+    """Copy a view, and those before it, so that nothing has been computed yet.
+
+    Args:
+        view: of any exit.
+
+    Returns:
+        The copy.
+    """
     return View(view.probabilities, view.code, view.read, view.previous and fresh(view.previous))
 
 

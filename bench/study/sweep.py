@@ -217,12 +217,21 @@ def sweeps(
 
 
 def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
-    """Search on val, then look at test. Raises UserError as `sweeps` does."""
-    path_costs, val, test = (
-        load_path_costs(folder),
-        matched_table(run, folder, "val"),
-        matched_table(run, folder, "test"),
-    )
+    """Search on val, then look at test.
+
+    Args:
+        run: that stored the detector.
+        folder: of the detector's tables.
+        ask: what to choose policies for.
+
+    Returns:
+        The sweep.
+
+    Raises:
+        UserError: as `sweeps` does.
+    """
+    path_costs = load_path_costs(folder)
+    val, test = matched_table(run, folder, "val"), matched_table(run, folder, "test")
     belong_together(val.table, test.table, path_costs, folder)
     for name in ask.criteria or ():
         if name not in val.table.scores:

@@ -1,5 +1,7 @@
 """A record holds what was measured of every exit, on the artifact."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,13 @@ def test_every_exit_has_its_calibration_error_and_where_there_are_several_its_cl
     one.candidate.detector.classes = ("only",)
     alone = recorder.record(one, one.points[0]).per_exit
     assert {exit.ap_per_class for exit in alone} == {exit.ap50_per_class for exit in alone} == {None}
+
+
+def test_without_a_box_to_find_there_is_no_record():
+    recorder = Recorder(None, None, None, {}, {}, "baseline", 100, 0)
+    nothing = SimpleNamespace(name="quant", accuracy=SimpleNamespace(map=None))
+    with pytest.raises(UserError, match="quant: no box to find on the test split"):
+        recorder.record(SimpleNamespace(candidate=None), nothing)
 
 
 @pytest.mark.usefixtures("one_thread")
