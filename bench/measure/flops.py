@@ -57,8 +57,7 @@ def flops_per_exit(stages: Sequence[Stage], state: tuple[Tensor, ...]) -> list[C
     """The cost of an answer at each exit: all stages up to it, with every exit head on the way.
 
     Args:
-        stages: modules called as `stage(*state) -> (next_state, raw)`, both tuples of tensors. They are counted in eval
-            mode on a copy.
+        stages: of a detector, counted in eval mode on a copy.
         state: the first state, `(images [1, 3, H, W],)`, on the stages' device.
 
     Returns:

@@ -36,7 +36,7 @@ def wide_columns(records: Sequence[Record]) -> dict[Column, Cell]:
         Column("p90"): lambda r: f"{r.latency_ms.p90:.2f}",
         Column("speed [95 %]"): lambda r: " ".join(filter(None, (speed_up(r, records), speed_interval(r, records)))),
         **({Column("vs eager"): lambda r: f"{over_eager(r, records):.2f}x"} if eager else {}),
-        **({Column("images/s"): images_per_second} if any(r.offline for r in records) else {}),
+        **({Column("images/s"): images_per_second} if any(r.throughput for r in records) else {}),
         Column("exits %", words=True): exit_shares,
     }
 
@@ -92,7 +92,7 @@ def percent(shares: Iterable[float]) -> str:
 
 def images_per_second(record: Record) -> str:
     """Throughput in batches, e.g. '412'; '-' where none was measured."""
-    return f"{record.offline.images_per_second:.0f}" if record.offline else "-"
+    return f"{record.throughput.images_per_second:.0f}" if record.throughput else "-"
 
 
 def flops_format(records: Sequence[Record]) -> tuple[str, Callable[[float], str]]:
@@ -144,8 +144,8 @@ def caption(records: Sequence[Record]) -> list[str]:
         "ms, p90: from the uint8 image in memory to its detections, batch 1",
         "speed: against the fp32 baseline on the same runtime",
     ]
-    if offline := next((r.offline for r in records if r.offline), None):
-        lines.append(f"images/s: {offline.batch} images at once")
+    if throughput := next((r.throughput for r in records if r.throughput), None):
+        lines.append(f"images/s: {throughput.batch} images at once")
     if over_eager(first, records):
         lines.append("vs eager: against the fp32 baseline in eager PyTorch")
     lines += [

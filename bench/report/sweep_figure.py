@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from bench.report.criteria import by_criterion
 from bench.report.style import COLOURS, DASHES, GREY, INK, MARKERS, plain
-from bench.study.sweep import Point, Sweep
+from bench.study.sweep import Sweep, SweepPoint
 
 HALO = [withStroke(linewidth=3, foreground="white")]
 HUES = (*COLOURS[1:], "#661100")  # of the criteria, which are eleven
@@ -81,13 +81,13 @@ def _scale(sweep: Sweep) -> float:
     return 1 if sweep.unit == "latency" else 1e6
 
 
-def _cost(one: Point, sweep: Sweep) -> float:
+def _cost(one: SweepPoint, sweep: Sweep) -> float:
     return (one.ms if sweep.unit == "latency" else one.flops) / _scale(sweep)
 
 
-def _controls(axes: Axes, sweep: Sweep, front: Sequence[Point]) -> None:
+def _controls(axes: Axes, sweep: Sweep, front: Sequence[SweepPoint]) -> None:
     """Exits at random and the oracle, at what they cost without looking."""
-    costs = [one.unlooked_ms if sweep.unit == "latency" else _cost(one, sweep) for one in front]
+    costs = [one.ms_without_criterion if sweep.unit == "latency" else _cost(one, sweep) for one in front]
     drawn, oracle = [one.random for one in front if one.random], _oracle(front)
     low, high = [one.low for one in drawn], [one.high for one in drawn]
     axes.fill_between(costs, low, high, color="#DDDDDD", linewidth=0, zorder=1, label="exits at random")
@@ -96,11 +96,11 @@ def _controls(axes: Axes, sweep: Sweep, front: Sequence[Point]) -> None:
     axes.plot(costs, oracle, label="oracle", **dots)
 
 
-def _oracle(front: Sequence[Point]) -> list[float]:
+def _oracle(front: Sequence[SweepPoint]) -> list[float]:
     return [one.oracle for one in front if one.oracle is not None]
 
 
-def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[Point]) -> None:
+def _policies(axes: Axes, sweep: Sweep, static: Sequence[SweepPoint], front: Sequence[SweepPoint]) -> None:
     """The frontier's gates with their intervals, the static exits, and what was asked for, named."""
     places = [_cost(one, sweep) for one in front]
     axes.vlines(places, [one.low for one in front], [one.high for one in front], color=INK, alpha=0.3, linewidth=2)
@@ -139,7 +139,7 @@ def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence
         _say(axes, ", ".join(names), place, (-9, 10), "right")
 
 
-def _bounds(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[Point]) -> None:
+def _bounds(axes: Axes, sweep: Sweep, static: Sequence[SweepPoint], front: Sequence[SweepPoint]) -> None:
     """The cost that no policy can pass, and axes with room for everything."""
     first, *_, last = np.array(sweep.ms if sweep.unit == "latency" else sweep.flops) / _scale(sweep)
     axes.axvline(first, color=GREY, linewidth=1.2, linestyle=DASHES, zorder=1)

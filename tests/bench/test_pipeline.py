@@ -17,7 +17,7 @@ from bench.exits.policy import Policy
 from bench.exits.registry import names
 from bench.judge.seeds import open_repeat
 from bench.measure.exit_table import ExitTable, evaluate
-from bench.measure.store import load_prices, load_table, stored_detectors
+from bench.measure.store import load_path_costs, load_table, stored_detectors
 from bench.pipeline import open_data, run, save
 from bench.records import Record, load_records
 from bench.spec import RunSpec
@@ -135,10 +135,10 @@ def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
 
 def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     (stored,) = stored_detectors(folder)
-    tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
+    tables, path_costs = {role: load_table(stored, role) for role in ("val", "test")}, load_path_costs(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(names())
+    assert set(tables["val"].scores) == set(path_costs.criterion_costs) == set(names())
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):
