@@ -150,7 +150,14 @@ def open_data(spec: RunSpec, folder: Path) -> Dataset:
     """The dataset, checked against the run's manifest if there is one; otherwise the manifest is written."""
     size = spec.model.size if spec.data.source == "shapes" else None
     chosen = spec.data
-    data = load(chosen.source, classes=chosen.classes, cap=chosen.cap, seed=spec.seed, sizes=chosen.sizes, size=size)
+    data = load(
+        chosen.source,
+        classes=chosen.classes,
+        max_images_per_class=chosen.max_images_per_class,
+        seed=spec.seed,
+        sizes=chosen.sizes,
+        size=size,
+    )
     path = folder / "splits.json"
     if path.exists():
         check_manifest(data, json.loads(path.read_text()))
@@ -163,7 +170,7 @@ def open_data(spec: RunSpec, folder: Path) -> Dataset:
 def open_trainer(spec: RunSpec, data: Dataset, folder: Path) -> Trainer:
     """What trains on the run's training split, and finds again what the run in `folder` has trained."""
     batches = Batches(data.train, spec.model.size, spec.device)
-    return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
+    return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch_size, spec.seed, spec.device)
 
 
 def start(spec: RunSpec, data: Dataset, detector: Detector | None = None) -> Candidate:

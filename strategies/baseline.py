@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from models import families
 from models.errors import UserError
@@ -23,12 +23,10 @@ class Baseline:
     start is returned too.
     """
 
-    aliases: ClassVar[Mapping[str, str]] = {"lessons": "auxiliary_losses"}
-
     epochs: int = 10
-    rate: float = 2e-3
-    trunk_rate: float = 1.0
-    decay: float = 1.0
+    learning_rate: float = 2e-3
+    trunk_lr_scale: float = 1.0
+    layer_decay: float = 1.0
     auxiliary_losses: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = False
 
@@ -55,10 +53,10 @@ class Baseline:
             name="baseline",
             objective=plain_objective,
             epochs=self.epochs,
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             pretrained_modules=inherited,
             options=" ".join(f"{name} {value}" for name, value in sorted(self.auxiliary_losses.items())),
-            rates=families.trunk_rates(detector, self.trunk_rate, self.decay),
+            rates=families.trunk_rates(detector, self.trunk_lr_scale, self.layer_decay),
         )
         variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {start.note}"
         return [*loaded, Candidate("baseline", variant, detector, note=note)]

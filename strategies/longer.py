@@ -13,7 +13,7 @@ class Longer:
     """epochs: as many as the longest strategy trains. rate: peak learning rate."""
 
     epochs: int = 4
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
 
     def apply(
         self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
@@ -25,7 +25,7 @@ class Longer:
             name="longer",
             objective=plain_objective,
             epochs=self.epochs,
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             pretrained_modules=inherited,
         )
         return [Candidate("longer", f"{self.epochs}-epochs", detector, note="the baseline, trained on")]

@@ -25,7 +25,7 @@ class MultiExitYolos:
     background; none: all of them.
 
     epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
-    joint_rate: of everything together, where pretrained modules learn at `inherited_rate` times the rate, and
+    joint_learning_rate: of everything together, where pretrained modules learn at `inherited_rate` times the rate, and
     every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which
     leave lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last
     exit's answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look
@@ -36,12 +36,12 @@ class MultiExitYolos:
     after: tuple[int, ...] = (3, 6, 9)
     keep: tuple[float, ...] = ()
     epochs: int = 10
-    rate: float = 1e-3
-    views: int = 4
+    learning_rate: float = 1e-3
+    augmentations: int = 4
     joint_epochs: int = 0
-    joint_rate: float = 5e-4
-    inherited_rate: float = 0.3
-    decay: float = 1.0
+    joint_learning_rate: float = 5e-4
+    pretrained_lr_scale: float = 0.3
+    layer_decay: float = 1.0
     steps: int = 1
     distil: float = 1.0
     labels: float = 1.0
@@ -64,11 +64,11 @@ class MultiExitYolos:
                 objective=self.heads_objective,
                 options=options,
                 epochs=self.epochs,
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 pretrained_modules=pretrained_modules(detector),
                 pretrained_lr_scale=0.0,
                 prepare=queries_of_exits,
-                augmentations=self.views,
+                augmentations=self.augmentations,
             )
         for step in range(1, self.steps + 1 if self.joint_epochs else 1):
             fit(
@@ -77,10 +77,10 @@ class MultiExitYolos:
                 objective=self.joint_objective,
                 options=options,
                 epochs=-(-self.joint_epochs // self.steps),
-                learning_rate=self.joint_rate,
+                learning_rate=self.joint_learning_rate,
                 pretrained_modules=pretrained_modules(detector),
-                pretrained_lr_scale=self.inherited_rate,
-                rates=layer_rates(detector, self.decay, step / self.steps),
+                pretrained_lr_scale=self.pretrained_lr_scale,
+                rates=layer_rates(detector, self.layer_decay, step / self.steps),
             )
         if self.temperatures:
             fit_temperatures(detector, val)

@@ -38,9 +38,9 @@ class Prune:
     unpruned detector's answers and of the ground truth. trunk_rate, decay: as for the baseline."""
 
     epochs: int = 4
-    rate: float = 1e-3
-    trunk_rate: float = 1.0
-    decay: float = 1.0
+    learning_rate: float = 1e-3
+    trunk_lr_scale: float = 1.0
+    layer_decay: float = 1.0
     ratios: tuple[float, ...] = (0.25, 0.5)
     importance: Importance = "taylor"
     scope: Literal["layer", "global"] = "global"
@@ -68,10 +68,10 @@ class Prune:
                 fit=fit,
                 name=f"prune-{ratio:g}" + (f"-step{step}" if self.steps > 1 else ""),
                 epochs=-(-self.epochs // self.steps),
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 distil=self.distil,
                 labels=self.labels,
-                rates=trunk_rates(detector, self.trunk_rate, self.decay),
+                rates=trunk_rates(detector, self.trunk_lr_scale, self.layer_decay),
             )
         looked_at = range(min(CHECKED_IMAGES, len(train)))
         images = [detector.to_input(train.image(index)) for index in looked_at]

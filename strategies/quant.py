@@ -28,7 +28,7 @@ class Quant:
     keep: tuple[str, ...] = ()
     tolerance: float = 0.02
     epochs: int = 2
-    rate: float = 1e-5
+    learning_rate: float = 1e-5
     distil: float = 3.0
     labels: float = 1.0
     precisions: ClassVar[frozenset[str]] = frozenset({"int8"})
@@ -73,7 +73,7 @@ class Quant:
             fit=fit,
             name="quant-aware",
             epochs=self.epochs,
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             distil=self.distil,
             labels=self.labels,
             pretrained_modules=tuple(detector.modules()),

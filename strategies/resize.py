@@ -16,7 +16,7 @@ class Resize:
     epochs: 0 leaves the weights as they are."""
 
     epochs: int = 3
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     scales: tuple[float, ...] = (0.8, 0.6)
     multiple: int = 32
 
@@ -31,7 +31,7 @@ class Resize:
                 name=f"resize-{size}",
                 objective=plain_objective,
                 epochs=self.epochs,
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 pretrained_modules=tuple(detector.modules()),
             )
             note = f"at {size} px, fine-tuned {self.epochs} epochs"

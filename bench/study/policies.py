@@ -70,13 +70,13 @@ def select_policies(deployed: Deployed, data: Dataset, flops: Sequence[int], mea
         else:
             console.print(f"  {promised.note}: there is no such row", markup=False)
     learned = {LEARNED: gate}
-    if REINFORCED in measure.agents:
+    if REINFORCED in measure.rl_policies:
         learned[REINFORCED] = agent(train, train_matches, prices, unit)
         val = with_gate(val, learned[REINFORCED], REINFORCED)
         costs = prices.criterion_costs
         prices = replace(prices, criterion_costs={**costs, REINFORCED: costs[LEARNED]})
         choices += for_tolerances(REINFORCED, search(val, matches, prices, [REINFORCED], learned[REINFORCED]), measure)
-    if UCB in measure.agents:
+    if UCB in measure.rl_policies:
         arms = arms_of(order, val.exits)
         settled = {one.policy: one for one in settle(arms, train, train_matches, prices, unit, seed)}
         tried = attempt([*settled, static(val.exits - 1, val.exits)], val, matches, prices)

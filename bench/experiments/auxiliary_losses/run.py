@@ -96,7 +96,7 @@ def untaught(data: Dataset, settings: Settings) -> Detector:
 
 def trained(losses: AuxiliaryLosses, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
     """The network of one exit, from scratch."""
-    strategy = Baseline(epochs=settings.epochs, rate=settings.rate, auxiliary_losses=asdict(losses))
+    strategy = Baseline(epochs=settings.epochs, learning_rate=settings.rate, auxiliary_losses=asdict(losses))
     start = Candidate("baseline", "start", untaught(data, settings))
     made = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)
     return made[-1].detector
@@ -105,7 +105,10 @@ def trained(losses: AuxiliaryLosses, data: Dataset, trainer: Trainer, settings: 
 def after(detector: Detector, epochs: int | None, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
     """With exits after every third layer. epochs: of their heads, on the frozen trunk; 0: copies of the last one."""
     strategy = MultiExitYolos(
-        AFTER[:-1], epochs=settings.head_epochs if epochs is None else epochs, rate=settings.rate, views=2
+        AFTER[:-1],
+        epochs=settings.head_epochs if epochs is None else epochs,
+        learning_rate=settings.rate,
+        augmentations=2,
     )
     start = Candidate("baseline", "trained", detector)
     (made,) = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)

@@ -98,13 +98,13 @@ def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, mon
 
 
 @pytest.fixture(scope="module")
-def with_agents(deployed):
-    asked = MEASURE.model_copy(update={"agents": ("reinforced", "ucb")})
+def with_rl_policies(deployed):
+    asked = MEASURE.model_copy(update={"rl_policies": ("reinforced", "ucb")})
     return select_policies(deployed, DATA, FLOPS, asked, seed=0)
 
 
-def test_agents_add_a_policy_for_every_tolerance_and_change_no_other(chosen, with_agents):
-    policies = {one.name: one.policy for one in with_agents.choices}
+def test_rl_policies_add_a_policy_for_every_tolerance_and_change_no_other(chosen, with_rl_policies):
+    policies = {one.name: one.policy for one in with_rl_policies.choices}
     names = list(policies)[len(chosen.choices) :]
     assert names[:2] == ["reinforced-tol0", "reinforced-tol50"]
     assert set(names[2:]) <= {"ucb-tol0", "ucb-tol50"}
@@ -113,17 +113,21 @@ def test_agents_add_a_policy_for_every_tolerance_and_change_no_other(chosen, wit
         assert policies[one.name].thresholds == one.policy.thresholds
     assert all(policies[name].criterion == REINFORCED for name in names[:2])
     assert all(policies[name].criterion in {*CRITERIA, LEARNED} for name in names[2:])
-    assert set(with_agents.val.scores) == set(with_agents.prices.criterion_costs) == {*CRITERIA, LEARNED, REINFORCED}
+    assert (
+        set(with_rl_policies.val.scores)
+        == set(with_rl_policies.prices.criterion_costs)
+        == {*CRITERIA, LEARNED, REINFORCED}
+    )
 
 
-def test_what_agents_decide_is_what_the_detector_does(deployed, with_agents):
+def test_what_rl_policies_decide_is_what_the_detector_does(deployed, with_rl_policies):
     """At thresholds of their own making too: val's images are few, and may all leave alike."""
-    table = with_agents.scored(exit_table(deployed, DATA.val))
-    np.testing.assert_array_equal(table.scores[REINFORCED], with_agents.val.scores[REINFORCED])
+    table = with_rl_policies.scored(exit_table(deployed, DATA.val))
+    np.testing.assert_array_equal(table.scores[REINFORCED], with_rl_policies.val.scores[REINFORCED])
     own = tuple(float(np.median(column)) for column in table.scores[REINFORCED].T[:-1])
     for policy in (
-        *(one.policy for one in with_agents.choices),
-        Policy(REINFORCED, own, with_agents.learned[REINFORCED]),
+        *(one.policy for one in with_rl_policies.choices),
+        Policy(REINFORCED, own, with_rl_policies.learned[REINFORCED]),
     ):
         exits = policy.route(table.scores[policy.criterion])
         executed = execute(deployed, policy, DATA.val, table, exits)
@@ -166,5 +170,5 @@ def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
 
 
 def test_an_agent_that_is_none_is_named():
-    with pytest.raises(UserError, match=r"measure\.agents.*'reinforced' or 'ucb'"):
-        read("smoke", None, {"measure.agents": ["bandit"]})
+    with pytest.raises(UserError, match=r"measure\.rl_policies.*'reinforced' or 'ucb'"):
+        read("smoke", None, {"measure.rl_policies": ["bandit"]})

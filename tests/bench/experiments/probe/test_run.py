@@ -145,7 +145,7 @@ def test_the_baseline_of_a_run_is_found(tmp_path):
     spec = read("smoke", None, changes)
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
     split = open_data(spec, tmp_path)
-    trainer = Trainer(Batches(split.train, 64), split.train.hash, tmp_path / "checkpoints", spec.batch, spec.seed)
+    trainer = Trainer(Batches(split.train, 64), split.train.hash, tmp_path / "checkpoints", spec.batch_size, spec.seed)
     trained = make("baseline", start(spec, split), spec, split, trainer, None)[-1].detector
     subject = from_run(tmp_path)
     assert weights_hash(subject.detector) == weights_hash(trained)
