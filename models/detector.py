@@ -4,9 +4,9 @@ nothing treats it as a special case."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -129,7 +129,7 @@ class Detector(nn.Module):
         self,
         stages: Sequence[Stage],
         decode: Decoder | Sequence[Decoder],
-        select: Callable[[Tensor, Tensor, Decoder], Detections],
+        select: Callable[[Tensor, Tensor, Any], Detections],
         loss: Loss,
         classes: tuple[str, ...],
         size: int,
@@ -141,7 +141,7 @@ class Detector(nn.Module):
     ):
         super().__init__()
         self.stages = module_list(stages)
-        self.decoders = module_list([decode] * len(stages) if isinstance(decode, nn.Module) else decode)
+        self.decoders = module_list(list(decode) if isinstance(decode, Iterable) else [decode] * len(stages))
         self.select = select
         self.loss = loss
         self.classes = classes

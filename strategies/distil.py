@@ -17,7 +17,7 @@ def distillation_losses(
 ) -> dict[str, Tensor]:
     """Losses of a detector's exits, by exit and part: "exit1/distil-class", "exit1/class", ... raws: their answers.
     goals: a teacher's answer for each. distil, labels: weights of these and of the ground truth; at 0 left out."""
-    losses = {}
+    losses: dict[str, Tensor] = {}
     if distil:
         for number, (mine, theirs) in enumerate(zip(raws, goals, strict=True), start=1):
             parts = student.loss.distil(mine, theirs)

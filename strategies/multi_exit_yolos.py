@@ -95,7 +95,8 @@ class MultiExitYolos:
     def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
         raws = [stage.answer(queries) for stage, queries in zip(stages_of(detector), kept, strict=True)]
         with torch.no_grad():
-            goal = tuple(part.detach() for part in raws[-1])
+            logits, boxes = raws[-1]
+            goal = logits.detach(), boxes.detach()
         return self._distilled(detector, raws[:-1], goal, targets)
 
     def joint_objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:

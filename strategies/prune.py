@@ -13,7 +13,7 @@ import torch
 import torch_pruning as tp
 from torch import Tensor, nn
 
-from models.detector import Detector, Raw
+from models.detector import Detector, Raw, State
 from models.errors import UserError
 from models.families import pruning, trunk_rates
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
@@ -99,7 +99,8 @@ class _Chain(nn.Module):
         self.stages = detector.stages
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        state, outputs = (images,), []
+        state: State = (images,)
+        outputs: list[Tensor] = []
         for stage in self.stages:
             state, raw = stage(*state)
             outputs += raw
@@ -142,7 +143,7 @@ def leave_gradients(detector: Detector, train: Images) -> None:
 def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor]) -> None:
     """UserError when pruning damaged what must stay: the anchors and, at every exit, the shape of its answer, numbers
     at all, and detections on any of `images` if the original has some. images: float32 [1, 3, size, size] each."""
-    pairs = zip(pruned.decoders.buffers(), original.decoders.buffers(), strict=True)
+    pairs = zip(*(one.get_submodule("decoders").buffers() for one in (pruned, original)), strict=True)
     broken = [] if all(torch.equal(mine, theirs) for mine, theirs in pairs) else ["its anchors differ"]
     answers = [zip(pruned.eval()(image), original.eval()(image), strict=True) for image in images]
     for number, pairs in enumerate(zip(*answers, strict=True), start=1):

@@ -81,7 +81,7 @@ class Quant:
         )
 
     def _kept_layers(self, detector: Detector) -> Iterator[str]:
-        for number, stage in enumerate(detector.stages):
-            for name, _ in stage.named_modules():
-                if any(name == part or name.startswith(f"{part}.") for part in self.keep):
-                    yield f"stages.{number}.{name}"
+        for name, _ in detector.get_submodule("stages").named_modules():
+            inside = name.partition(".")[2]
+            if any(inside == part or inside.startswith(f"{part}.") for part in self.keep):
+                yield f"stages.{name}"

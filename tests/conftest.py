@@ -31,6 +31,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """What was kept from collection is given back, or libraries complain of leaks on the way out."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory) -> Path:
     """The folder of one run of `tests.support.tiny.tiny()`, made once for all workers. Only to be read: a test that

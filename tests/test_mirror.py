@@ -7,13 +7,15 @@ import pytest
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ACROSS = {  # about no single module
+    "bench/runtimes/test_other_family.py": "a family of another kind, from training to the exit table",
+    "models/test_checkpoints.py": "that what was trained once loads again, whatever the family",
+    "docs/": "what the pages under docs/ say and show",
     "test_install.py": "what is installed is all that a stranger needs",
     "test_intervals.py": "whether the intervals of several modules hold the truth as often as they say",
     "test_mirror.py": "this",
     "test_photographs.py": "the baseline on real photographs, from the data to its mAP",
     "test_readme.py": "what the README promises",
     "test_second_family.py": "the main job on YOLOS, and that the harness names no family",
-    "test_tour.py": "docs/tour.py",
 }
 MOVING = {  # not yet where they belong; a line goes with its file
     "strategies/test_strategies.py",
@@ -28,11 +30,15 @@ def subject(test: str) -> Path:
     return module if module.exists() else module.with_suffix("") / "__init__.py"
 
 
-@pytest.mark.parametrize("test", sorted(set(FOUND) - set(ACROSS) - MOVING))
+def across(test: str) -> bool:
+    return any(test == one or (one.endswith("/") and test.startswith(one)) for one in ACROSS)
+
+
+@pytest.mark.parametrize("test", [test for test in FOUND if not across(test) and test not in MOVING])
 def test_a_test_file_lies_where_its_module_does(test):
     assert subject(test).exists(), f"{test} is about no module of its name: move it, or say in ACROSS what it is about"
 
 
 def test_what_is_about_no_module_is_there_and_has_none():
-    assert set(ACROSS) <= set(FOUND)
-    assert not [test for test in ACROSS if subject(test).exists()]
+    assert all((TESTS / one).exists() for one in ACROSS)
+    assert not [test for test in FOUND if across(test) and subject(test).exists()]

@@ -179,7 +179,7 @@ def add_exits(
     if (rescale or localise) and (not after or after[-1] in LATE):
         raise ValueError(f"gradient equilibrium and early localisation need exits within 6..12, not {after}")
     source = detector.clone()
-    (full,) = source.stages
+    (full,) = trunk_stages(source)
     blocks, outputs = [*full.blocks, *full.head.tail], 1 + len(source.classes)
     early, late = [cut for cut in after if cut in EARLY], [cut for cut in after if cut in LATE]
     heads = {
@@ -221,8 +221,8 @@ def late_stages(full: FullHead, rest: nn.Module, late: list[int], heads: dict[in
 
 def pretrained_modules(detector: Detector) -> tuple[nn.Module, ...]:
     """The modules that `add_exits` brought along from the detector that it was given, and nothing that it made."""
-    made = [stage.head for stage in detector.stages if isinstance(stage.head, ExitHead)]
-    made += [stage.mix for stage in detector.stages if getattr(stage, "mix", None) is not None]
+    made = [stage.head for stage in trunk_stages(detector) if isinstance(stage.head, ExitHead)]
+    made += [stage.mix for stage in trunk_stages(detector) if getattr(stage, "mix", None) is not None]
     new = {module for part in made for module in part.modules()}
     return tuple(module for module in detector.modules() if new.isdisjoint(module.modules()))
 
@@ -235,7 +235,7 @@ def trunk_stages(detector: Detector) -> Sequence[TrunkStage]:
 def alone(detector: Detector, exit: int) -> Detector:
     """The plain shallower network that stops at one inner exit of a chain without context: all the way there is one
     stage, and no other head is computed. It shares its weights with the chain. ValueError for an exit with context."""
-    *before, last = detector.stages[: exit + 1]
+    *before, last = trunk_stages(detector)[: exit + 1]
     if getattr(last, "mix", None) is not None:
         raise ValueError(f"exit {exit + 1} reads the context of the exit before it")
     late = [stage for stage in (*before, last) if isinstance(stage, LateStage)]

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from models.detector import Detector
 from models.inspector import FeatureMap, Inspector
-from models.ssdlite.exits import EARLY, LATE
+from models.ssdlite.exits import EARLY, LATE, trunk_stages
 
 
 def after_blocks(detector: Detector, after: Sequence[int], images: Tensor) -> list[FeatureMap]:
     """SSDLite: the map after the given trunk blocks. A convolution has no attention of its own; what stands for it is
     the map's energy (`energy`)."""
-    (stage,) = detector.stages
+    (stage,) = trunk_stages(detector)
     full, x, found = stage.head, images, []
     first, *rest = full.tail
     blocks = [*stage.blocks, nn.Sequential(full.c4, first), *rest]

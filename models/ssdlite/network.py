@@ -5,7 +5,7 @@ any trunk block; stock weights load strictly, and a chosen class subset slices t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -115,13 +115,16 @@ class TrunkStage(Stage, Protocol):
     has given, so that heads learn on a frozen trunk whose maps are kept."""
 
     parts: int  # tensors that `trunk` gives
+    blocks: nn.Module
+    head: nn.Module
 
-    def trunk(self, *state: Tensor) -> State:
-        """What the blocks make of the state before them; no head has a say in it."""
+    @property
+    def trunk(self) -> Callable[..., State]:
+        """(*state) -> what the blocks make of it; no head has a say in that."""
 
-    def read(self, maps: State, *context: Tensor) -> tuple[State, Raw]:
-        """What the head makes of `trunk`'s maps and the previous exit's context: (the context it hands on, its
-        answer)."""
+    @property
+    def read(self) -> Callable[..., tuple[State, Raw]]:
+        """(`trunk`'s maps, *the previous exit's context) -> (the context handed on, the exit's answer)."""
 
 
 class SSDLiteStage(nn.Module):

@@ -32,7 +32,7 @@ def test_more_queries_take_more_time(monkeypatch):
     monkeypatch.setattr(run, "STEPS", 4)
     monkeypatch.setattr(run, "time", SimpleNamespace(perf_counter=time.process_time))  # whatever else runs meanwhile
     found = step_times(("many", "exits alone"), data, TOY.model_copy(update={"batch": 2}))
-    assert found["many"] > 2 > 1 > found["exits alone"]
+    assert found["many"] > 3 > found["exits alone"]  # 5.3 and 0.9 were seen
     assert found.keys() == {"many", "exits alone"}
 
 
