@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -221,7 +221,7 @@ def check(spec: RunSpec) -> None:
     for text in spec.measure.budgets:
         budget.parse(text)
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
-    made = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
+    made: Iterable[frozenset[str]] = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
     runtimes.check(spec.runtimes, {"fp32"}.union(*made))
 
 

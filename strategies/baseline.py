@@ -31,11 +31,11 @@ class Baseline:
     pretrained: bool = False
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
-            [Candidate("baseline", "loaded", start.detector, note=f"{start.note.removeprefix('from ')}, untouched")]
+            [Candidate("baseline", "loaded", initial.detector, note=f"{initial.note.removeprefix('from ')}, untouched")]
             if self.pretrained
             else []
         )
@@ -44,7 +44,7 @@ class Baseline:
                 fix = "set strategy.baseline.epochs, or give weights"
                 raise UserError("a baseline without weights has to be trained", where="strategy baseline", fix=fix)
             return loaded
-        detector = start.detector.clone()
+        detector = initial.detector.clone()
         if self.auxiliary_losses:
             detector.auxiliary_losses = families.auxiliary_losses(detector, self.auxiliary_losses)
         inherited = tuple(detector.modules()) if self.pretrained else ()
@@ -58,5 +58,5 @@ class Baseline:
             options=" ".join(f"{name} {value}" for name, value in sorted(self.auxiliary_losses.items())),
             rates=families.trunk_rates(detector, self.trunk_lr_scale, self.layer_decay),
         )
-        variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {start.note}"
+        variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {initial.note}"
         return [*loaded, Candidate("baseline", variant, detector, note=note)]

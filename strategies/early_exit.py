@@ -53,11 +53,11 @@ class EarlyExit:
     criteria: tuple[str, ...] = ()
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector.family, self.family, where="strategy early_exit")
-        detector = self.build(start.detector)
-        teacher = start.detector.clone().eval()  # which may move to where the images are
+        require(initial.detector.family, self.family, where="strategy early_exit")
+        detector = self.build(initial.detector)
+        teacher = initial.detector.clone().eval()  # which may move to where the images are
         pretrained = pretrained_modules(detector)
         options = f"distil {self.distil} labels {self.labels}"
         if self.epochs:

@@ -16,9 +16,9 @@ class Longer:
     learning_rate: float = 1e-3
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        detector = start.detector.clone()
+        detector = initial.detector.clone()
         inherited = tuple(detector.modules())
         fit(
             detector,

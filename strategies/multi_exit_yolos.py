@@ -49,11 +49,11 @@ class MultiExitYolos:
     criteria: tuple[str, ...] = ()
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector.family, self.family, where="strategy multi_exit_yolos")
+        require(initial.detector.family, self.family, where="strategy multi_exit_yolos")
         try:
-            detector = multi_exit(start.detector, self.after, self.keep)
+            detector = multi_exit(initial.detector, self.after, self.keep)
         except ValueError as error:
             raise UserError(str(error), where="strategy multi_exit_yolos", fix="see docs/strategies.md") from error
         options = f"distil {self.distil} labels {self.labels}"
@@ -89,8 +89,10 @@ class MultiExitYolos:
         if self.keep:
             note += f"; of the patches {', '.join(f'{share:.0%}' for share in self.keep)} go on"
             variant += "-keep" + "-".join(f"{100 * share:.0f}" for share in self.keep)
-        known = {"criteria": self.criteria, "note": note, "stopped_name": "truncate"}
-        return [Candidate("multi_exit_yolos", variant, detector, **known)]
+        made = Candidate(
+            "multi_exit_yolos", variant, detector, criteria=self.criteria, note=note, stopped_name="truncate"
+        )
+        return [made]
 
     def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
         raws = [stage.answer(queries) for stage, queries in zip(stages_of(detector), kept, strict=True)]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,10 @@ class Part:
     strategy: Strategy
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        start = replace(start, stopped_name="")  # what a part makes of it is called after the part
-        made = self.strategy.apply(start, fit=fit, score=score, train=train, val=val, seed=seed)
+        initial = replace(initial, stopped_name="")  # what a part makes of it is called after the part
+        made = self.strategy.apply(initial, fit=fit, score=score, train=train, val=val, seed=seed)
         return [
             replace(
                 one,
@@ -75,9 +75,9 @@ class Composed:
     parts: tuple[Part, ...]
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        name, made = "+".join(part.name for part in self.parts), [start]
+        name, made = "+".join(part.name for part in self.parts), [initial]
         for position, part in enumerate(self.parts):
             made = [
                 _joined(name, before, candidate) if position else replace(candidate, strategy=name)
@@ -110,6 +110,11 @@ def parts(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[Part, ..
 def _part(text: str, options: Mapping[str, Mapping[str, Any]]) -> Part:
     name, dot, label = text.partition(".")
     kind = STRATEGIES.get(name)
+    if not is_dataclass(kind):
+        fix = "see strategies/base.py"
+        raise UserError(
+            f"{kind.__name__} is no dataclass, whose fields are the options", where=f"strategy {name}", fix=fix
+        )
     table = renamed(options.get(name, {}), partial(today, name), where=f"strategy {name}")
     names = [field.name for field in fields(kind)]
     variants = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}

@@ -21,11 +21,11 @@ class Resize:
     multiple: int = 32
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
         made = []
-        for size in sides(start.detector.size, self.scales, self.multiple):
-            detector = resized(start.detector, size)
+        for size in sides(initial.detector.size, self.scales, self.multiple):
+            detector = resized(initial.detector, size)
             fit(
                 detector,
                 name=f"resize-{size}",
@@ -35,7 +35,7 @@ class Resize:
                 pretrained_modules=tuple(detector.modules()),
             )
             note = f"at {size} px, fine-tuned {self.epochs} epochs"
-            made.append(replace(start, strategy="resize", variant=f"{size}px", detector=detector, note=note))
+            made.append(replace(initial, strategy="resize", variant=f"{size}px", detector=detector, note=note))
         return made
 
 

@@ -29,9 +29,9 @@ class Truncate:
     pretrained_lr_scale: float = 0.3
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        cut, unit = shallower(start.detector), inspector(start.detector).unit
+        cut, unit = shallower(initial.detector), inspector(initial.detector).unit
         places = self.after or cut.usual
         if cut.widths and len(places) != len(self.widths):
             fix = f"give {len(places)} widths"
@@ -39,12 +39,12 @@ class Truncate:
         made = []
         for number, place in enumerate(places):
             try:
-                detector, pretrained = cut.make(start.detector, place, *([self.widths[number]] if cut.widths else []))
+                detector, pretrained = cut.make(initial.detector, place, *([self.widths[number]] if cut.widths else []))
             except ValueError as error:
                 raise UserError(str(error), where="strategy truncate", fix="see docs/strategies.md") from error
             finetune(
                 detector,
-                teacher=start.detector,
+                teacher=initial.detector,
                 fit=fit,
                 name=f"truncate-{place}",
                 epochs=self.epochs,

@@ -168,6 +168,16 @@ def test_an_option_is_known_by_its_older_name_too_also_in_a_variant():
         registry.build("baseline", {"baseline": {"auxiliary_losses": asked, "lessons": asked}})
 
 
+def test_a_strategy_without_options_to_read_is_one_clear_line(monkeypatch):
+    class Plain:
+        def apply(self, start, *, fit, score, train, val, seed):
+            return [start]
+
+    bring(monkeypatch, registry.STRATEGIES, plain=Plain)
+    with pytest.raises(UserError, match="strategy plain: Plain is no dataclass"):
+        registry.build("plain", {})
+
+
 @dataclass(frozen=True)
 class Exits:
     """A made-up strategy that gives a detector exits, and amounts to `short` where everybody leaves at an inner one."""
