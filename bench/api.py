@@ -33,7 +33,7 @@ def run(
     spec: str | Path | None = None,
     data: str | None = None,
     classes: str | Iterable[str] | None = None,
-    cap: int | None = None,
+    max_images_per_class: int | None = None,
     model: str | None = None,
     weights: str | Path | None = None,
     runtime: str | Iterable[str] | None = None,
@@ -56,7 +56,7 @@ def run(
         spec: Path of a TOML file in place of a preset.
         data: "shapes", "coco:DIR" or a TOML file.
         classes: Names of classes; all when left out, or those of `detector`.
-        cap: At most so many training images per class.
+        max_images_per_class: At most so many training images per class.
         model: Name of the model.
         weights: What the model starts from.
         runtime: What the candidates run on; the first also answers for the foundation check.
@@ -79,7 +79,7 @@ def run(
             detects too little to build on.
     """
     from bench.pipeline import run as carry_out
-    from bench.spec import default_preset, read
+    from bench.spec import default_preset, read, today
 
     settings: dict[str, Any] = {}
     if detector is not None:
@@ -91,12 +91,12 @@ def run(
         settings |= settings_of(detector)
         if classes is None and data not in (None, "shapes"):
             classes = detector.classes
-    settings |= options or {}
+    settings |= {today(key): value for key, value in (options or {}).items()}
     asked = {
         "strategies": listed(strategies),
         "data.source": data,
         "data.classes": listed(classes),
-        "data.cap": cap,
+        "data.max_images_per_class": max_images_per_class,
         "model.name": model,
         "model.weights": None if weights is None else str(weights),
         "runtimes": listed(runtime),

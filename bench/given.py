@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.spec import IN_MEMORY, RunSpec
+from bench.spec import IN_MEMORY, Model
 from bench.train.fit import weights_hash
 from models.detector import Detector
 from models.errors import UserError
@@ -31,12 +31,12 @@ def named(detector: Detector) -> str:
     return f"{IN_MEMORY}, sha256 {weights_hash(detector)}"
 
 
-def checked(detector: Detector | None, spec: RunSpec, classes: tuple[str, ...]) -> Detector:
-    """Check that a detector is the one that a spec speaks of.
+def checked(detector: Detector | None, model: Model, classes: tuple[str, ...]) -> Detector:
+    """Check that a detector is the one that a run's [model] speaks of.
 
     Args:
         detector: What the run was handed.
-        spec: Of the run; its `model.weights` says "in memory".
+        model: The run's [model]; its weights say "in memory".
         classes: The data's.
 
     Returns:
@@ -55,7 +55,7 @@ def checked(detector: Detector | None, spec: RunSpec, classes: tuple[str, ...]) 
         what = f"it detects {', '.join(detector.classes)}, but the data has {', '.join(classes)}"
         raise UserError(what, where="detector", fix="give classes in its order, or other data")
     mine = detector.family, detector.size, named(detector)
-    if mine != (family_of(spec.model.name), spec.model.size, spec.model.weights):
+    if mine != (family_of(model.name), model.size, model.weights):
         fix = "give the one that the run was started with, or choose another name"
         raise UserError("not the model, size and weights of the run's spec", where="detector", fix=fix)
     return detector.clone().eval()

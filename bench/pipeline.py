@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -26,7 +27,7 @@ from bench.progress import console
 from bench.records import Record, detector_id
 from bench.runtimes import Deployed, deploy, runs_on
 from bench.runtimes.registry import libraries
-from bench.spec import IN_MEMORY, Measure, RunSpec
+from bench.spec import IN_MEMORY, Data, Measure, Model, RunSpec
 from bench.study.recording import Recorder
 from bench.study.study import baseline_point, last_exit_map, study, time_batches, time_points
 from bench.train.batches import Batches
@@ -35,7 +36,7 @@ from models import families
 from models.detector import Detector, merged
 from models.errors import UserError
 from strategies import registry
-from strategies.base import Candidate, Score
+from strategies.base import Candidate, Fit, Score
 
 
 def run(
@@ -59,13 +60,16 @@ def run(
     claim(folder, spec, resume=resume)
     registries.freeze()
     torch.set_num_threads(spec.threads)
-    numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
-    data = open_data(spec, folder)
-    trainer = open_trainer(spec, data, folder)
+    numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    size, seed = spec.model.size, spec.seed
+    data = open_data(spec.data, folder, size=size, seed=seed)
+    fit = open_trainer(data.train, folder, size=size, batch_size=spec.batch_size, seed=seed, device=spec.device)
     score = scorer(spec.runtimes, spec.threads, data.val, folder)
 
     console.print("[bold]baseline[/]")
-    baselines = make("baseline", start(spec, data, detector), spec, data, trainer, score)
+    options = strategy_options(spec.strategy, spec.model)
+    initial = initial_candidate(spec.model, data.classes, seed, detector)
+    baselines = apply_strategy("baseline", initial, options, data, fit, score, seed)
     base = deploy_to(spec.runtimes[0], baselines[-1], spec.threads, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
 
@@ -73,7 +77,7 @@ def run(
     for name in dict.fromkeys((*spec.controls, *spec.strategies)):
         if name != "baseline":
             console.print(f"[bold]{name}[/]")
-            candidates += make(name, baselines[-1], spec, data, trainer, score)
+            candidates += apply_strategy(name, baselines[-1], options, data, fit, score, seed)
 
     found = []
     for runtime in spec.runtimes:
@@ -86,7 +90,7 @@ def run(
             foundation,
             folder,
             threads=spec.threads,
-            seed=spec.seed,
+            seed=seed,
             several_runtimes=len(spec.runtimes) > 1,
         )
     save(found, data, folder)
@@ -125,8 +129,9 @@ def measure(
     for deployed in [deploy_to(runtime, candidate, threads, folder) for candidate in candidates]:
         single = single_graph(deployed, threads, folder)
         tables = folder / "tables" / detector_id(deployed.candidate, runtime)
-        how = {"seed": seed, "folder": tables, "several_runtimes": several_runtimes}
-        studies.append(study(deployed, single, data, settings, **how))
+        studies.append(
+            study(deployed, single, data, settings, seed=seed, folder=tables, several_runtimes=several_runtimes)
+        )
     recorder = Recorder(
         data,
         foundation,
@@ -146,11 +151,26 @@ def measure(
     return found
 
 
-def open_data(spec: RunSpec, folder: Path) -> Dataset:
-    """The dataset, checked against the run's manifest if there is one; otherwise the manifest is written."""
-    size = spec.model.size if spec.data.source == "shapes" else None
-    chosen = spec.data
-    data = load(chosen.source, classes=chosen.classes, cap=chosen.cap, seed=spec.seed, sizes=chosen.sizes, size=size)
+def open_data(settings: Data, folder: Path, *, size: int, seed: int) -> Dataset:
+    """Open the run's dataset: checked against the run's manifest if there is one; otherwise the manifest is written.
+
+    Args:
+        settings: the run's [data].
+        folder: of the run.
+        size: side of the detector's input in pixels, in which shapes are drawn.
+        seed: that shapes are drawn from.
+
+    Raises:
+        UserError: the data cannot be used, or is not what the run was started on.
+    """
+    data = load(
+        settings.source,
+        classes=settings.classes,
+        max_images_per_class=settings.max_images_per_class,
+        seed=seed,
+        sizes=settings.sizes,
+        size=size if settings.source == "shapes" else None,
+    )
     path = folder / "splits.json"
     if path.exists():
         check_manifest(data, json.loads(path.read_text()))
@@ -160,33 +180,66 @@ def open_data(spec: RunSpec, folder: Path) -> Dataset:
     return data
 
 
-def open_trainer(spec: RunSpec, data: Dataset, folder: Path) -> Trainer:
-    """What trains on the run's training split, and finds again what the run in `folder` has trained."""
-    batches = Batches(data.train, spec.model.size, spec.device)
-    return Trainer(batches, data.train.hash, folder / "checkpoints", spec.batch, spec.seed, spec.device)
+def open_trainer(train: Split, folder: Path, *, size: int, batch_size: int, seed: int, device: str) -> Trainer:
+    """Make what trains on a run's training split, and finds again what the run has trained.
+
+    Args:
+        train: the training split.
+        folder: of the run; checkpoints lie in it.
+        size: side of the detector's input in pixels.
+        batch_size: images per step.
+        seed: of the order, the augmentation and the network's own randomness.
+        device: "cpu" or "cuda".
+    """
+    return Trainer(Batches(train, size, device), train.hash, folder / "checkpoints", batch_size, seed, device)
 
 
-def start(spec: RunSpec, data: Dataset, detector: Detector | None = None) -> Candidate:
-    """The detector that the baseline is made from: one in memory, stock weights, or random ones that depend on the
-    seed alone."""
-    torch.manual_seed(spec.seed)
-    model = spec.model
+def initial_candidate(model: Model, classes: tuple[str, ...], seed: int, detector: Detector | None = None) -> Candidate:
+    """Build the detector that the baseline is made from: one in memory, stock weights, or random ones.
+
+    Args:
+        model: the run's [model].
+        classes: the data's.
+        seed: that random weights depend on, and on nothing else.
+        detector: the one in memory, where `model.weights` says that it is.
+    """
+    torch.manual_seed(seed)
     if detector is not None or (model.weights or "").startswith(IN_MEMORY):
-        here = given.checked(detector, spec, data.classes)
+        here = given.checked(detector, model, classes)
         return Candidate("baseline", "start", here, note="from weights in memory")
-    detector = families.build(model.name, data.classes, model.size, model.weights, model.queries)
-    return Candidate("baseline", "start", detector, note=families.origin(model.name, model.weights))
+    built = families.build(model.name, classes, model.size, model.weights, model.queries)
+    return Candidate("baseline", "start", built, note=families.origin(model.name, model.weights))
 
 
-def make(name: str, from_: Candidate, spec: RunSpec, data: Dataset, trainer: Trainer, score: Score) -> list[Candidate]:
-    """The candidates of one strategy. It sees train and val; the test split does not come near it."""
-    options = dict(spec.strategy)
-    options["baseline"] = options.get("baseline", {}) | {
-        "pretrained": families.detects(spec.model.name, spec.model.weights)
-    }
-    torch.manual_seed(spec.seed)
+def strategy_options(strategy: Mapping[str, Mapping[str, Any]], model: Model) -> dict[str, Mapping[str, Any]]:
+    """Return the run's [strategy] and, for the baseline, whether its model starts from weights that detect."""
+    pretrained = families.detects(model.name, model.weights)
+    return {**strategy, "baseline": {**strategy.get("baseline", {}), "pretrained": pretrained}}
+
+
+def apply_strategy(
+    name: str,
+    initial: Candidate,
+    options: Mapping[str, Mapping[str, Any]],
+    data: Dataset,
+    fit: Fit,
+    score: Score,
+    seed: int,
+) -> list[Candidate]:
+    """Return the candidates of one strategy. It sees train and val; the test split does not come near it.
+
+    Args:
+        name: of the strategy, with variants and compositions.
+        initial: what it is applied to.
+        options: of every strategy, as `strategy_options` gives them.
+        data: train, val and test.
+        fit: how it trains.
+        score: how it chooses between ways to go on.
+        seed: of whatever it draws.
+    """
+    torch.manual_seed(seed)
     strategy = registry.build(name, options)
-    return strategy.apply(from_, fit=trainer, score=score, train=data.train, val=data.val, seed=spec.seed)
+    return strategy.apply(initial, fit=fit, score=score, train=data.train, val=data.val, seed=seed)
 
 
 def scorer(runtimes: Sequence[str], threads: int, val: Split, folder: Path) -> Score:

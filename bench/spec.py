@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.exits import budget
 from bench.exits import registry as criteria
 from bench.exits.path_costs import Unit
 from models.errors import UserError, unknown
+from models.renamed import renamed
 from strategies import registry
 
 if sys.version_info >= (3, 11):
@@ -28,6 +29,12 @@ IN_MEMORY = "in memory"  # how the weights of a detector begin that no file brin
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Risk = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+RENAMED = {  # keys by the names they had; of options: strategies.registry
+    "batch": "batch_size",
+    "data.cap": "data.max_images_per_class",
+    "measure.agents": "measure.rl_policies",
+    "measure.batch": "measure.batch_size",
+}
 
 
 class _Typed(BaseModel):
@@ -37,7 +44,7 @@ class _Typed(BaseModel):
 class Data(_Typed):
     source: str = Field("shapes", description="shapes, coco:DIR or a TOML file")
     classes: tuple[str, ...] | None = Field(None, description="chosen classes; none: all")
-    cap: Count | None = Field(None, description="at most so many training images per class")
+    max_images_per_class: Count | None = Field(None, description="at most so many training images per class")
     sizes: tuple[Count, Count, Count] | None = Field(None, description="shapes only: train, val and test images")
 
 
@@ -52,13 +59,13 @@ class Measure(_Typed):
     images: Count = Field(100, description="test images that latency is timed on")
     repeats: Count = Field(5, description="rounds over those images")
     warmup: Count = Field(20, description="rounds in a window of warming up, which goes on until two windows agree")
-    batch: Count = Field(8, description="images at once in the offline scenario; 1 leaves it out")
+    batch_size: Count = Field(8, description="images at once in the offline scenario; 1 leaves it out")
     resamples: Annotated[int, Field(ge=100)] = Field(1000, description="bootstrap resamples of the test images")
     tolerances: tuple[Fraction, ...] = Field((0.01, 0.05), description="relative mAP an exit policy may lose on val")
     budgets: tuple[str, ...] = Field((), description='mean cost an exit policy may have: "3ms", "250MFLOPs"')
     risks: tuple[Risk, ...] = Field((0.02,), description="mean F1 that an exit policy may lose, with a promise")
     delta: Risk = Field(0.1, description="probability that the promise does not hold")
-    agents: tuple[Literal["reinforced", "ucb"], ...] = Field((), description="agents that learn by reinforcement")
+    rl_policies: tuple[Literal["reinforced", "ucb"], ...] = Field((), description="policies learned by reinforcement")
     cost: Unit = Field("latency", description='what policies are cheap in; with "flops" one seed gives one choice')
     gate_images: Count = Field(1000, description="training images that a learned gate is trained on, at most")
 
@@ -75,7 +82,7 @@ class RunSpec(_Typed):
     threads: Count = Field(default_factory=lambda: default_threads(), description="threads of training and runtime")
     device: Literal["cpu", "cuda"] = Field("cpu", description="what trains; on cuda in bfloat16. All else is the CPU's")
     seed: Annotated[int, Field(ge=0)] = 0
-    batch: Count = Field(16, description="training images a step")
+    batch_size: Count = Field(16, description="training images a step")
     foundation: Fraction = Field(0.40, description="AP50 on val the baseline must reach before a strategy builds on it")
     data: Data = Data()
     model: Model = Model()
@@ -83,6 +90,35 @@ class RunSpec(_Typed):
     strategy: dict[str, dict[str, Any]] = Field(
         {}, description="options of each strategy, by name; a table among them holds those of a variant, by its label"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _under_names_of_today(cls, table: Any) -> Any:
+        return todays(table) if isinstance(table, Mapping) else table
+
+
+def today(key: str) -> str:
+    """The name that a dotted key of a spec has today."""
+    table, *names = key.split(".")
+    if table != "strategy" or not names:
+        return RENAMED.get(key, key)
+    strategy, *options = names
+    return ".".join((table, strategy, *(registry.today(strategy, option) for option in options)))
+
+
+def todays(table: Mapping[str, Any], within: str = "") -> dict[str, Any]:
+    """A spec under the keys of today.
+
+    Args:
+        table: a spec, or a table in it.
+        within: the table's own dotted key and a dot; empty for a whole spec.
+
+    Raises:
+        UserError: a key is given under two names.
+    """
+    found = renamed(table, lambda key: today(within + key).removeprefix(within), where=within.rstrip(".") or "spec")
+    inner = {key: todays(value, f"{within}{key}.") for key, value in found.items() if isinstance(value, Mapping)}
+    return {**found, **inner}
 
 
 def default_threads() -> int:
@@ -121,15 +157,15 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
     if file is None and preset not in presets():
         raise unknown("preset", preset, presets(), where="--preset")
     path = file or PRESETS / f"{preset}.toml"
-    table = read_toml(path)
+    table = todays(read_toml(path))
     base = table.pop("base", None)
     if base is not None:
         if base not in presets():
             raise unknown("preset", str(base), presets(), where=f"{path}: base")
-        table = overlaid(read_toml(PRESETS / f"{base}.toml"), table)
+        table = overlaid(todays(read_toml(PRESETS / f"{base}.toml")), table)
     for key, value in overrides.items():
         if value is not None:
-            *parents, leaf = key.split(".")
+            *parents, leaf = today(key).split(".")
             inner = table
             for parent in parents:
                 inner = inner.setdefault(parent, {})
@@ -185,7 +221,7 @@ def check(spec: RunSpec) -> None:
     for text in spec.measure.budgets:
         budget.parse(text)
     registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
-    made = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
+    made: Iterable[frozenset[str]] = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
     runtimes.check(spec.runtimes, {"fp32"}.union(*made))
 
 

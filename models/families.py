@@ -193,7 +193,7 @@ def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, floa
     if rate == decay == 1:
         return {}
     of = family(detector)
-    made = _possible(of, of.trunk_rates, "has no rates layer by layer", "trunk_rate, decay")
+    made = _possible(of, of.trunk_rates, "has no rates layer by layer", "trunk_lr_scale, layer_decay")
     return made(detector, rate, decay)
 
 

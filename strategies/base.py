@@ -104,7 +104,7 @@ class Strategy(Protocol):
     without a runtime for them is refused before it starts: `precisions: ClassVar[frozenset[str]]`."""
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]: ...
 
 

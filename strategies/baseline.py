@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from models import families
 from models.errors import UserError
@@ -23,21 +23,19 @@ class Baseline:
     start is returned too.
     """
 
-    aliases: ClassVar[Mapping[str, str]] = {"lessons": "auxiliary_losses"}
-
     epochs: int = 10
-    rate: float = 2e-3
-    trunk_rate: float = 1.0
-    decay: float = 1.0
+    learning_rate: float = 2e-3
+    trunk_lr_scale: float = 1.0
+    layer_decay: float = 1.0
     auxiliary_losses: Mapping[str, Any] = field(default_factory=dict)
     pretrained: bool = False
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
         """[loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
-            [Candidate("baseline", "loaded", start.detector, note=f"{start.note.removeprefix('from ')}, untouched")]
+            [Candidate("baseline", "loaded", initial.detector, note=f"{initial.note.removeprefix('from ')}, untouched")]
             if self.pretrained
             else []
         )
@@ -46,7 +44,7 @@ class Baseline:
                 fix = "set strategy.baseline.epochs, or give weights"
                 raise UserError("a baseline without weights has to be trained", where="strategy baseline", fix=fix)
             return loaded
-        detector = start.detector.clone()
+        detector = initial.detector.clone()
         if self.auxiliary_losses:
             detector.auxiliary_losses = families.auxiliary_losses(detector, self.auxiliary_losses)
         inherited = tuple(detector.modules()) if self.pretrained else ()
@@ -55,10 +53,10 @@ class Baseline:
             name="baseline",
             objective=plain_objective,
             epochs=self.epochs,
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             pretrained_modules=inherited,
             options=" ".join(f"{name} {value}" for name, value in sorted(self.auxiliary_losses.items())),
-            rates=families.trunk_rates(detector, self.trunk_rate, self.decay),
+            rates=families.trunk_rates(detector, self.trunk_lr_scale, self.layer_decay),
         )
-        variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {start.note}"
+        variant, note = "tuned" if self.pretrained else "trained", f"trained {self.epochs} epochs {initial.note}"
         return [*loaded, Candidate("baseline", variant, detector, note=note)]

@@ -35,16 +35,16 @@ class EarlyExit:
     family: ClassVar[str] = "ssdlite"
 
     epochs: int = 0
-    rate: float = 2e-3
-    views: int = 4
+    learning_rate: float = 2e-3
+    augmentations: int = 4
     joint_epochs: int = 5
-    joint_rate: float = 2e-3
-    inherited_rate: float = 0.3
+    joint_learning_rate: float = 2e-3
+    pretrained_lr_scale: float = 0.3
     after: tuple[int, ...] = (8, 12)
     widths: tuple[int, ...] = (128, 256)
     head: HeadKind = "pyramid"
     attention: Attention = "se"
-    context: ContextFor = "all"
+    previous_exit_context: ContextFor = "all"
     localise: bool = False
     rescale: bool = False
     distil: float = 0.5
@@ -53,11 +53,11 @@ class EarlyExit:
     criteria: tuple[str, ...] = ()
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector.family, self.family, where="strategy early_exit")
-        detector = self.build(start.detector)
-        teacher = start.detector.clone().eval()  # which may move to where the images are
+        require(initial.detector.family, self.family, where="strategy early_exit")
+        detector = self.build(initial.detector)
+        teacher = initial.detector.clone().eval()  # which may move to where the images are
         pretrained = pretrained_modules(detector)
         options = f"distil {self.distil} labels {self.labels}"
         if self.epochs:
@@ -67,11 +67,11 @@ class EarlyExit:
                 objective=self.heads_objective,
                 options=options,
                 epochs=self.epochs,
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 pretrained_modules=pretrained,
                 pretrained_lr_scale=0.0,
                 prepare=lambda detector, images: maps_and_goal(detector, teacher, images),
-                augmentations=self.views,
+                augmentations=self.augmentations,
             )
         if self.joint_epochs:
             fit(
@@ -80,9 +80,9 @@ class EarlyExit:
                 objective=lambda detector, images, targets: self.joint_objective(detector, teacher, images, targets),
                 options=options + (" rescaled" if self.rescale else ""),
                 epochs=self.joint_epochs,
-                learning_rate=self.joint_rate,
+                learning_rate=self.joint_learning_rate,
                 pretrained_modules=pretrained,
-                pretrained_lr_scale=self.inherited_rate,
+                pretrained_lr_scale=self.pretrained_lr_scale,
             )
         if self.temperatures:
             fit_temperatures(detector, val)
@@ -93,6 +93,9 @@ class EarlyExit:
 
     def build(self, plain: Detector) -> Detector:
         """The detector with untrained exits. UserError for positions or widths that cannot be."""
+        context = self.previous_exit_context
+        if context == "all" and not self.joint_epochs:
+            context = "inner"  # the last exit is not trained
         try:
             return add_exits(
                 plain,
@@ -100,7 +103,7 @@ class EarlyExit:
                 self.widths,
                 head=self.head,
                 attend=self.attention,
-                context="inner" if self.context == "all" and not self.joint_epochs else self.context,
+                context=context,
                 rescale=self.rescale,
                 localise=self.localise,
             )

@@ -13,19 +13,19 @@ class Longer:
     """epochs: as many as the longest strategy trains. rate: peak learning rate."""
 
     epochs: int = 4
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        detector = start.detector.clone()
+        detector = initial.detector.clone()
         inherited = tuple(detector.modules())
         fit(
             detector,
             name="longer",
             objective=plain_objective,
             epochs=self.epochs,
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             pretrained_modules=inherited,
         )
         return [Candidate("longer", f"{self.epochs}-epochs", detector, note="the baseline, trained on")]

@@ -25,7 +25,7 @@ class MultiExitYolos:
     background; none: all of them.
 
     epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
-    joint_rate: of everything together, where pretrained modules learn at `inherited_rate` times the rate, and
+    joint_learning_rate: of everything together, where pretrained modules learn at `inherited_rate` times the rate, and
     every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which
     leave lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last
     exit's answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look
@@ -36,12 +36,12 @@ class MultiExitYolos:
     after: tuple[int, ...] = (3, 6, 9)
     keep: tuple[float, ...] = ()
     epochs: int = 10
-    rate: float = 1e-3
-    views: int = 4
+    learning_rate: float = 1e-3
+    augmentations: int = 4
     joint_epochs: int = 0
-    joint_rate: float = 5e-4
-    inherited_rate: float = 0.3
-    decay: float = 1.0
+    joint_learning_rate: float = 5e-4
+    pretrained_lr_scale: float = 0.3
+    layer_decay: float = 1.0
     steps: int = 1
     distil: float = 1.0
     labels: float = 1.0
@@ -49,11 +49,11 @@ class MultiExitYolos:
     criteria: tuple[str, ...] = ()
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        require(start.detector.family, self.family, where="strategy multi_exit_yolos")
+        require(initial.detector.family, self.family, where="strategy multi_exit_yolos")
         try:
-            detector = multi_exit(start.detector, self.after, self.keep)
+            detector = multi_exit(initial.detector, self.after, self.keep)
         except ValueError as error:
             raise UserError(str(error), where="strategy multi_exit_yolos", fix="see docs/strategies.md") from error
         options = f"distil {self.distil} labels {self.labels}"
@@ -64,11 +64,11 @@ class MultiExitYolos:
                 objective=self.heads_objective,
                 options=options,
                 epochs=self.epochs,
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 pretrained_modules=pretrained_modules(detector),
                 pretrained_lr_scale=0.0,
                 prepare=queries_of_exits,
-                augmentations=self.views,
+                augmentations=self.augmentations,
             )
         for step in range(1, self.steps + 1 if self.joint_epochs else 1):
             fit(
@@ -77,10 +77,10 @@ class MultiExitYolos:
                 objective=self.joint_objective,
                 options=options,
                 epochs=-(-self.joint_epochs // self.steps),
-                learning_rate=self.joint_rate,
+                learning_rate=self.joint_learning_rate,
                 pretrained_modules=pretrained_modules(detector),
-                pretrained_lr_scale=self.inherited_rate,
-                rates=layer_rates(detector, self.decay, step / self.steps),
+                pretrained_lr_scale=self.pretrained_lr_scale,
+                rates=layer_rates(detector, self.layer_decay, step / self.steps),
             )
         if self.temperatures:
             fit_temperatures(detector, val)
@@ -89,8 +89,10 @@ class MultiExitYolos:
         if self.keep:
             note += f"; of the patches {', '.join(f'{share:.0%}' for share in self.keep)} go on"
             variant += "-keep" + "-".join(f"{100 * share:.0f}" for share in self.keep)
-        known = {"criteria": self.criteria, "note": note, "stopped_name": "truncate"}
-        return [Candidate("multi_exit_yolos", variant, detector, **known)]
+        made = Candidate(
+            "multi_exit_yolos", variant, detector, criteria=self.criteria, note=note, stopped_name="truncate"
+        )
+        return [made]
 
     def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
         raws = [stage.answer(queries) for stage, queries in zip(stages_of(detector), kept, strict=True)]

@@ -38,9 +38,9 @@ class Prune:
     unpruned detector's answers and of the ground truth. trunk_rate, decay: as for the baseline."""
 
     epochs: int = 4
-    rate: float = 1e-3
-    trunk_rate: float = 1.0
-    decay: float = 1.0
+    learning_rate: float = 1e-3
+    trunk_lr_scale: float = 1.0
+    layer_decay: float = 1.0
     ratios: tuple[float, ...] = (0.25, 0.5)
     importance: Importance = "taylor"
     scope: Literal["layer", "global"] = "global"
@@ -50,13 +50,13 @@ class Prune:
     labels: float = 1.0
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        pruning(start.detector)  # before anything is computed for one that cannot be
-        return [self._one(ratio, start, fit, train) for ratio in self.ratios]
+        pruning(initial.detector)  # before anything is computed for one that cannot be
+        return [self._one(ratio, initial, fit, train) for ratio in self.ratios]
 
-    def _one(self, ratio: float, start: Candidate, fit: Fit, train: Images) -> Candidate:
-        detector = start.detector.clone()
+    def _one(self, ratio: float, initial: Candidate, fit: Fit, train: Images) -> Candidate:
+        detector = initial.detector.clone()
         every = 1 - (1 - ratio) ** (1 / self.steps)
         for step in range(1, self.steps + 1):
             if self.importance == "taylor":
@@ -64,22 +64,22 @@ class Prune:
             prune_channels(detector, every, self.importance, self.scope, self.multiple)
             finetune(
                 detector,
-                teacher=start.detector,
+                teacher=initial.detector,
                 fit=fit,
                 name=f"prune-{ratio:g}" + (f"-step{step}" if self.steps > 1 else ""),
                 epochs=-(-self.epochs // self.steps),
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 distil=self.distil,
                 labels=self.labels,
-                rates=trunk_rates(detector, self.trunk_rate, self.decay),
+                rates=trunk_rates(detector, self.trunk_lr_scale, self.layer_decay),
             )
         looked_at = range(min(CHECKED_IMAGES, len(train)))
         images = [detector.to_input(train.image(index)) for index in looked_at]
-        check_intact(detector, start.detector, images)
+        check_intact(detector, initial.detector, images)
         kinds = [f"{100 * ratio:.0f}pct", *({self.importance, self.scope} - {"taylor", "global"})]
         note = f"{ratio:.0%} of the channels removed by {self.importance} in {self.steps} steps"
         note += f", fine-tuned {self.epochs} epochs with distillation"
-        return Candidate("prune", "-".join(sorted(kinds)), detector, criteria=start.criteria, note=note)
+        return Candidate("prune", "-".join(sorted(kinds)), detector, criteria=initial.criteria, note=note)
 
 
 class _Pruner(tp.pruner.BasePruner):

@@ -28,52 +28,52 @@ class Quant:
     keep: tuple[str, ...] = ()
     tolerance: float = 0.02
     epochs: int = 2
-    rate: float = 1e-5
+    learning_rate: float = 1e-5
     distil: float = 3.0
     labels: float = 1.0
     precisions: ClassVar[frozenset[str]] = frozenset({"int8"})
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
         """[plain, aware?]"""
-        if start.precision == "int8":
+        if initial.precision == "int8":
             fix = "quantize once, and last"
-            raise UserError(f"{start.strategy} {start.variant} is int8 already", where="strategy quant", fix=fix)
+            raise UserError(f"{initial.strategy} {initial.variant} is int8 already", where="strategy quant", fix=fix)
         count = min(self.images, len(train))
         chosen = np.random.default_rng(seed).choice(len(train), size=count, replace=False)
         plain = replace(
-            start,
+            initial,
             strategy="quant",
             variant="int8",
             precision="int8",
             calibration=tuple(train.image(int(index)) for index in chosen),
             keep=self.keep,
         )
-        whole, reached = score(start), score(plain)
+        whole, reached = score(initial), score(plain)
         scores = f"mAP {reached:.3f} on val, fp32 {whole:.3f}"
         kept = f" but for {', '.join(self.keep)}" if self.keep else ""
         plain = replace(plain, note=f"post-training int8{kept}, calibrated on {count} training images: {scores}")
         if self.epochs == 0 or reached >= (1 - self.tolerance) * whole:
             return [plain]
-        aware = replace(plain, variant="int8-aware", detector=start.detector.clone())
-        self._withstand(aware, start, fit)
+        aware = replace(plain, variant="int8-aware", detector=initial.detector.clone())
+        self._withstand(aware, initial, fit)
         note = f"fine-tuned {self.epochs} epochs under simulated int8 with the fp32 detector as teacher, because plain"
         note += f" int8 lost more than {self.tolerance:.0%}: mAP {score(aware):.3f} on val, plain {scores}"
         return [plain, replace(aware, note=note)]
 
-    def _withstand(self, aware: Candidate, start: Candidate, fit: Fit) -> None:
+    def _withstand(self, aware: Candidate, initial: Candidate, fit: Fit) -> None:
         """Fine-tune the candidate's detector in place. All its batch norm keeps its statistics, as int8 will."""
         detector = aware.detector
         inputs = (detector.to_input(image) for image in aware.calibration)
         simulated = FakeInt8(detector, inputs, tuple(self._kept_layers(detector)))
         finetune(
             detector,
-            teacher=start.detector,
+            teacher=initial.detector,
             fit=fit,
             name="quant-aware",
             epochs=self.epochs,
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             distil=self.distil,
             labels=self.labels,
             pretrained_modules=tuple(detector.modules()),

@@ -6,33 +6,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from models.errors import UserError, unknown
 from models.registry import Registry
+from models.renamed import renamed
 
 if TYPE_CHECKING:
     from strategies.base import Candidate, Fit, Images, Score, Strategy
 
-STRATEGIES: Registry[type[Strategy]] = Registry(
-    "strategy",
-    "exitbench.strategies",
-    "--strategies",
-    {
-        "baseline": ("strategies.baseline:Baseline", "the detector that all others are measured against"),
-        "longer": ("strategies.longer:Longer", "the baseline trained on: what more training alone gives"),
-        "early_exit": ("strategies.early_exit:EarlyExit", "SSDLite with exits after inner blocks"),
-        "multi_exit_yolos": ("strategies.multi_exit_yolos:MultiExitYolos", "YOLOS with exits after inner layers"),
-        "prune": ("strategies.prune:Prune", "structured pruning: whole channels, or attention heads, go"),
-        "quant": ("strategies.quant:Quant", "int8 after training, fine-tuned where that loses too much"),
-        "resize": ("strategies.resize:Resize", "the same detector at smaller inputs"),
-        "resolution_exit": ("strategies.resolution_exit:ResolutionExit", "a small input first, the full one if asked"),
-        "truncate": ("strategies.truncate:Truncate", "a plain shallower network, trained for itself"),
-    },
-)
+OURS = {
+    "baseline": ("strategies.baseline:Baseline", "the detector that all others are measured against"),
+    "longer": ("strategies.longer:Longer", "the baseline trained on: what more training alone gives"),
+    "early_exit": ("strategies.early_exit:EarlyExit", "SSDLite with exits after inner blocks"),
+    "multi_exit_yolos": ("strategies.multi_exit_yolos:MultiExitYolos", "YOLOS with exits after inner layers"),
+    "prune": ("strategies.prune:Prune", "structured pruning: whole channels, or attention heads, go"),
+    "quant": ("strategies.quant:Quant", "int8 after training, fine-tuned where that loses too much"),
+    "resize": ("strategies.resize:Resize", "the same detector at smaller inputs"),
+    "resolution_exit": ("strategies.resolution_exit:ResolutionExit", "a small input first, the full one if asked"),
+    "truncate": ("strategies.truncate:Truncate", "a plain shallower network, trained for itself"),
+}
+STRATEGIES: Registry[type[Strategy]] = Registry("strategy", "exitbench.strategies", "--strategies", OURS)
+RENAMED = {  # options of ours by the names they had
+    "context": "previous_exit_context",
+    "decay": "layer_decay",
+    "inherited_rate": "pretrained_lr_scale",
+    "joint_rate": "joint_learning_rate",
+    "lessons": "auxiliary_losses",
+    "rate": "learning_rate",
+    "trunk_rate": "trunk_lr_scale",
+    "views": "augmentations",
+}
 LABEL = re.compile(r"\w[\w-]*", re.ASCII)  # it becomes part of file names, in which . + and - mean something
 
 
@@ -46,10 +54,10 @@ class Part:
     strategy: Strategy
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        start = replace(start, stopped_name="")  # what a part makes of it is called after the part
-        made = self.strategy.apply(start, fit=fit, score=score, train=train, val=val, seed=seed)
+        initial = replace(initial, stopped_name="")  # what a part makes of it is called after the part
+        made = self.strategy.apply(initial, fit=fit, score=score, train=train, val=val, seed=seed)
         return [
             replace(
                 one,
@@ -67,9 +75,9 @@ class Composed:
     parts: tuple[Part, ...]
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        name, made = "+".join(part.name for part in self.parts), [start]
+        name, made = "+".join(part.name for part in self.parts), [initial]
         for position, part in enumerate(self.parts):
             made = [
                 _joined(name, before, candidate) if position else replace(candidate, strategy=name)
@@ -77,6 +85,11 @@ class Composed:
                 for candidate in part.apply(before, fit=fit, score=score, train=train, val=val, seed=seed)
             ]
         return made
+
+
+def today(strategy: str, option: str) -> str:
+    """The name that an option has today. Strategies that others bring keep theirs."""
+    return RENAMED.get(option, option) if strategy in OURS else option
 
 
 def build(name: str, options: Mapping[str, Mapping[str, Any]]) -> Strategy:
@@ -97,12 +110,17 @@ def parts(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[Part, ..
 def _part(text: str, options: Mapping[str, Mapping[str, Any]]) -> Part:
     name, dot, label = text.partition(".")
     kind = STRATEGIES.get(name)
-    table = _renamed(kind, options.get(name, {}), where=f"strategy {name}")
+    if not is_dataclass(kind):
+        fix = "see strategies/base.py"
+        raise UserError(
+            f"{kind.__name__} is no dataclass, whose fields are the options", where=f"strategy {name}", fix=fix
+        )
+    table = renamed(options.get(name, {}), partial(today, name), where=f"strategy {name}")
     names = [field.name for field in fields(kind)]
     variants = {key: value for key, value in table.items() if isinstance(value, Mapping) and key not in names}
     own = {key: value for key, value in table.items() if key not in variants}
     if dot:
-        own |= _renamed(kind, _variant(name, label, variants), where=f"strategy {text}")
+        own |= renamed(_variant(name, label, variants), partial(today, name), where=f"strategy {text}")
     return Part(name, label, _typed(kind, own, names, where=f"strategy {text}"))
 
 
@@ -110,23 +128,12 @@ def _variant(name: str, label: str, variants: Mapping[str, Mapping[str, Any]]) -
     if not LABEL.fullmatch(label):
         fix = "letters, digits, - and _, and no - in front"
         raise UserError(f"{label!r} cannot name a variant", where=f"strategy {name}", fix=fix)
-    if label in variants:
-        return variants[label]
+    if today(name, label) in variants:
+        return variants[today(name, label)]
     if variants:
         raise unknown("variant", label, variants, where=f"strategy {name}")
     fix = f"put its options under [strategy.{name}.{label}] in a spec file"
     raise UserError(f"no variant {label!r}", where=f"strategy {name}", fix=fix)
-
-
-def _renamed(kind: type, options: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """The options under today's names: a strategy's `aliases` say under which older ones they are known too."""
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        name = getattr(kind, "aliases", {}).get(key, key)
-        if name in found:
-            raise UserError(f"{name} is given twice", where=where, fix=f"leave out {key if key != name else 'one'}")
-        found[name] = value
-    return found
 
 
 def _typed(kind: type, options: Mapping[str, Any], names: list[str], *, where: str) -> Strategy:

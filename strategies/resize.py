@@ -16,26 +16,26 @@ class Resize:
     epochs: 0 leaves the weights as they are."""
 
     epochs: int = 3
-    rate: float = 1e-3
+    learning_rate: float = 1e-3
     scales: tuple[float, ...] = (0.8, 0.6)
     multiple: int = 32
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
         made = []
-        for size in sides(start.detector.size, self.scales, self.multiple):
-            detector = resized(start.detector, size)
+        for size in sides(initial.detector.size, self.scales, self.multiple):
+            detector = resized(initial.detector, size)
             fit(
                 detector,
                 name=f"resize-{size}",
                 objective=plain_objective,
                 epochs=self.epochs,
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 pretrained_modules=tuple(detector.modules()),
             )
             note = f"at {size} px, fine-tuned {self.epochs} epochs"
-            made.append(replace(start, strategy="resize", variant=f"{size}px", detector=detector, note=note))
+            made.append(replace(initial, strategy="resize", variant=f"{size}px", detector=detector, note=note))
         return made
 
 

@@ -22,15 +22,15 @@ class ResolutionExit:
     criteria: tuple[str, ...] = ()
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        sizes = sides(start.detector.size, self.scales, self.multiple)
+        sizes = sides(initial.detector.size, self.scales, self.multiple)
         try:
-            detector = resolution_chain(start.detector, sizes)
+            detector = resolution_chain(initial.detector, sizes)
         except ValueError as error:
             raise UserError(str(error), where="strategy resolution_exit", fix="change its scales") from error
         fit_temperatures(detector, val)
         variant = "-".join(f"{size}px" for size in sizes)
-        note = f"the baseline at {', '.join(map(str, sizes))} px, then at {start.detector.size}"
+        note = f"the baseline at {', '.join(map(str, sizes))} px, then at {initial.detector.size}"
         made = Candidate("resolution_exit", variant, detector, criteria=self.criteria, note=note, stopped_name="resize")
         return [made]

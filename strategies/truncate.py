@@ -19,19 +19,19 @@ class Truncate:
     trunk_rate, decay: as for the baseline."""
 
     epochs: int = 5
-    rate: float = 2e-3
-    trunk_rate: float = 1.0
-    decay: float = 1.0
+    learning_rate: float = 2e-3
+    trunk_lr_scale: float = 1.0
+    layer_decay: float = 1.0
     after: tuple[int, ...] = ()
     widths: tuple[int, ...] = (128, 256)
     distil: float = 0.5
     labels: float = 1.0
-    inherited_rate: float = 0.3
+    pretrained_lr_scale: float = 0.3
 
     def apply(
-        self, start: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
+        self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        cut, unit = shallower(start.detector), inspector(start.detector).unit
+        cut, unit = shallower(initial.detector), inspector(initial.detector).unit
         places = self.after or cut.usual
         if cut.widths and len(places) != len(self.widths):
             fix = f"give {len(places)} widths"
@@ -39,21 +39,21 @@ class Truncate:
         made = []
         for number, place in enumerate(places):
             try:
-                detector, pretrained = cut.make(start.detector, place, *([self.widths[number]] if cut.widths else []))
+                detector, pretrained = cut.make(initial.detector, place, *([self.widths[number]] if cut.widths else []))
             except ValueError as error:
                 raise UserError(str(error), where="strategy truncate", fix="see docs/strategies.md") from error
             finetune(
                 detector,
-                teacher=start.detector,
+                teacher=initial.detector,
                 fit=fit,
                 name=f"truncate-{place}",
                 epochs=self.epochs,
-                learning_rate=self.rate,
+                learning_rate=self.learning_rate,
                 distil=self.distil,
                 labels=self.labels,
                 pretrained_modules=pretrained,
-                pretrained_lr_scale=self.inherited_rate,
-                rates=trunk_rates(detector, self.trunk_rate, self.decay),
+                pretrained_lr_scale=self.pretrained_lr_scale,
+                rates=trunk_rates(detector, self.trunk_lr_scale, self.layer_decay),
             )
             note = f"ends after {unit} {place}, trained {self.epochs} epochs with distillation"
             made.append(Candidate("truncate", f"{unit[0]}{place}", detector, note=note))

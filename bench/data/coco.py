@@ -52,7 +52,9 @@ def coco(
         raise UserError(f"classes are {list(names)}", where=name, fix="name at least one class, each once")
     if max_images_per_class is not None and max_images_per_class < 1:
         raise UserError(
-            f"cap is {max_images_per_class}", where=name, fix="keep at least 1 image per class, or leave it out"
+            f"max_images_per_class is {max_images_per_class}",
+            where=name,
+            fix="keep at least 1 image per class, or leave it out",
         )
     splits = []
     for role in ROLES:
@@ -92,7 +94,7 @@ def read_place(place: str, options: Options) -> Dataset:
     options.refuse("sizes", "size", owner="shapes", where=where)
     if not place:
         raise UserError("this data is not understood", where="--data coco", fix="write coco:DIR")
-    return coco_folder(Path(place).expanduser(), options.classes, options.cap)
+    return coco_folder(Path(place).expanduser(), options.classes, options.max_images_per_class)
 
 
 def _annotation_file(folder: Path, role: Role) -> Path:

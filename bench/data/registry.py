@@ -22,14 +22,14 @@ class Options:
 
     Args:
         classes: names of the classes to keep.
-        cap: at most so many training images per class.
+        max_images_per_class: at most so many training images per class.
         seed: of data that is made.
         sizes: train, val and test images of data that is made.
         size: side of the images of data that is made, px.
     """
 
     classes: tuple[str, ...] | None = None
-    cap: int | None = None
+    max_images_per_class: int | None = None
     seed: int = 0
     sizes: tuple[int, int, int] | None = None
     size: int | None = None

@@ -62,7 +62,7 @@ def shapes(seed: int, train: int, val: int, test: int, size: int = PIXELS) -> Da
 
 def read(place: str, options: Options) -> Dataset:
     """`shapes` (`bench.data.registry.Reader`)."""
-    options.refuse("classes", "cap", owner="data in COCO format", where="--data shapes")
+    options.refuse("classes", "max_images_per_class", owner="data in COCO format", where="--data shapes")
     if place:
         raise UserError("this data is not understood", where=f"--data shapes:{place}", fix="write shapes")
     return shapes(options.seed, *(options.sizes or SIZES), size=PIXELS if options.size is None else options.size)

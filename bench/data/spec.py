@@ -16,7 +16,7 @@ def load(
     spec: str,
     *,
     classes: tuple[str, ...] | None = None,
-    cap: int | None = None,
+    max_images_per_class: int | None = None,
     seed: int = 0,
     sizes: tuple[int, int, int] | None = None,
     size: int | None = None,
@@ -26,7 +26,7 @@ def load(
     Args:
         spec: `shapes`, `coco:DIR`, the path of a TOML file, or NAME:REST for another reader.
         classes: names to keep; they go before what a TOML file says.
-        cap: at most so many training images per class; it goes before what a TOML file says.
+        max_images_per_class: at most so many training images per class; it goes before what a TOML file says.
         seed: of `shapes`.
         sizes: images of `shapes` in train, val and test; 1600, 400, 400 unless given.
         size: side of `shapes` in pixels; 160 unless given.
@@ -39,7 +39,7 @@ def load(
         name, place = "toml", spec
     if name not in READERS:
         raise _not_understood(spec, name)
-    return READERS.get(name)(place, Options(classes, cap, seed, sizes, size))
+    return READERS.get(name)(place, Options(classes, max_images_per_class, seed, sizes, size))
 
 
 def _not_understood(spec: str, name: str) -> UserError:

@@ -13,12 +13,14 @@ from bench.data.coco import coco
 from bench.data.registry import Options
 from bench.data.split import Dataset, Role
 from models.errors import UserError, suggest
+from models.renamed import renamed
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+RENAMED = {"cap": "max_images_per_class"}  # keys by the names they had
 PATHS = '{ train = "...", val = "...", test = "..." }'
 
 
@@ -42,7 +44,7 @@ class _Table(_Strict):
     images: str | _Paths = Field(description=f"text or a table with train, val and test: {PATHS}")
     annotations: _Paths = Field(description=f"one path for each of train, val and test: {PATHS}")
     classes: list[str] | None = Field(None, description='a list of names: ["person"]')
-    cap: int | None = Field(None, description="a whole number")
+    max_images_per_class: int | None = Field(None, description="a whole number")
 
 
 def read(place: str, options: Options) -> Dataset:
@@ -54,7 +56,7 @@ def read(place: str, options: Options) -> Dataset:
         here / table.images if isinstance(table.images, str) else table.images.under(here),
         table.annotations.under(here),
         options.classes or table.classes,
-        table.cap if options.cap is None else options.cap,
+        table.max_images_per_class if options.max_images_per_class is None else options.max_images_per_class,
         table.name or path.stem,
     )
 
@@ -78,7 +80,7 @@ def _given(path: Path) -> Mapping[str, Any]:
         raise UserError(f"cannot read it as TOML: {error}", where=str(path), fix="see docs/data.md") from error
     if not isinstance(table := content.get("data"), dict):
         raise UserError("there is no table [data] in it", where=str(path), fix="see docs/data.md for an example")
-    return table
+    return renamed(table, lambda key: RENAMED.get(key, key), where=f"{path}: [data]")
 
 
 def _said(error: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> UserError:

@@ -18,6 +18,7 @@ from scipy.special import chdtri
 
 from bench.judge.verdict import Verdict, verdict
 from bench.records import Record, baseline_of, load_records
+from bench.spec import todays
 from models.errors import UserError
 
 LEVEL = 0.95
@@ -119,9 +120,10 @@ def open_repeat(folder: Path, name: str) -> Repeat:
     try:
         spec = json.loads(path.read_text())
         seed = int(spec["seed"])
+        settings = dict(_flat(todays(spec)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError("not the spec of a run", where=str(path), fix="run the benchmark again") from error
-    return Repeat(name, seed, dict(_flat(spec)), tuple(records))
+    return Repeat(name, seed, settings, tuple(records))
 
 
 def spread(runs: Sequence[Repeat]) -> Spread:

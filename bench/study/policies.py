@@ -98,14 +98,14 @@ def select_policies(
         else:
             console.print(f"  {promised.note}: there is no such row", markup=False)
     learned = {LEARNED: gate}
-    if REINFORCED in measure.agents:
+    if REINFORCED in measure.rl_policies:
         learned[REINFORCED] = rl_policy(train, train_matches, path_costs, unit)
         val = with_gate(val, learned[REINFORCED], REINFORCED)
         costs = path_costs.criterion_costs
         path_costs = replace(path_costs, criterion_costs={**costs, REINFORCED: costs[LEARNED]})
         tried = search(val, matches, path_costs, [REINFORCED], learned[REINFORCED])
         policies += for_tolerances(REINFORCED, tried, measure)
-    if UCB in measure.agents:
+    if UCB in measure.rl_policies:
         arms = arms_of(order, val.exits)
         settled = {one.policy: one for one in settle(arms, train, train_matches, path_costs, unit, seed)}
         tried = attempt([*settled, static(val.exits - 1, val.exits)], val, matches, path_costs)

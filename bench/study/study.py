@@ -359,19 +359,19 @@ def time_batches(studies: Sequence[Study], measure: Measure, seed: int, test: Sp
     """
     points = [point for one in studies for point in one.points]
     chosen = timed_images(measure, seed, test)
-    if measure.batch == 1 or len(chosen) < measure.batch or not takes_batches(points[0].deployed.runtime):
+    if measure.batch_size == 1 or len(chosen) < measure.batch_size or not takes_batches(points[0].deployed.runtime):
         return {}
     images = [np.array(test.image(int(index))) for index in chosen]
     batched = {id(one.candidate): Batched(one.points[0].deployed) for one in studies}
     contenders = {
         point.name: (batched[id(one.candidate)], point.chosen.policy) for one in studies for point in one.points
     }
-    rounds = len(images) // measure.batch * measure.repeats
-    with few_threads(points[0].deployed), bar(f"timing batches of {measure.batch}", rounds) as advance:
+    rounds = len(images) // measure.batch_size * measure.repeats
+    with few_threads(points[0].deployed), bar(f"timing batches of {measure.batch_size}", rounds) as advance:
         return throughput(
             contenders,
             images,
-            batch=measure.batch,
+            batch=measure.batch_size,
             repeats=measure.repeats,
             seed=seed,
             progress=lambda done, total: advance(),

@@ -316,5 +316,5 @@ def check_finite(total: Tensor, losses: dict[str, Tensor], name: str) -> None:
         raise UserError(
             f"the loss is no longer a number: {', '.join(bad)}",
             where=f"training {name}",
-            fix="lower the learning rate (rate)",
+            fix="lower learning_rate",
         )

@@ -37,7 +37,7 @@ def all_positions(positions: tuple[int, ...], chosen: Mapping[str, Any]) -> dict
     """
     options = dict(chosen)
     widths = (options.pop("width"),) * len(positions)
-    return {"after": positions, "widths": widths, "context": "none", "joint_epochs": 0, **options}
+    return {"after": positions, "widths": widths, "previous_exit_context": "none", "joint_epochs": 0, **options}
 
 
 FAMILY = Family(
@@ -55,7 +55,7 @@ FAMILY = Family(
     scan=ScanRecipe(
         "early_exit",
         INSPECTOR.positions,
-        {"epochs": 8, "rate": 3e-3, "views": 2, "width": 128, "distil": 3.0, "labels": 0.0},
+        {"epochs": 8, "learning_rate": 3e-3, "augmentations": 2, "width": 128, "distil": 3.0, "labels": 0.0},
         all_positions,
     ),
 )

@@ -86,7 +86,7 @@ FAMILY = Family(
     scan=ScanRecipe(
         "multi_exit_yolos",
         lambda detector: INSPECTOR.positions(detector)[:-1],  # after the last one it has its own
-        {"epochs": 8, "rate": 1e-3, "views": 2, "distil": 1.0, "labels": 1.0},
+        {"epochs": 8, "learning_rate": 1e-3, "augmentations": 2, "distil": 1.0, "labels": 1.0},
         lambda positions, chosen: {"after": positions, "joint_epochs": 0, **chosen},
     ),
     trunk_rates=network.trunk_rates,

@@ -187,8 +187,9 @@ def test_a_run_compared_with_itself_has_not_changed(reference):
         ),
         (
             "--data coco:DIR --classes person,cat --cap 20 --weights {file}",
-            {"data": "coco:DIR", "classes": "person, cat", "cap": 20, "weights": Path(__file__)},
+            {"data": "coco:DIR", "classes": "person, cat", "max_images_per_class": 20, "weights": Path(__file__)},
         ),
+        ("--data coco:DIR --max-images-per-class 20", {"data": "coco:DIR", "max_images_per_class": 20}),
         ("--spec {spec} --force --resume", {"spec": "{spec}", "force": True, "resume": True}),
     ],
 )
@@ -218,6 +219,9 @@ def test_any_setting_can_be_given_by_its_name(monkeypatch):
     monkeypatch.setattr("bench.api.load_run", lambda folder: folder)
     folder = bench.run(preset="smoke", options={"measure.images": 50, "seed": 1}, seed=2, out="there")
     assert (asked[0].measure.images, asked[0].seed, folder) == (50, 2, Path("there/smoke"))
+    older = {"strategy.early_exit.views": 3, "batch": 4}
+    bench.run(preset="smoke", options=older)
+    assert (asked[1].strategy["early_exit"]["augmentations"], asked[1].batch_size) == (3, 4)
     with pytest.raises(UserError, match="imagse"):
         bench.run(preset="smoke", options={"measure.imagse": 50})
 

@@ -1,9 +1,12 @@
 """A run's folder is found by name or path, and is claimed by one spec."""
 
+import json
+
 import pytest
 from pydantic import BaseModel, Field
 
 from bench.folder import claim, find
+from bench.spec import RunSpec
 from models.errors import UserError
 
 
@@ -46,3 +49,16 @@ def test_a_spec_under_older_names_or_with_tuples_is_the_same_spec(tmp_path):
     (tmp_path / "spec.json").write_text('{"breadths": {"head": [16, 24]}}')
     claim(tmp_path, Spec(breadths={"head": (16, 24)}), resume=True)
     assert '"widths"' in (tmp_path / "spec.json").read_text()
+
+
+def test_a_run_started_under_older_keys_can_be_resumed(tmp_path):
+    (tmp_path / "records").mkdir()
+    options = {"prune": {"rate": 0.5, "late": {"decay": 0.9}}}
+    older = RunSpec(name="x", threads=2, strategy=options).model_dump(mode="json")
+    older |= {"batch": older.pop("batch_size"), "strategy": options}
+    (tmp_path / "spec.json").write_text(json.dumps(older))
+    renamed = {"prune": {"learning_rate": 0.5, "late": {"layer_decay": 0.9}}}
+    with pytest.raises(UserError, match="other settings"):
+        claim(tmp_path, RunSpec(name="x", threads=2, strategy=renamed, batch_size=17), resume=True)
+    claim(tmp_path, RunSpec(name="x", threads=2, strategy=renamed), resume=True)
+    assert json.loads((tmp_path / "spec.json").read_text())["strategy"] == renamed

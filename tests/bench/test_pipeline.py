@@ -200,7 +200,7 @@ def test_a_run_is_not_overwritten_by_another(folder):
 
 def test_other_data_is_not_mixed_into_a_run(folder):
     with pytest.raises(UserError, match="split"):
-        open_data(tiny(**{"data.sizes": [24, 8, 13]}), folder)
+        open_data(tiny(**{"data.sizes": [24, 8, 13]}).data, folder, size=64, seed=0)
 
 
 @pytest.mark.slow

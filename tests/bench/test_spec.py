@@ -1,5 +1,6 @@
 """A spec is checked before anything expensive starts, and every mistake is one clear line."""
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from typing import ClassVar
 import pytest
 import torch
 
-from bench.spec import RunSpec, default_preset, describe_presets, presets, read
+from bench.spec import RunSpec, default_preset, describe_presets, presets, read, read_toml
 from models.errors import UserError
-from strategies.registry import STRATEGIES
+from strategies.registry import STRATEGIES, parts
 from tests.support.plugins import bring
 
 
@@ -157,11 +158,15 @@ def test_a_file_has_its_bases_settings_where_it_says_nothing_else(tmp_path):
         ("ssdlite", "coco:x", "photographs"),
         ("yolos", None, "yolos"),
         ("yolos-small", "coco:x", "photographs-yolos"),
-        ("yolo", "coco:x", "photographs"),
     ],
 )
 def test_the_preset_follows_model_and_data(model, data, expected):
     assert default_preset(model, data) == expected
+
+
+def test_a_preset_for_an_unknown_model_is_a_suggestion():
+    with pytest.raises(UserError, match=r"--model: unknown model 'yolo' .*did you mean 'yolos'"):
+        default_preset("yolo", "coco:x")
 
 
 @dataclass(frozen=True)
@@ -196,3 +201,107 @@ def test_what_a_run_is_can_be_read_without_torch():
     code = "import sys, bench.spec; print([name for name in ('torch', 'numba', 'scipy') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+ROOT = Path(__file__).parents[2]
+OLDER = {  # today's key -> the one before, by the table that it is in
+    "": {"batch_size": "batch"},
+    "data": {"max_images_per_class": "cap"},
+    "measure": {"rl_policies": "agents", "batch_size": "batch"},
+    "strategy": {
+        "auxiliary_losses": "lessons",
+        "augmentations": "views",
+        "joint_learning_rate": "joint_rate",
+        "layer_decay": "decay",
+        "learning_rate": "rate",
+        "pretrained_lr_scale": "inherited_rate",
+        "previous_exit_context": "context",
+        "trunk_lr_scale": "trunk_rate",
+    },
+}
+ALL_RENAMED = {
+    "name": "x",
+    "batch_size": 3,
+    "data": {"source": "coco:x", "max_images_per_class": 4},
+    "measure": {"rl_policies": ["ucb"], "batch_size": 2},
+    "strategy": {
+        "baseline": {"learning_rate": 1.0, "trunk_lr_scale": 0.5, "layer_decay": 0.9, "auxiliary_losses": {"every": 0}},
+        "early_exit": {"augmentations": 2, "late": {"joint_learning_rate": 1.0, "pretrained_lr_scale": 0.1}},
+        "early_exit+quant": {},
+        "multi_exit_yolos": {"layer_decay": 0.5, "a.b": {"augmentations": 1}},
+    },
+}
+
+
+def as_before(table: dict, names: dict[str, str], top: bool = True) -> dict:
+    """A spec with today's keys written as they were before."""
+    return {
+        names.get(key, key): as_before(value, OLDER.get(key, {}) if top else names, False)
+        if isinstance(value, dict)
+        else value
+        for key, value in table.items()
+    }
+
+
+def test_every_renamed_key_is_known_by_its_older_name():
+    older = as_before(ALL_RENAMED, OLDER[""])
+    known = str(older)
+    assert all(f"'{old}'" in known for names in OLDER.values() for old in names.values() if old != "context")
+    assert RunSpec.model_validate(older) == RunSpec.model_validate(ALL_RENAMED)
+    assert RunSpec.model_validate(older).model_dump(mode="json")["strategy"] == ALL_RENAMED["strategy"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/reference/*/spec.json")), ids=lambda path: path.parent.name)
+def test_specs_of_committed_runs_are_read(path):
+    stored = json.loads(path.read_text())
+    assert "batch" in stored
+    spec = RunSpec.model_validate_json(path.read_text())
+    assert spec.batch_size == stored["batch"]
+    assert spec.strategy["baseline"].get("learning_rate") == stored["strategy"]["baseline"].get("rate")
+    assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
+    for part in (*spec.strategies, *spec.strategy):
+        assert parts(part, spec.strategy) == parts(part, stored["strategy"])
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("results/studies/*.toml")), ids=lambda path: path.stem)
+def test_studies_are_read_under_older_names_too(tmp_path, path):
+    table = read_toml(path)
+    (tmp_path / path.name).write_text(toml(as_before(table, OLDER[""])))
+    weights = {"model.weights": None}
+    assert read("", tmp_path / path.name, weights) == read("", path, weights)
+
+
+def toml(table: dict, within: str = "") -> str:
+    """TOML of text, numbers, truth values, lists and tables, whose values JSON writes alike."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if not isinstance(value, dict)]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += [f"[{within}{key}]", toml(value, f"{within}{key}.")]
+    return "\n".join(lines)
+
+
+def test_a_key_under_both_its_names_is_refused(tmp_path):
+    with pytest.raises(UserError, match="data: max_images_per_class is given twice"):
+        RunSpec.model_validate({"name": "x", "data": {"cap": 1, "max_images_per_class": 1}})
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "smoke"\nname = "mine"\n[strategy.prune.a]\nrate = 1\nlearning_rate = 1\n')
+    with pytest.raises(UserError, match=r"strategy\.prune\.a: learning_rate is given twice"):
+        read("", file, {})
+
+
+def test_an_older_key_goes_before_what_it_stands_over(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "default"\nname = "mine"\nbatch = 5\n[strategy.early_exit]\njoint_rate = 0.25\n')
+    spec = read("", file, {"strategy.prune.rate": 0.5})
+    assert (spec.batch_size, spec.strategy["early_exit"]["joint_learning_rate"]) == (5, 0.25)
+    assert spec.strategy["prune"]["learning_rate"] == 0.5
+
+
+def test_a_strategy_that_others_bring_keeps_its_options(monkeypatch):
+    @dataclass(frozen=True)
+    class Rated(Plain):
+        rate: float = 1.0
+
+    bring(monkeypatch, STRATEGIES, rated=Rated)
+    table = {"name": "x", "strategies": ["rated"], "strategy": {"rated": {"rate": 2.0}}}
+    assert parts("rated", RunSpec.model_validate(table).strategy)[0].strategy == Rated(2.0)

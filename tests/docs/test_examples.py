@@ -35,7 +35,7 @@ def test_toml_is_a_spec_or_data_or_checks_or_entry_points(text, tmp_path):
         (tmp_path / "checks.toml").write_text(text)
         assert load_checks(tmp_path / "checks.toml")
     elif "annotations" in table.get("data", {}):
-        assert set(table["data"]) == {"name", "images", "annotations", "classes", "cap"}
+        assert set(table["data"]) == {"name", "images", "annotations", "classes", "max_images_per_class"}
     else:
         spec = RunSpec.model_validate({"name": "x", **table})
         for strategy in {*spec.strategies, *spec.strategy}:

@@ -114,7 +114,7 @@ def test_two_families_cannot_bring_one_model(registry):
         (Resize(), "toy has one input size"),
         (ResolutionExit(), "toy has one input size"),
         (Baseline(auxiliary_losses={"every": 3}), "toy has no auxiliary losses"),
-        (Baseline(decay=0.5), "toy has no rates layer by layer"),
+        (Baseline(layer_decay=0.5), "toy has no rates layer by layer"),
     ],
 )
 def test_what_a_family_cannot_do_it_refuses_in_one_line_before_it_trains(registry, strategy, said):

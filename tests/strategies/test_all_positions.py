@@ -40,8 +40,8 @@ def test_options_are_the_familys_usual_ones_unless_said_otherwise():
     assert options_of(of_model("ssdlite"), {"epochs": 3, "width": None})["width"] == 128
     assert options_of(of_model("yolos"), {"epochs": 3, "width": None}) == {
         "epochs": 3,
-        "rate": 1e-3,
-        "views": 2,
+        "learning_rate": 1e-3,
+        "augmentations": 2,
         "distil": 1.0,
         "labels": 1.0,
     }

@@ -94,7 +94,7 @@ def test_pruning_takes_whole_heads_and_the_width_of_feed_forward_parts():
 def test_a_chain_of_resolutions_stays_a_yolos_and_loses_whole_heads_at_every_one():
     (chain,) = apply(ResolutionExit(scales=(0.7,)), start())
     assert chain.detector.family == "yolos"
-    prune = Prune(ratios=(0.5,), importance="magnitude", scope="layer", epochs=1, trunk_rate=0.5, decay=0.5)
+    prune = Prune(ratios=(0.5,), importance="magnitude", scope="layer", epochs=1, trunk_lr_scale=0.5, layer_decay=0.5)
     fit = OneStep()
     (made,) = apply(prune, chain, fit)
     small, full = made.detector.stages[0].stage, made.detector.stages[1]
@@ -122,7 +122,7 @@ def test_a_pruned_yolos_is_fine_tuned_and_checked():
 
 def test_a_baseline_around_a_trunk_lets_it_learn_less_and_its_queries_all():
     fit = OneStep()
-    (made,) = apply(Baseline(epochs=1, trunk_rate=0.5, decay=0.5), start(), fit)
+    (made,) = apply(Baseline(epochs=1, trunk_lr_scale=0.5, layer_decay=0.5), start(), fit)
     rates = fit.calls[0]["rates"]
     assert rates["stages.0.layers.11"] == 0.5
     assert rates["stages.0.layers.9"] == 0.125
@@ -147,13 +147,15 @@ def test_a_baseline_is_asked_what_its_auxiliary_losses_say():
 def test_what_comes_of_a_trunk_learns_at_its_rates(strategy):
     """As the baseline did; without labels from the teacher alone."""
     fit = OneStep()
-    apply(strategy(epochs=1, trunk_rate=0.5, decay=0.5, labels=0), start(), fit)
+    apply(strategy(epochs=1, trunk_lr_scale=0.5, layer_decay=0.5, labels=0), start(), fit)
     assert all(call["rates"]["stages.0.embed"] < call["rates"]["stages.0.layers.2"] <= 0.5 for call in fit.calls)
     assert fit.calls[0]["rates"]["stages.0.embed.queries"] == 1
     assert all(name.startswith("exit1/distil-") for call in fit.calls for name in call["losses"])
 
 
-@pytest.mark.parametrize("options", [{"auxiliary_losses": {"groups": 1}}, {"trunk_rate": 0.5}, {"decay": 0.9}])
+@pytest.mark.parametrize(
+    "options", [{"auxiliary_losses": {"groups": 1}}, {"trunk_lr_scale": 0.5}, {"layer_decay": 0.9}]
+)
 def test_ssdlite_has_neither_auxiliary_losses_nor_layers(options):
     with pytest.raises(UserError, match="ssdlite has no"):
         apply(Baseline(epochs=1, **options), start("ssdlite"))

@@ -17,7 +17,12 @@ from tests.support.plugins import bring, plug
 from tests.support.toys import OneStep, Scenes, candidate
 
 VARIANTS = {
-    "early_exit": {"epochs": 8, "rate": 0.01, "late": {"after": [10, 12], "epochs": 2}, "low-rate": {"rate": 0.001}}
+    "early_exit": {
+        "epochs": 8,
+        "learning_rate": 0.01,
+        "late": {"after": [10, 12], "epochs": 2},
+        "low-rate": {"learning_rate": 0.001},
+    }
 }
 LABELS = st.from_regex(registry.LABEL, fullmatch=True)
 
@@ -53,13 +58,13 @@ def only(name: str, options: dict):
 
 
 def test_a_strategy_has_its_own_options_and_none_of_its_variants():
-    assert only("early_exit", VARIANTS) == EarlyExit(epochs=8, rate=0.01)
+    assert only("early_exit", VARIANTS) == EarlyExit(epochs=8, learning_rate=0.01)
     assert only("prune", VARIANTS) == Prune()
 
 
 def test_a_variants_options_go_before_the_strategys():
-    assert only("early_exit.late", VARIANTS) == EarlyExit(epochs=2, rate=0.01, after=(10, 12))
-    assert only("early_exit.low-rate", VARIANTS) == EarlyExit(epochs=8, rate=0.001)
+    assert only("early_exit.late", VARIANTS) == EarlyExit(epochs=2, learning_rate=0.01, after=(10, 12))
+    assert only("early_exit.low-rate", VARIANTS) == EarlyExit(epochs=8, learning_rate=0.001)
     assert only("quant.few", {"quant": {"few": {"images": 7}}}) == Quant(images=7)
     assert VARIANTS["early_exit"]["epochs"] == 8
 
@@ -97,7 +102,7 @@ def test_a_variant_of_a_real_strategy_does_what_it_was_told():
 
 
 def test_composition_multiplies_candidates_and_joins_names():
-    options = {"prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.25, 0.5]}}
+    options = {"prune": {"epochs": 1, "learning_rate": 1e-3, "ratios": [0.25, 0.5]}}
     made = registry.build("prune+quant", options).apply(
         candidate(), fit=OneStep(), score=lambda one: 0.5, train=Scenes(), val=Scenes(), seed=3
     )
@@ -114,7 +119,7 @@ def test_composition_multiplies_candidates_and_joins_names():
         ("erly_exit", {}, "did you mean 'early_exit'"),
         ("prune+qant", {}, "did you mean 'quant'"),
         ("prune", {"prune": {"ratio": 1}}, "did you mean 'ratios'"),
-        ("prune", {"prune": {"epochs": "many", "rate": 1}}, "epochs"),
+        ("prune", {"prune": {"epochs": "many", "learning_rate": 1}}, "epochs"),
         ("prune", {"prune": {"importance": "size"}}, "importance"),
         ("prune", {"prune": {"ratios": {"a": 0.5}}}, "strategy prune: ratios"),
         ("early_exit.lat", VARIANTS, "strategy early_exit: unknown variant 'lat'.*did you mean 'late'"),
@@ -159,8 +164,18 @@ def test_an_option_is_known_by_its_older_name_too_also_in_a_variant():
         assert only("baseline", {"baseline": {key: asked}}).auxiliary_losses == asked
     of_variant = only("baseline.long", {"baseline": {"long": {"lessons": asked}, "lessons": {}}})
     assert of_variant.auxiliary_losses == asked
-    with pytest.raises(UserError, match=r"auxiliary_losses is given twice .*leave out lessons"):
+    with pytest.raises(UserError, match=r"auxiliary_losses is given twice .*leave out its older name"):
         registry.build("baseline", {"baseline": {"auxiliary_losses": asked, "lessons": asked}})
+
+
+def test_a_strategy_without_options_to_read_is_one_clear_line(monkeypatch):
+    class Plain:
+        def apply(self, start, *, fit, score, train, val, seed):
+            return [start]
+
+    bring(monkeypatch, registry.STRATEGIES, plain=Plain)
+    with pytest.raises(UserError, match="strategy plain: Plain is no dataclass"):
+        registry.build("plain", {})
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,14 @@ def scores(**by_variant):
 
 
 def test_a_loaded_baseline_is_returned_untouched_and_tuned():
-    made, calls = apply(Baseline(epochs=1, rate=1e-3, pretrained=True))
+    made, calls = apply(Baseline(epochs=1, learning_rate=1e-3, pretrained=True))
     assert [one.variant for one in made] == ["loaded", "tuned"]
     assert made[0].detector is not made[1].detector
     assert len(calls) == 1
 
 
 def test_a_baseline_from_scratch_is_one_candidate_and_inherits_nothing():
-    made, calls = apply(Baseline(epochs=1, rate=1e-3, pretrained=False))
+    made, calls = apply(Baseline(epochs=1, learning_rate=1e-3, pretrained=False))
     assert [one.variant for one in made] == ["trained"]
     assert calls[0]["inherited"] == set()
 
@@ -121,7 +121,7 @@ def test_resolution_exits_answer_as_the_baseline_at_either_size():
 def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
     start = candidate()
     images = torch.randn(1, 3, 96, 96)
-    made, calls = apply(Prune(epochs=1, rate=1e-3, ratios=(0.25, 0.5)), start)
+    made, calls = apply(Prune(epochs=1, learning_rate=1e-3, ratios=(0.25, 0.5)), start)
     sizes = [sum(p.numel() for p in one.detector.parameters()) for one in (start, *made)]
     assert sizes[0] > sizes[1] > sizes[2]
     for one in made:
@@ -143,7 +143,9 @@ def test_every_importance_and_scope_removes_channels(importance, scope):
     for module in start.detector.modules():  # untrained, all scales are alike
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.1, 1.0)
-    (made,), _ = apply(Prune(epochs=1, rate=1e-3, ratios=(0.4,), importance=importance, scope=scope, multiple=4), start)
+    (made,), _ = apply(
+        Prune(epochs=1, learning_rate=1e-3, ratios=(0.4,), importance=importance, scope=scope, multiple=4), start
+    )
     assert sum(p.numel() for p in made.detector.parameters()) < 0.8 * sum(
         p.numel() for p in start.detector.parameters()
     )
@@ -152,7 +154,7 @@ def test_every_importance_and_scope_removes_channels(importance, scope):
 
 def test_small_layers_are_not_halved_for_a_few_percent():
     start = candidate(size=64)
-    (made,), _ = apply(Prune(epochs=1, rate=1e-3, ratios=(0.1,), importance="magnitude", scope="layer"), start)
+    (made,), _ = apply(Prune(epochs=1, learning_rate=1e-3, ratios=(0.1,), importance="magnitude", scope="layer"), start)
     before, after = (
         [m.out_channels for m in one.detector.modules() if hasattr(m, "out_channels")] for one in (start, made)
     )
@@ -165,7 +167,7 @@ def test_small_layers_are_not_halved_for_a_few_percent():
 
 def test_without_labels_only_the_teacher_is_learnt_from():
     for strategy in (
-        Prune(epochs=1, rate=1e-3, ratios=(0.5,), labels=0.0),
+        Prune(epochs=1, learning_rate=1e-3, ratios=(0.5,), labels=0.0),
         Truncate(epochs=1, after=(8,), widths=(16,), labels=0.0),
         EarlyExit(joint_epochs=1, widths=(16, 24), labels=0.0),
     ):
@@ -178,8 +180,8 @@ def test_without_labels_only_the_teacher_is_learnt_from():
 def test_pruning_in_steps_shares_the_epochs_and_ends_at_the_ratio():
     start = candidate(size=64)
     evenly = {"ratios": (0.5,), "importance": "magnitude", "scope": "layer", "multiple": 1}
-    (once,), _ = apply(Prune(epochs=3, rate=1e-3, **evenly), start)
-    (twice,), calls = apply(Prune(epochs=3, rate=1e-3, steps=2, **evenly), start)
+    (once,), _ = apply(Prune(epochs=3, learning_rate=1e-3, **evenly), start)
+    (twice,), calls = apply(Prune(epochs=3, learning_rate=1e-3, steps=2, **evenly), start)
     sizes = [sum(p.numel() for p in one.detector.parameters()) for one in (once, twice)]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
     assert [call["epochs"] for call in calls] == [2, 2]
@@ -241,7 +243,7 @@ def test_every_block_to_end_at_needs_a_width():
 
 def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
     start = candidate()
-    made, calls = apply(Truncate(epochs=1, rate=1e-3, widths=(16, 24)), start)
+    made, calls = apply(Truncate(epochs=1, learning_rate=1e-3, widths=(16, 24)), start)
     assert [one.variant for one in made] == ["b8", "b12"]
     for one, blocks in zip(made, (9, 13), strict=True):
         assert one.detector.exits == 1
@@ -254,7 +256,7 @@ def test_truncation_ends_after_a_block_with_one_exit_that_keeps_the_anchors():
 
 def test_resizing_keeps_the_weights_and_sees_less():
     start = candidate(size=160)
-    made, calls = apply(Resize(epochs=1, rate=1e-3, scales=(0.8, 0.61)), start)
+    made, calls = apply(Resize(epochs=1, learning_rate=1e-3, scales=(0.8, 0.61)), start)
     assert [(one.variant, one.detector.size) for one in made] == [("128px", 128), ("96px", 96)]
     for one in made:
         assert one.detector.state_dict().keys() == start.detector.state_dict().keys()
@@ -326,8 +328,8 @@ def test_what_is_int8_already_is_not_quantized_again():
 
 def test_pruning_a_multi_exit_detector_keeps_its_exits():
     options = {
-        "early_exit": {"epochs": 1, "rate": 1e-3, "widths": [16, 24], "criteria": ["margin"]},
-        "prune": {"epochs": 1, "rate": 1e-3, "ratios": [0.3]},
+        "early_exit": {"epochs": 1, "learning_rate": 1e-3, "widths": [16, 24], "criteria": ["margin"]},
+        "prune": {"epochs": 1, "learning_rate": 1e-3, "ratios": [0.3]},
     }
     (made,), _ = apply(registry.build("early_exit+prune", options))
     assert made.detector.exits == 3

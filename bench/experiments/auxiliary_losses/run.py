@@ -120,7 +120,7 @@ def untrained(data: Dataset, settings: Settings) -> Detector:
 
 def trained(losses: AuxiliaryLosses, data: Dataset, trainer: Trainer, settings: Settings) -> Detector:
     """The network of one exit, trained from scratch under these auxiliary losses."""
-    strategy = Baseline(epochs=settings.epochs, rate=settings.learning_rate, auxiliary_losses=asdict(losses))
+    strategy = Baseline(epochs=settings.epochs, learning_rate=settings.learning_rate, auxiliary_losses=asdict(losses))
     start = Candidate("baseline", "start", untrained(data, settings))
     made = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)
     return made[-1].detector
@@ -140,7 +140,10 @@ def after(detector: Detector, epochs: int | None, data: Dataset, trainer: Traine
         A detector with an exit after every layer of AFTER.
     """
     strategy = MultiExitYolos(
-        AFTER[:-1], epochs=settings.head_epochs if epochs is None else epochs, rate=settings.learning_rate, views=2
+        AFTER[:-1],
+        epochs=settings.head_epochs if epochs is None else epochs,
+        learning_rate=settings.learning_rate,
+        augmentations=2,
     )
     start = Candidate("baseline", "trained", detector)
     (made,) = strategy.apply(start, fit=trainer, score=unscored, train=data.train, val=data.val, seed=settings.seed)

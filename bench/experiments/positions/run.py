@@ -25,7 +25,7 @@ from bench.experiments.stored import save
 from bench.measure.exit_table import evaluate, exit_table
 from bench.measure.flops import flops_per_exit
 from bench.measure.latency import interleaved, ratio
-from bench.pipeline import make, open_data, open_trainer, start
+from bench.pipeline import apply_strategy, initial_candidate, open_data, open_trainer, strategy_options
 from bench.progress import console
 from bench.records import environment
 from bench.report.formats import terminal
@@ -81,13 +81,15 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     """
     torch.set_num_threads(spec.threads)
     options = options_of(of_model(spec.model.name), given)
-    data = open_data(spec, run)
-    trainer = open_trainer(spec, data, run)
-    baseline = make("baseline", start(spec, data), spec, data, trainer, unscored)[-1]
+    size, seed = spec.model.size, spec.seed
+    data = open_data(spec.data, run, size=size, seed=seed)
+    fit = open_trainer(data.train, run, size=size, batch_size=spec.batch_size, seed=seed, device=spec.device)
+    initial, own = initial_candidate(spec.model, data.classes, seed), strategy_options(spec.strategy, spec.model)
+    baseline = apply_strategy("baseline", initial, own, data, fit, unscored, seed)[-1]
     torch.manual_seed(spec.seed)
     places = positions_of(baseline.detector)
     strategy = exits_at_all_positions(baseline.detector, places, options)
-    (chain,) = strategy.apply(baseline, fit=trainer, score=unscored, train=data.train, val=data.val, seed=spec.seed)
+    (chain,) = strategy.apply(baseline, fit=fit, score=unscored, train=data.train, val=data.val, seed=spec.seed)
     unit, alone = inspector(baseline.detector).unit, shallower(baseline.detector).alone
     detectors = {f"{unit} {after}": alone(chain.detector, exit) for exit, after in enumerate(places)}
     for size in sides(spec.model.size, SCALES, STEP):

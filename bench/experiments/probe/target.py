@@ -13,7 +13,7 @@ from bench.data.shapes import PIXELS
 from bench.data.spec import load
 from bench.data.split import Dataset
 from bench.experiments.probe.control import untrained
-from bench.pipeline import open_data, start
+from bench.pipeline import initial_candidate, open_data
 from bench.spec import RunSpec
 from models import families
 from models.detector import Detector
@@ -94,8 +94,8 @@ def from_run(run: Path) -> ProbeTarget:
         what = "no trained baseline" if not found else f"{len(found)} baselines"
         fix = "finish the run, or give its weights with --weights"
         raise UserError(what, where=str(run / "checkpoints"), fix=fix)
-    data = open_data(spec, run)
-    detector = start(spec, data).detector
+    data = open_data(spec.data, run, size=spec.model.size, seed=spec.seed)
+    detector = initial_candidate(spec.model, data.classes, spec.seed).detector
     try:
         detector.load_state_dict(load_file(found[0]))
     except RuntimeError as error:

@@ -145,7 +145,7 @@ def test_cap_limits_every_class_and_the_negatives_of_train(many, cap, expected):
 
 
 def test_cap_below_one(many):
-    with pytest.raises(UserError, match="cap is 0"):
+    with pytest.raises(UserError, match="max_images_per_class is 0"):
         coco_folder(many.path, max_images_per_class=0)
 
 

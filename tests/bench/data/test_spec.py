@@ -39,7 +39,7 @@ def test_shapes():
 
 
 def test_coco_folder(coco_dir):
-    data = load(f"coco:{coco_dir.path}", classes=("chair",), cap=1)
+    data = load(f"coco:{coco_dir.path}", classes=("chair",), max_images_per_class=1)
     assert (data.name, data.classes, len(data.train), len(data.test)) == ("parts", ("chair",), 2, 2)
 
 
@@ -50,10 +50,18 @@ def test_toml_reads_beside_itself(toml, coco_dir):
 
 
 def test_toml_options_and_what_overrides_them(toml):
-    path = toml(TOML.replace('name = "my-parts"', 'classes = ["chair"]\ncap = 5'))
+    path = toml(TOML.replace('name = "my-parts"', 'classes = ["chair"]\nmax_images_per_class = 5'))
     assert load(path).name == "own"
     assert load(path).classes == ("chair",)
     assert load(path, classes=("person",)).classes == ("person",)
+
+
+def test_a_toml_key_is_known_by_its_older_name(toml):
+    for key in ("cap", "max_images_per_class"):
+        with pytest.raises(UserError, match="my-parts: max_images_per_class is 0"):
+            load(toml(TOML + f"\n{key} = 0"))
+    with pytest.raises(UserError, match=r"own\.toml: \[data\]: max_images_per_class is given twice"):
+        load(toml(TOML + "\ncap = 1\nmax_images_per_class = 1"))
 
 
 def test_toml_with_a_folder_per_role(toml):
@@ -80,8 +88,8 @@ def test_toml_with_a_folder_per_role(toml):
             "val = 3",
             r"'annotations' is \{.*'val': 3,.*\}, not one path for each of",
         ),
-        ('"my-parts"', '"x"\ncap = "many"', r"'cap' is 'many', not a whole number"),
-        ('"my-parts"', '"x"\ncap = true', r"'cap' is True, not a whole number"),
+        ('"my-parts"', '"x"\nmax_images_per_class = "many"', r"'max_images_per_class' is 'many', not a whole number"),
+        ('"my-parts"', '"x"\nmax_images_per_class = true', r"'max_images_per_class' is True, not a whole number"),
         ('"my-parts"', '"x"\nclasses = "person"', r"'classes' is 'person', not a list"),
         ('"my-parts"', '"x"\nclasses = [1]', r"'classes' is \[1\], not a list of names"),
         ("instances_val", "instances_dev", r"instances_dev\.json: there is no such file"),
@@ -115,15 +123,15 @@ def test_a_folder_without_its_format(coco_dir):
 
 
 def test_options_of_the_other_kind(coco_dir):
-    with pytest.raises(UserError, match="'cap' is for data in COCO format only"):
-        load("shapes", cap=3)
+    with pytest.raises(UserError, match="'max_images_per_class' is for data in COCO format only"):
+        load("shapes", max_images_per_class=3)
     with pytest.raises(UserError, match="'size' is for shapes only"):
         load(f"coco:{coco_dir.path}", size=64)
 
 
 def their_reader(place, options):
     """A reader that another package would bring."""
-    options.refuse("cap", owner="others", where=f"--data theirs:{place}")
+    options.refuse("max_images_per_class", owner="others", where=f"--data theirs:{place}")
     return replace(load("shapes", sizes=(2, 1, 1), size=64, seed=options.seed), name=f"theirs at {place}")
 
 
@@ -132,8 +140,8 @@ def test_other_packages_bring_readers(monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(their_reader=their_reader))
     assert load("theirs:a:b", seed=4).name == "theirs at a:b"
     assert load("theirs", seed=4).train.hash == load("shapes", sizes=(2, 1, 1), size=64, seed=4).train.hash
-    with pytest.raises(UserError, match="--data theirs:x: 'cap' is for others only"):
-        load("theirs:x", cap=3)
+    with pytest.raises(UserError, match="--data theirs:x: 'max_images_per_class' is for others only"):
+        load("theirs:x", max_images_per_class=3)
     with pytest.raises(UserError, match="did you mean 'theirs'"):
         load("their:x")
 

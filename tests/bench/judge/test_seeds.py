@@ -142,8 +142,8 @@ def test_runtimes_stay_together_the_one_of_the_verdicts_first():
             "run-1: strategy.prune.epochs is 5, but 3 in run-0",
         ),
         (
-            [repeat(0), repeat(1, settings={"threads": 2, "batch": 3})],
-            r"threads is 2, but None in run-0; batch differs too",
+            [repeat(0), repeat(1, settings={"threads": 2, "batch_size": 3})],
+            r"threads is 2, but None in run-0; batch_size differs too",
         ),
         ([repeat(0), repeat(1, split_hash="0" * 64)], "measured on test split 000000000000, but run-0 on 3f2a91bc04de"),
         ([repeat(0), repeat(1, splits={"train": "0" * 64})], "measured on train split 000000000000"),
@@ -188,6 +188,21 @@ def test_a_stored_run_is_read_with_its_settings_dotted(tmp_path):
     assert (run.name, run.seed, [one.name for one in run.records]) == ("mine", 4, ["baseline"])
     assert run.settings["strategy.early_exit.epochs"] == 8
     assert run.settings["strategy.early_exit.late.after"] == [10, 12]
+
+
+def test_keys_by_older_names_are_the_same_settings(tmp_path):
+    told = {"batch": 16, "data": {"cap": 5}, "strategy": {"prune": {"rate": 0.1, "late": {"decay": 0.5}}}}
+    said = {
+        "batch_size": 16,
+        "data": {"max_images_per_class": 5},
+        "strategy": {"prune": {"learning_rate": 0.1, "late": {"layer_decay": 0.5}}},
+    }
+    older, newer = (
+        open_repeat(stored(tmp_path / name, json.dumps({"seed": seed, **spec})), name)
+        for seed, (name, spec) in enumerate({"older": told, "newer": said}.items())
+    )
+    assert {**older.settings, "seed": 1} == newer.settings
+    assert len(spread([older, newer]).rows) == 1
 
 
 @pytest.mark.parametrize("spec", ["{", "[]", "{}", '{"seed": null}'])

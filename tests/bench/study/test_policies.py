@@ -99,7 +99,7 @@ def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, mon
 
 @pytest.fixture(scope="module")
 def with_rl_policies(deployed):
-    asked = MEASURE.model_copy(update={"agents": ("reinforced", "ucb")})
+    asked = MEASURE.model_copy(update={"rl_policies": ("reinforced", "ucb")})
     return select_policies(deployed, DATA, FLOPS, asked, seed=0)
 
 
@@ -170,5 +170,5 @@ def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
 
 
 def test_an_rl_policy_that_is_none_is_named():
-    with pytest.raises(UserError, match=r"measure\.agents.*'reinforced' or 'ucb'"):
-        read("smoke", None, {"measure.agents": ["bandit"]})
+    with pytest.raises(UserError, match=r"measure\.rl_policies.*'reinforced' or 'ucb'"):
+        read("smoke", None, {"measure.rl_policies": ["bandit"]})

@@ -54,7 +54,7 @@ def test_without_a_box_to_find_there_is_no_record():
 @pytest.mark.usefixtures("one_thread")
 def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_path):
     """By another deployment of the same weights. Thresholds of the test's own tell the images apart."""
-    asked = {"measure.agents": ["reinforced"], "measure.resamples": 100, "measure.warmup": 1}
+    asked = {"measure.rl_policies": ["reinforced"], "measure.resamples": 100, "measure.warmup": 1}
     measure, data = read("smoke", None, asked).measure, small.data(test=8)
     deployed = small.deployed(tmp_path / "first", criteria=(LEARNED,))
     tables = tmp_path / "tables" / detector_id(deployed.candidate, "eager")

@@ -131,7 +131,7 @@ def test_a_gpu_trains_and_hands_the_detector_and_its_teacher_back(tmp_path):
     source, teacher = Batches(Source(8), 64, "cuda"), fresh()
     trainer = Trainer(source, "datahash", tmp_path, batch_size=4, seed=0, device="cuda")
     detector = fresh()
-    options = {"epochs": 2, "rate": 1e-3, "distil": 1.0, "labels": 1.0}
+    options = {"epochs": 2, "learning_rate": 1e-3, "distil": 1.0, "labels": 1.0}
     finetune(detector, teacher=teacher, fit=trainer, name="toy", **options)
     assert weights_hash(detector) != weights_hash(fresh()) == weights_hash(teacher)
     assert {part.device.type for one in (detector, teacher) for part in one.parameters()} == {"cpu"}

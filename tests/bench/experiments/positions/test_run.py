@@ -12,7 +12,7 @@ from bench.experiments.stored import load
 from bench.spec import read
 from models.errors import UserError
 
-OPTIONS = {"epochs": 1, "views": 1, "labels": 1.0}
+OPTIONS = {"epochs": 1, "augmentations": 1, "labels": 1.0}
 
 
 def place(name: str, map: float, time: float) -> Place:

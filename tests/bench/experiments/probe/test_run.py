@@ -15,7 +15,7 @@ from bench.experiments.probe.result import FILE, Focus, Linear, Position, Probe,
 from bench.experiments.probe.run import positions, probe_into
 from bench.experiments.probe.target import UNTRAINED, ProbeTarget, from_run, from_weights
 from bench.experiments.stored import load
-from bench.pipeline import make, open_data, start
+from bench.pipeline import apply_strategy, initial_candidate, open_data
 from bench.records import environment
 from bench.report.formats import markdown
 from bench.spec import read
@@ -144,9 +144,10 @@ def test_the_baseline_of_a_run_is_found(tmp_path):
     changes = {"data.sizes": [16, 4, 4], "model.size": 64, "threads": 1, "strategy.baseline.epochs": 1}
     spec = read("smoke", None, changes)
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
-    split = open_data(spec, tmp_path)
-    trainer = Trainer(Batches(split.train, 64), split.train.hash, tmp_path / "checkpoints", spec.batch, spec.seed)
-    trained = make("baseline", start(spec, split), spec, split, trainer, None)[-1].detector
+    split = open_data(spec.data, tmp_path, size=64, seed=spec.seed)
+    trainer = Trainer(Batches(split.train, 64), split.train.hash, tmp_path / "checkpoints", spec.batch_size, spec.seed)
+    initial = initial_candidate(spec.model, split.classes, spec.seed)
+    trained = apply_strategy("baseline", initial, spec.strategy, split, trainer, None, spec.seed)[-1].detector
     target = from_run(tmp_path)
     assert weights_hash(target.detector) == weights_hash(trained)
     assert target.data.val.hash == json.loads((tmp_path / "splits.json").read_text())["splits"][1]["hash"]
