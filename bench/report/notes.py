@@ -133,7 +133,7 @@ def _executed(here: Sequence[Record]) -> list[str]:
     if not gates:
         return []
     true = [not found.exits_differ and not found.detections_differ for _, found in gates]
-    timed = sum(found.within for (_, found), same in zip(gates, true, strict=True) if same)
+    timed = sum(bool(found.within) for (_, found), same in zip(gates, true, strict=True) if same)
     lines = [
         f"executed on all {gates[0][1].images:,} test images, {sum(true)} of {len(gates)} gates left and answered "
         f"exactly as simulated; {timed} took the predicted mean time"
