@@ -165,7 +165,7 @@ def test_the_preset_follows_model_and_data(model, data, expected):
 
 
 def test_a_model_that_is_none_is_named_before_any_preset_is_read():
-    with pytest.raises(UserError, match="unknown model 'yolo'.*did you mean 'yolos'"):
+    with pytest.raises(UserError, match=r"unknown model 'yolo'.*did you mean 'yolos'"):
         default_preset("yolo", "coco:x")
 
 
