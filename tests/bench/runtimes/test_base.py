@@ -211,6 +211,7 @@ def int8(detector_candidate: Candidate) -> Candidate:
     return Candidate("quant", "int8", detector_candidate.detector, precision="int8", calibration=tuple(PICTURES))
 
 
+@pytest.mark.slow
 def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
     logging.getLogger("nncf").setLevel(logging.ERROR)
     one = deploy(int8(staged), "openvino", threads=1, folder=tmp_path)

@@ -51,6 +51,7 @@ def test_without_a_box_to_find_there_is_no_record():
         recorder.record(SimpleNamespace(candidate=None), nothing)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_path):
     """By another deployment of the same weights. Thresholds of the test's own tell the images apart."""
