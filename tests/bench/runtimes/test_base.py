@@ -34,9 +34,6 @@ HERE = [name for name in RUNTIMES if name != "inductor"]  # compiling takes long
 PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def staged() -> Candidate:
     torch.manual_seed(0)
