@@ -36,6 +36,12 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """One thread, whatever the test before left torch at: a run sets it."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory) -> Path:
     """The folder of one run of `tests.support.tiny.tiny()`, made once for all workers. Only to be read: a test that
@@ -59,9 +65,3 @@ def shared() -> Path:
     if not folder:
         pytest.skip("set BENCH_SHARED to a folder with photographs and weights")
     return Path(folder).resolve()
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """torch on one thread, whatever the test before left it at: a run sets it, and so does who asks for a run."""
-    torch.set_num_threads(1)
