@@ -1,5 +1,7 @@
-"""The door to all data: a short text such as `shapes`, `coco:DIR` or the path of a TOML file becomes a
-Dataset."""
+"""The door to all data: a short text becomes a Dataset.
+
+The text is `shapes`, `coco:DIR`, the path of a TOML file, or names another reader.
+"""
 
 from __future__ import annotations
 
