@@ -342,7 +342,7 @@ def test_no_strategy_is_ever_handed_the_test_split():
     for strategy in registry.STRATEGIES.all().values():
         assert set(inspect.signature(strategy.apply).parameters) == {
             "self",
-            "start",
+            "initial",
             "fit",
             "score",
             "train",
