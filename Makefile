@@ -30,7 +30,7 @@ types: .venv/installed
 smoke: .venv/installed
 	rm -rf results/runs/smoke
 	$(BIN)/bench run --preset smoke
-	$(BIN)/bench gate smoke --against results/gates-smoke.toml
+	$(BIN)/bench check smoke --against results/gates-smoke.toml
 
 # How fast the exact mAP of ten thousand policies is, against pycocotools.
 benchmark: .venv/installed
@@ -47,7 +47,7 @@ reference-person reference-fifteen: reference-%: .venv/installed
 	$(STUDY) --spec results/studies/$*.toml
 	$(BIN)/python results/publish.py coco-$*
 
-# The loaded weights miss the foundation gate on chairs: every record is stamped.
+# The loaded weights miss the foundation check on chairs: every record is stamped.
 reference-chair: .venv/installed
 	$(STUDY) --spec results/studies/chair.toml --force
 	$(BIN)/python results/publish.py coco-chair
@@ -78,7 +78,7 @@ reference-yolos-positions: .venv/installed reference-yolos
 	$(BIN)/bench ablate positions results/runs/shapes-yolos
 	$(BIN)/python results/publish.py --ablation positions results/runs/shapes-yolos positions-yolos
 
-# From a trunk that has seen no boxes, in the hour that two cores have: the foundation gate may be out of reach.
+# From a trunk that has seen no boxes, in the hour that two cores have: the foundation check may be out of reach.
 reference-yolos-person: .venv/installed
 	$(BIN)/bench run --resume --spec results/studies/yolos-person.toml --force \
 		--data coco:$(BENCH_SHARED)/data/coco-person --weights $(BENCH_SHARED)/weights/vit_small_patch16_dinov2.safetensors

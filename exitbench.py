@@ -1,5 +1,8 @@
-"""The `bench` command, whatever lies in the current directory: a folder called `models` or `strategies` there, or on
-PYTHONPATH, would be imported in place of ours, so ours are imported first."""
+"""The `bench` command, whatever lies in the current directory.
+
+A folder called `models` or `strategies` there, or on PYTHONPATH, would be imported in place of ours, so ours are
+imported first.
+"""
 
 import sys
 from importlib import import_module

@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
-Every mistake a person can make ends as one line on stderr and exit status 2; `bench gate` exits with 1 when a check is
-broken, and Ctrl-C with 130.
+Every mistake a person can make ends as one line on stderr and exit status 2; `bench check` exits with 1 when a
+regression check fails, and Ctrl-C with 130.
 """
 
 from __future__ import annotations
@@ -220,25 +220,26 @@ def sweep_command(
         print(f"\npictures: {', '.join(map(str, drawn))}")
 
 
+@app.command("gate", hidden=True)  # its first name
 @app.command()
-def gate(
+def check(
     run: Annotated[str, typer.Argument(help="Name of a run, or its folder.")],
     against: Annotated[Path, typer.Option(help="TOML file of regression checks.")] = Path("results/gates.toml"),
     out: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = RUNS,
 ) -> None:
-    """Make a run's regression checks; exit status 1 and one line per broken one.
+    """Make a run's regression checks; exit status 1 and one line per check that fails.
 
     Example:
 
-      bench gate default --against results/gates.toml
+      bench check default --against results/gates.toml
     """
-    from bench.judge.regression import check, load_checks
+    from bench.judge.regression import failed_checks, load_checks
     from bench.records import load_records
 
-    broken = check(load_records(find(run, out)), load_checks(against))
-    for line in broken:
+    failed = failed_checks(load_records(find(run, out)), load_checks(against))
+    for line in failed:
         print(line)
-    if broken:
+    if failed:
         raise typer.Exit(1)
     print(f"{run}: every check of {against} holds")
 

@@ -63,7 +63,7 @@ def run(
     claim(folder, spec, resume=resume)
     registries.freeze()
     torch.set_num_threads(spec.threads)
-    numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     size, seed = spec.model.size, spec.seed
     data = open_data(spec.data, folder, size=size, seed=seed)
     fit = open_trainer(data.train, folder, size=size, batch_size=spec.batch_size, seed=seed, device=spec.device)

@@ -1,5 +1,8 @@
-"""What was measured at one operating point, as typed JSON: the schema with every key documented, and the
-store, one file per point in RUN/records/. Tables, plots, verdicts and gates are views of these records."""
+"""What was measured at one operating point, as typed JSON.
+
+The schema with every key documented, and the store, one file per point in RUN/records/. Tables, plots, verdicts and
+regression checks are views of these records.
+"""
 
 import json
 import os
@@ -26,10 +29,12 @@ from bench.files import replacing
 from bench.upgrades import upgrade
 from models.errors import UserError, suggest
 
-SCHEMA_VERSION = 3
-LIBRARIES = ("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy")
-LIBRARIES += ("transformers", "fvcore", "onnxruntime", "scikit-learn")
-FLOP = "one multiply-add counts as one"
+SCHEMA_VERSION: Literal[3] = 3
+LIBRARIES = (
+    *("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy"),
+    *("transformers", "fvcore", "onnxruntime", "scikit-learn"),
+)
+FLOP: Literal["one multiply-add counts as one"] = "one multiply-add counts as one"
 SLACK = 1e-5  # ms; what rounding the samples may move them
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -42,7 +47,9 @@ class _Typed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class OperatingPoint(_Typed):
+class RecordedPolicy(_Typed):
+    """Which exit answers which image at an operating point, and how that was chosen."""
+
     name: str = Field(description="short name of the point, e.g. 'tol2'")
     criterion: str | None = Field(description="criterion that routes the images; null: no image is routed")
     thresholds: tuple[float | None, ...] | None = Field(description="one per exit but the last; null: never")
@@ -57,6 +64,8 @@ class OperatingPoint(_Typed):
 
 
 class ExitAccuracy(_Typed):
+    """What one exit reaches when it answers every test image."""
+
     exit: int = Field(ge=0, description="index of the exit, 0 is the earliest")
     map: Share = Field(description="COCO mAP (IoU .50:.95) when this exit answers every test image")
     map50: Share = Field(description="AP50 when this exit answers every test image")
@@ -95,7 +104,7 @@ class Latency(_Typed):
     steady: bool = Field(description="whether times had stopped falling by then; false too where nobody looked")
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _consistent(self) -> "Latency":
         if len(self.images) != len(self.samples):
             raise ValueError(f"{len(self.samples)} samples but {len(self.images)} image ids")
         low, high = min(self.samples) - SLACK, max(self.samples) + SLACK
@@ -109,13 +118,15 @@ class Latency(_Typed):
 
 
 class Ratio(_Typed):
+    """How many times as fast one is as the other, with its interval."""
+
     value: Positive = Field(description="ratio of mean latencies over the same rounds")
     low: Positive = Field(description="lower end of its 95 % bootstrap interval over images")
     high: Positive = Field(description="upper end")
 
 
-class Offline(_Typed):
-    """Throughput when images come in batches, from uint8 images in memory to their detections."""
+class Throughput(_Typed):
+    """Images a second in batches (MLPerf's offline scenario), from uint8 images in memory to their detections."""
 
     batch: int = Field(ge=2, description="images at once")
     images_per_second: Positive = Field(description="batch over the mean time of a batch")
@@ -125,18 +136,24 @@ class Offline(_Typed):
 
 
 class Foundation(_Typed):
+    """The foundation check: whether the baseline is worth comparing with."""
+
     map50: Share = Field(description="AP50 of the baseline on the validation split")
     floor: Share = Field(description="AP50 the baseline had to reach before any strategy is judged")
     passed: bool = Field(description="whether it did")
 
 
 class Parity(_Typed):
+    """How closely the deployed artifact agrees with eager fp32 PyTorch."""
+
     probabilities: float = Field(ge=0, description="largest difference of a class probability from eager fp32 PyTorch")
     boxes: float = Field(ge=0, description="largest difference of a box corner, in the unit square")
     images: int = Field(ge=1, description="validation images compared")
 
 
 class Drawn(_Typed):
+    """The mAP when exits are dealt out to the images at random, over many draws."""
+
     mean: Share = Field(description="mean mAP over the draws")
     low: Share = Field(description="lower end of the middle 95 % of them")
     high: Share = Field(description="upper end")
@@ -176,6 +193,8 @@ class Execution(_Typed):
 
 
 class Environment(_Typed):
+    """Machine, software and time of a measurement."""
+
     cpu: str = Field(description="processor name")
     cores: int = Field(ge=1, description="cores this process may use")
     threads: int = Field(ge=1, description="threads the runtime was given")
@@ -188,13 +207,15 @@ class Environment(_Typed):
 
 
 class Record(_Typed):
+    """One operating point: numbers, raw samples, intervals, environment, hashes."""
+
     schema_version: Literal[3] = Field(default=SCHEMA_VERSION, description="version of this schema")
     name: str = Field(pattern=r"^\w[\w.+=-]*$", description="unique in the run, the file's stem")
     strategy: str = Field(min_length=1, description="strategy, 'a+b' when composed, 'baseline' for none")
     variant: str = Field(description="which of its candidates, e.g. '30%'; empty: the only one")
     runtime: str = Field(description="runtime the stages ran on, e.g. 'openvino'")
     precision: str = Field(description="'fp32', 'int8', ...")
-    operating_point: OperatingPoint = Field(description="which exit answers which image")
+    operating_point: RecordedPolicy = Field(description="which exit answers which image")
     map: Share = Field(description="COCO mAP (IoU .50:.95) on the test split, 0..1")
     map50: Share = Field(description="AP50 on the test split")
     map75: Share = Field(description="AP75 on the test split")
@@ -212,7 +233,11 @@ class Record(_Typed):
     params: int = Field(ge=0, description="number of weights")
     size_mb: float = Field(ge=0, description="bytes of the deployed artifact / 1e6")
     latency_ms: Latency = Field(description="time per image, batch 1: the single-stream scenario")
-    offline: Offline | None = Field(default=None, description="throughput in batches; null: not measured")
+    throughput: Throughput | None = Field(
+        default=None,
+        validation_alias=AliasChoices("throughput", "offline"),
+        description="images a second in batches; null: not measured",
+    )
     random_exits: Drawn | None = Field(
         default=None, description="mAP when the same exit shares are dealt out at random; null: no gate"
     )
@@ -256,7 +281,7 @@ class Record(_Typed):
     environment: Environment = Field(description="where and when it was measured")
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _consistent(self) -> "Record":
         exits = len(self.per_exit)
         if not exits == len(self.flops_per_exit) == len(self.exit_share):
             raise ValueError("per_exit, flops_per_exit and exit_share differ in length")
@@ -277,8 +302,18 @@ class Record(_Typed):
 
 
 def save(record: Record, run_dir: Path) -> Path:
-    """Write RUN_DIR/records/NAME.json, whole or not at all, and return its path. Raises UserError on a full
-    disk."""
+    """Write RUN_DIR/records/NAME.json, whole or not at all.
+
+    Args:
+        record: to be written.
+        run_dir: folder of the run.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        UserError: the disk is full.
+    """
     path = Path(run_dir) / "records" / f"{record.name}.json"
     with replacing(path) as partial:
         partial.write_text(record.model_dump_json() + "\n")
@@ -286,9 +321,18 @@ def save(record: Record, run_dir: Path) -> Path:
 
 
 def load_records(run_dir: Path) -> list[Record]:
-    """Every record of a run: the fastest runtime first, there the baseline, then by strategy and mean latency.
-    Records of older schemas are upgraded. Raises UserError for a folder that is missing or holds no records, and for a
-    file that is not JSON, breaks the schema or is of a newer one."""
+    """Read every record of a run. Records of older schemas are upgraded.
+
+    Args:
+        run_dir: folder of the run.
+
+    Returns:
+        The fastest runtime first, there the baseline, then by strategy and mean latency.
+
+    Raises:
+        UserError: the folder is missing or holds no records, or a file is not JSON, breaks the schema or is of a newer
+            one.
+    """
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         runs = sorted(path.parent.name for path in run_dir.parent.glob("*/records"))
@@ -332,8 +376,17 @@ def _load(path: Path) -> Record:
 
 
 def baseline_of(records: Sequence[Record], runtime: str) -> Record | None:
-    """The fp32 baseline on this runtime, or None: what a speed-up or a drop is measured against. Where there are two,
-    as loaded and fine-tuned, it is the one that the strategies were built on."""
+    """Find the fp32 baseline on a runtime: what a speed-up or a drop is measured against.
+
+    Where there are two, as loaded and fine-tuned, it is the one that the strategies were built on.
+
+    Args:
+        records: of one run.
+        runtime: which one.
+
+    Returns:
+        Its record; None without one.
+    """
     here = [r for r in records if (r.strategy, r.runtime, r.precision) == ("baseline", runtime, "fp32")]
     return next((r for r in here if r.variant != "loaded"), here[0] if here else None)
 
@@ -342,10 +395,12 @@ class Named(Protocol):
     """What has a strategy and a variant: a candidate, or a record of one."""
 
     @property
-    def strategy(self) -> str: ...
+    def strategy(self) -> str:
+        """Strategy that made it."""
 
     @property
-    def variant(self) -> str: ...
+    def variant(self) -> str:
+        """Which of the strategy's candidates it is; empty: the only one."""
 
 
 def detector_id(made: Named, runtime: str = "") -> str:
@@ -354,12 +409,22 @@ def detector_id(made: Named, runtime: str = "") -> str:
     Args:
         made: the candidate, or a record of one of its operating points.
         runtime: that it is deployed on; empty: none in particular.
+
+    Returns:
+        The name.
     """
     return "-".join(filter(None, (made.strategy, made.variant, runtime)))
 
 
 def same_split(records: Sequence[Record]) -> None:
-    """Raise UserError unless all records were measured on one test split: others never share a table."""
+    """Check that all records were measured on one test split: others never share a table.
+
+    Args:
+        records: to be compared.
+
+    Raises:
+        UserError: they were not.
+    """
     for record in records:
         if record.split_hash != records[0].split_hash:
             one, other = record.split_hash[:12], records[0].split_hash[:12]
@@ -368,11 +433,14 @@ def same_split(records: Sequence[Record]) -> None:
 
 
 def environment(threads: int, libraries: Iterable[str] = ()) -> Environment:
-    """This machine now.
+    """Describe this machine now.
 
     Args:
         threads: what the runtime was given.
         libraries: distributions whose versions are to be named beside those of LIBRARIES, for example the runtime's.
+
+    Returns:
+        What a record says of it.
     """
     commit = _git("rev-parse", "HEAD")
     return Environment(

@@ -1,5 +1,8 @@
-"""All registries: what `bench ls` lists, and what is frozen when a run begins. They lie in the rooms whose things they
-name (`registry.py`; `families.py` for models), and are found by text, since some of these rooms stand above the run."""
+"""All registries: what `bench ls` lists, and what is frozen when a run begins.
+
+They lie in the rooms whose things they name (`registry.py`; `families.py` for models), and are found by text, since
+some of these rooms stand above the run.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,15 @@ WHERE = (
 
 
 def registries() -> list[Registry[Any]]:
-    """Every registry, none of its things imported."""
+    """Find every registry; none of its things is imported.
+
+    Returns:
+        The registries, in the order of `bench ls`.
+    """
     return [getattr(import_module(module), name) for module, name in (one.split(":") for one in WHERE)]
 
 
 def freeze() -> None:
-    """From now on nothing joins any of them: a run has begun, and names have to keep their meaning."""
+    """Let nothing join any of them from now on: a run has begun, and names have to keep their meaning."""
     for registry in registries():
         registry.freeze()

@@ -1,6 +1,8 @@
-"""Records of older schemas, brought up to the present one as they are read. A step keeps what was measured and computes
-anew, from the raw samples in the record, what has another meaning since; what nobody measured then is null or empty.
-The files stay as they are."""
+"""Records of older schemas, brought up to the present one as they are read.
+
+A step keeps what was measured and computes anew, from the raw samples in the record, what has another meaning since;
+what nobody measured then is null or empty. The files stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,10 @@ def _intervals_of_percentiles(tree: Tree) -> Tree:
 
 
 def _mean_of_medians(tree: Tree) -> Tree:
-    """Schema 2 averaged all samples; since then the mean is over images, of each one's median over repeats. Ratios of
-    means (`speed_up`, `chain_overhead`, `noise`) stay as they were measured."""
+    """Schema 2 averaged all samples; since then the mean is over images, of each one's median over repeats.
+
+    Ratios of means (`speed_up`, `chain_overhead`, `noise`) stay as they were measured.
+    """
     latency = tree["latency_ms"]
     times = group_medians(latency["samples"], latency["images"])
     drawn = times[resample(len(times), len(tree["map_bootstrap"]), tree["seed"])].mean(axis=1)

@@ -1,2 +1,4 @@
-"""Detectors as chains of stages, and what training them needs: matching, losses, temperatures. Knows neither
-strategies nor the harness."""
+"""Detectors as chains of stages, and what training them needs: matching, losses, temperatures.
+
+Knows neither strategies nor the harness.
+"""

@@ -1,10 +1,12 @@
-"""What a detector is here: a chain of stages and one postprocess. A plain detector has one stage and so one exit;
-nothing treats it as a special case."""
+"""A detector is a chain of stages and one postprocess.
+
+A plain detector has one stage and so one exit; nothing treats it as a special case.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
@@ -16,6 +18,7 @@ from models.pixels import CENTRED, Normalisation, resize
 from models.scores import SOFTMAX, Scores
 
 T = TypeVar("T")
+D = TypeVar("D", bound="Decoder")
 
 State = tuple[Tensor, ...]
 Raw = tuple[Tensor, Tensor]  # class logits [N, A, K], which the detector's scores explain, and box code [N, A, 4]
@@ -48,8 +51,10 @@ class Detections:
 class Targets:
     """Ground truth of a batch, padded to the image with most boxes.
 
-    boxes: float32 [N, M, 4], x1 y1 x2 y2 in the unit square. labels: int64 [N, M], 1..C, 0 where padded.
-    crowd: bool [N, M], regions that are neither an object to find nor background.
+    Args:
+        boxes: float32 [N, M, 4], x1 y1 x2 y2 in the unit square.
+        labels: int64 [N, M], 1..C, 0 where padded.
+        crowd: bool [N, M], regions that are neither an object to find nor background.
     """
 
     boxes: Tensor
@@ -57,6 +62,7 @@ class Targets:
     crowd: Tensor
 
     def to(self, device: str | torch.device) -> Targets:
+        """The same on a device."""
         return Targets(self.boxes.to(device), self.labels.to(device), self.crowd.to(device))
 
 
@@ -68,26 +74,41 @@ class Stage(Protocol):
         """What the exit's logits are divided by (Guo et al. 2017), a buffer []; 1 until fitted."""
 
     def __call__(self, *state: Tensor) -> tuple[State, Raw]:
-        """The state for the next stage, and what the exit head says before decoding. The first state is `(images,)`;
-        the last stage hands nothing on."""
+        """Run the stage.
+
+        Args:
+            *state: what the stage before hands on; of the first stage, the images [N, 3, size, size].
+
+        Returns:
+            The state for the next stage, which of the last stage is empty, and the exit's answer before decoding.
+        """
 
     def answer_layers(self) -> list[nn.Module]:
-        """The layers whose output channels mean something outside of them, and so must stay when others are pruned."""
+        """The layers whose output channels have a fixed meaning, and so must stay when others are pruned."""
 
 
 class Decoder(Protocol):
-    """Turns box code into boxes; what lies behind a box is an anchor or, where there are none, a query."""
+    """Turns box code into boxes; behind a box is an anchor or, where there are none, a query."""
 
     def __call__(self, code: Tensor, at: Tensor | None = None) -> Tensor:
-        """Boxes [..., K, 4], x1 y1 x2 y2 in the unit square, of box code [..., K, 4] of the anchors `at`, int64 [K];
-        of all anchors when None."""
+        """Decode box code.
+
+        Args:
+            code: [..., K, 4].
+            at: int64 [K], the anchors that the code belongs to; None: all of them.
+
+        Returns:
+            [..., K, 4], x1 y1 x2 y2 in the unit square.
+        """
 
     def owners(self, raw: Raw, targets: Targets) -> Tensor:
-        """Whose each anchor is, int64 [N, A], as `models.matching` says it."""
+        """The object of each anchor, int64 [N, A], as `models.matching` numbers them."""
 
     def implausible(self, code: Tensor) -> Tensor:
-        """How many times beyond the plausible each box code [..., 4] is, [...]: at most 1 for what a sound detector
-        says of an object, much more once a box head has diverged."""
+        """How many times beyond the plausible each box code [..., 4] is, [...].
+
+        It is at most 1 for objects that a sound detector finds, and much more once a box head has diverged.
+        """
 
 
 class AuxiliaryLoss(Protocol):
@@ -98,28 +119,36 @@ class AuxiliaryLoss(Protocol):
 
 
 class Loss(Protocol):
-    def __call__(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]: ...
-    def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]: ...
+    """The losses of a family's exits."""
+
+    def __call__(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
+        """One dict of named scalar losses per exit."""
+
+    def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]:
+        """How far a student exit is from its teacher, as named scalar losses."""
 
 
 def module_list(parts: Sequence[T]) -> Sequence[T]:
-    """Modules as a list that their owner registers, still known as what they are."""
+    """Modules as a list that their owner registers (`nn.ModuleList`), typed as what they are."""
     return cast("Sequence[T]", nn.ModuleList(cast("Sequence[nn.Module]", parts)))
 
 
 class Detector(nn.Module):
     """A chain of stages with one postprocess.
 
-    stages: modules that are each a `Stage`.
-    decode: a module that is a `Decoder`. One for all exits, or one for each.
-    select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
-    DETR-style). Only what it picks is ever decoded.
-    loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw, its
-    teacher's) -> the same for one exit.
-    classes: names; label i + 1 is classes[i]. size: side of the square input, in pixels.
-    family: of networks, by name (`models.families`). scores: what class logits mean. normalise: how the numbers of the
-    input are scaled. auxiliary_losses: for families that learn from more than their exits' answers; None: `loss` of
-    these.
+    Args:
+        stages: modules that are each a `Stage`.
+        decode: a module that is a `Decoder`; one for all exits, or one for each.
+        select: one image's (probabilities [1 + C, A], box code [A, 4], decode) -> Detections in the unit square (NMS or
+            DETR-style). Only what it picks is ever decoded.
+        loss: (raw of every exit, Targets) -> one dict of named scalar losses per exit; with `distil`, (a student's raw,
+            its teacher's) -> the same for one exit.
+        classes: names; label i + 1 is classes[i].
+        size: side of the square input, in pixels.
+        family: of networks, by name (`models.families`).
+        scores: what class logits mean.
+        normalise: how the numbers of the input are scaled.
+        auxiliary_losses: for families that learn from more than their exits' answers; None: `loss` of these.
     """
 
     stages: Sequence[Stage]
@@ -128,8 +157,8 @@ class Detector(nn.Module):
     def __init__(
         self,
         stages: Sequence[Stage],
-        decode: Decoder | Sequence[Decoder],
-        select: Callable[[Tensor, Tensor, Any], Detections],
+        decode: D | Sequence[D],
+        select: Callable[[Tensor, Tensor, D], Detections],
         loss: Loss,
         classes: tuple[str, ...],
         size: int,
@@ -141,8 +170,9 @@ class Detector(nn.Module):
     ):
         super().__init__()
         self.stages = module_list(stages)
-        self.decoders = module_list(list(decode) if isinstance(decode, Iterable) else [decode] * len(stages))
-        self.select = select
+        each = [decode] * len(stages) if isinstance(decode, nn.Module) else decode
+        self.decoders = module_list(cast("Sequence[Decoder]", each))
+        self.select: Callable[[Tensor, Tensor, Any], Detections] = select
         self.loss = loss
         self.classes = classes
         self.size = size
@@ -153,6 +183,7 @@ class Detector(nn.Module):
 
     @property
     def exits(self) -> int:
+        """How many exits there are."""
         return len(self.stages)
 
     def with_stages(
@@ -183,8 +214,11 @@ class Detector(nn.Module):
         )
 
     def walk(self, images: Tensor) -> Iterator[Raw]:
-        """Run stage by stage; stop iterating and the later stages never run. images: [N, 3, size, size] as
-        `normalise` gives them."""
+        """Yield the raw answer of each exit, stage by stage; stop iterating and the later stages never run.
+
+        Args:
+            images: [N, 3, size, size], as `normalise` gives them.
+        """
         state: State = (images,)
         for stage in self.stages:
             state, raw = stage(*state)
@@ -199,15 +233,24 @@ class Detector(nn.Module):
         return self.normalise(torch.from_numpy(resize(image, self.size))[None])
 
     def probabilities(self, raw: Raw) -> Tensor:
-        """Class probabilities [N, 1 + C, A] of a raw answer, row 0 the background's; whether they sum to one is
-        `scores.exclusive`."""
+        """Class probabilities [N, 1 + C, A] of a raw answer, row 0 the background's.
+
+        Whether they sum to one is `scores.exclusive`.
+        """
         return self.scores.probabilities(raw[0])
 
     def detections(self, probabilities: Tensor, code: Tensor, exit: int = 0) -> Detections:
-        """What an exit says of one image, in the unit square, of class probabilities [1 + C, A] and box code [A, 4]."""
+        """An exit's detections in one image, in the unit square.
+
+        Args:
+            probabilities: of the classes, [1 + C, A].
+            code: box code [A, 4].
+            exit: its index.
+        """
         return self.select(probabilities, code, self.decoders[exit])
 
     def clone(self) -> Detector:
+        """A copy that shares no weights."""
         return copy.deepcopy(self)
 
 
@@ -226,11 +269,11 @@ class _Merged(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[State, Raw]:
         state: State = (images,)
-        said: list[Tensor] = []
+        answers: list[Tensor] = []
         for stage in self.stages:
             state, raw = stage(*state)
-            said += self.scores.probabilities(raw[0]), raw[1]
-        return tuple(said[:-2]), raw
+            answers += self.scores.probabilities(raw[0]), raw[1]
+        return tuple(answers[:-2]), raw
 
     def answer_layers(self) -> list[nn.Module]:
         return [layer for stage in self.stages for layer in stage.answer_layers()]

@@ -1,12 +1,20 @@
-"""The one error a person can cause and repair: a line that says what is wrong, where, and what to do next.
-Everything else that is raised is a bug and keeps its traceback."""
+"""The one error a person can cause and repair: it says what is wrong, where, and what to do next, in one line.
+
+Everything else that is raised is a bug and keeps its traceback.
+"""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in the input. `what` happened, `where` (a file, an option, an id), and the `fix` to try."""
+    """A mistake in the input.
+
+    Args:
+        what: happened.
+        where: a file, an option, an id.
+        fix: what to try.
+    """
 
     def __init__(self, what: str, *, where: str = "", fix: str = ""):
         self.what, self.where, self.fix = what, where, fix

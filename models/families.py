@@ -1,5 +1,7 @@
-"""The families of networks that can be asked for, and what can be done to a detector whatever its family. Nothing is
-imported before a family is asked for."""
+"""The families of networks that can be chosen, and what can be done to a detector whatever its family.
+
+Nothing is imported before a family is used.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ FAMILIES: Registry[Family] = Registry(
 
 
 def models() -> dict[str, Family]:
-    """Every model that can be asked for by name, with its family. UserError for a name that two families bring."""
+    """Every model that can be chosen by name, with its family.
+
+    Raises:
+        UserError: for a name that two families bring.
+    """
     found: dict[str, Family] = {}
     for name in FAMILIES:
         one = FAMILIES.get(name)
@@ -41,7 +47,11 @@ def models() -> dict[str, Family]:
 
 
 def of_model(model: str) -> Family:
-    """The family of a model's name. UserError for one that nobody brings."""
+    """The family of a model's name.
+
+    Raises:
+        UserError: for a model that no family has.
+    """
     if model in FAMILIES and model in FAMILIES.get(model).models:
         return FAMILIES.get(model)  # and no other family is loaded
     known = models()
@@ -51,7 +61,11 @@ def of_model(model: str) -> Family:
 
 
 def family_of(model: str) -> str:
-    """The name of the family of a model's name. UserError as `of_model`."""
+    """The name of the family of a model's name.
+
+    Raises:
+        UserError: as `of_model`.
+    """
     return of_model(model).name
 
 
@@ -61,7 +75,11 @@ def family(detector: Detector) -> Family:
 
 
 def check(name: str, size: int, weights: str | None, queries: int | None = None) -> None:
-    """Raise UserError for what can be known to fail before a detector is built; arguments as of `build`."""
+    """Refuse what can be known to fail before a detector is built; arguments as of `build`.
+
+    Raises:
+        UserError: for an unknown model, and where its family refuses.
+    """
     of_model(name).check(name, size, weights, queries)
 
 
@@ -88,14 +106,23 @@ def detects(model: str, weights: str | None) -> bool:
 
 
 def origin(model: str, weights: str | None) -> str:
-    """What a model that starts from these weights starts from, in words."""
+    """Where the weights of a model come from, in words."""
     if weights is None:
         return "from scratch"
     return "from stock weights" if detects(model, weights) else "around a trained trunk"
 
 
 def require(model: str, wanted: str, *, where: str) -> None:
-    """Raise UserError unless a family, by name, is the one wanted: what cuts one network cannot cut another."""
+    """Refuse a family that is not the one wanted: what cuts one network cannot cut another.
+
+    Args:
+        model: a family, by name.
+        wanted: the one that fits, by name.
+        where: the error points at.
+
+    Raises:
+        UserError: unless they are the same.
+    """
     if model != wanted:
         found = FAMILIES.get(model)
         fix = f"leave it out; {found.title} has {' and '.join(found.exits)}"
@@ -103,53 +130,85 @@ def require(model: str, wanted: str, *, where: str) -> None:
 
 
 def shallower(detector: Detector) -> Shallower:
-    """How a detector is cut short. UserError where it cannot be."""
+    """How a detector is cut short.
+
+    Raises:
+        UserError: where it cannot be.
+    """
     of = family(detector)
-    return _brought(of, of.shallower, "cannot be cut short", "strategy truncate")
+    return _possible(of, of.shallower, "cannot be cut short", "strategy truncate")
 
 
 def pruning(detector: Detector) -> Pruning:
-    """What is to be known to prune a detector. UserError where it cannot be pruned."""
+    """What is to be known to prune a detector.
+
+    Raises:
+        UserError: where it cannot be pruned.
+    """
     of = family(detector)
-    return _brought(of, of.pruning, "cannot be pruned", "strategy prune")
+    return _possible(of, of.pruning, "cannot be pruned", "strategy prune")
 
 
 def inspector(detector: Detector) -> Inspector:
-    """How a detector's trunk is looked into. UserError where it cannot be."""
+    """How the feature maps inside a detector's trunk are read.
+
+    Raises:
+        UserError: where they cannot be.
+    """
     of = family(detector)
-    return _brought(of, of.inspector, "has no trunk to look into", "bench probe")
+    return _possible(of, of.inspector, "has no trunk to look into", "bench probe")
 
 
 def scan(of: Family) -> ScanRecipe:
-    """How detectors of a family get exits at all positions. UserError where they cannot."""
-    return _brought(of, of.scan, "has no positions to scan", "bench ablate positions")
+    """How detectors of a family get exits at all positions.
+
+    Raises:
+        UserError: where they cannot.
+    """
+    return _possible(of, of.scan, "has no positions to scan", "bench ablate positions")
 
 
 def resized(detector: Detector, size: int) -> Detector:
-    """A copy with the same weights for square inputs of another side, in pixels. UserError where there is no way."""
+    """A copy with the same weights for square inputs of another side, in pixels.
+
+    Raises:
+        UserError: where there is no way.
+    """
     of = family(detector)
-    return _brought(of, of.resized, "has one input size", "size")(detector, size)
+    return _possible(of, of.resized, "has one input size", "size")(detector, size)
 
 
 def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
-    """Factors of a learning rate for a trunk that was trained before (`models.family.Family`); none for 1 and 1, where
-    everything learns alike. UserError where there are no layers to tell apart."""
+    """Factors of a learning rate for a pretrained trunk (`models.family.Family`).
+
+    Args:
+        detector: that is to be trained.
+        rate: of the trunk, relative to everything else.
+        decay: from each layer to the one before it. With 1 and a rate of 1 there are no factors: everything learns
+            alike.
+
+    Raises:
+        UserError: where there are no layers to tell apart.
+    """
     if rate == decay == 1:
         return {}
     of = family(detector)
-    made = _brought(of, of.trunk_rates, "has no rates layer by layer", "trunk_lr_scale, layer_decay")
+    made = _possible(of, of.trunk_rates, "has no rates layer by layer", "trunk_lr_scale, layer_decay")
     return made(detector, rate, decay)
 
 
 def auxiliary_losses(detector: Detector, options: Mapping[str, Any]) -> AuxiliaryLoss:
-    """What a detector learns from beside its exits' losses, with these options of its family. UserError where there is
-    nothing to choose."""
+    """The auxiliary losses of a detector, with options of its family.
+
+    Raises:
+        UserError: where there is nothing to choose.
+    """
     of = family(detector)
-    made = _brought(of, of.auxiliary_losses, "has no auxiliary losses to choose", "strategy baseline")
+    made = _possible(of, of.auxiliary_losses, "has no auxiliary losses to choose", "strategy baseline")
     return made(detector, options)
 
 
-def _brought(of: Family, part: T | None, lacking: str, where: str) -> T:
+def _possible(of: Family, part: T | None, lacking: str, where: str) -> T:
     if part is None:
         raise UserError(f"{of.name} {lacking}", where=where, fix="leave it out")
     return part

@@ -1,6 +1,8 @@
-"""What a family of networks has to bring, so that all that is done to detectors can be done to its own. A family is a
-folder under models/ with one such object, and one line in `models.families`; what it cannot do it leaves None, and is
-refused there in one line."""
+"""What a family of networks has to provide, so that all that is done to detectors can be done to its own.
+
+A family is a folder under models/ with one such object, and one line in `models.families`; what it cannot do it leaves
+None, and is refused there in one line.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ class Shallower:
     Args:
         make: (detector, after, width?) -> a one-exit detector that ends after a block or layer, and the modules that it
             has from the whole one; ValueError where it cannot be cut.
-        usual: where it is cut when nothing is said.
+        usual: where it is cut when no place is given.
         widths: whether its heads are new and need a width.
         alone: (a chain, the index of an exit) -> the one-exit detector that ends there, with the chain's own weights.
     """
@@ -56,7 +58,7 @@ class ScanRecipe:
     Args:
         strategy: what trains them, by name.
         positions: (detector) -> blocks or layers after which there could be another exit.
-        usual: options when nothing is said, as the strategy understands them.
+        usual: options when none are given, as the strategy understands them.
         options: (positions, options as under `usual`) -> all of the strategy's options.
     """
 
@@ -82,7 +84,7 @@ class Family:
         resized: (detector, size) -> a copy with the same weights for square inputs of another side, in pixels.
         shallower: how it is cut short.
         pruning: what is to be known to prune it.
-        inspector: how its trunk is looked into.
+        inspector: how the feature maps inside its trunk are read.
         scan: how exits are trained at all positions at once.
         trunk_rates: (detector, rate, decay) -> factors of a learning rate by the beginning of parameter names, decaying
             from the last layer down.

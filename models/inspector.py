@@ -1,6 +1,8 @@
-"""What lies behind inner positions of a trunk: the feature map that a head there would read, and where its attention
-lies. One interface for networks whose positions are layers and whose attention is computed, and for those whose
-positions are blocks and whose attention has to be read off the map; each family brings its own."""
+"""Inner positions of a trunk: the feature map that a head there would read, and where its attention lies.
+
+One interface for networks whose positions are layers and whose attention is computed, and for those whose positions are
+blocks and whose attention has to be read off the map; each family has its own.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,12 @@ class FeatureMap:
 
 @dataclass(frozen=True)
 class Inspector:
-    """How a family's trunk is looked into.
+    """How the feature maps inside a family's trunk are read.
 
     Args:
         unit: what its positions are called, "block" or "layer".
         positions: (detector) -> those there are.
-        usual: those that are asked when none are named.
+        usual: those that are used when none are named.
         feature_maps: (one-exit detector, increasing positions, images as the detector takes them, [N, 3, size, size])
             -> a FeatureMap after each; the trunk runs no further than the last of them.
     """

@@ -1,5 +1,8 @@
-"""Which anchor is responsible for which box: IoU matching as in SSD (Liu et al. 2016, section 2.2), for a whole
-batch at once. An anchor takes the box it overlaps most if IoU >= 0.5, and every box keeps its best anchor."""
+"""Which anchor is responsible for which box: IoU matching as in SSD (Liu et al. 2016, section 2.2).
+
+An anchor takes the box it overlaps most if IoU >= 0.5, and every box keeps its best anchor. A whole batch is matched at
+once.
+"""
 
 import torch
 from torch import Tensor
@@ -10,7 +13,15 @@ BACKGROUND, IGNORED = -1, -2
 
 
 def pairwise_iou(boxes: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU of boxes [N, M, 4] with anchors [A, 4] as [N, M, A], and the share of each anchor that a box covers."""
+    """IoU of boxes with anchors.
+
+    Args:
+        boxes: [N, M, 4], x1 y1 x2 y2.
+        anchors: [A, 4], x1 y1 x2 y2.
+
+    Returns:
+        IoU [N, M, A], and the share of each anchor that a box covers [N, M, A].
+    """
     top_left = torch.maximum(boxes[:, :, None, :2], anchors[:, :2])
     bottom_right = torch.minimum(boxes[:, :, None, 2:], anchors[:, 2:])
     width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
@@ -21,10 +32,17 @@ def pairwise_iou(boxes: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def match(anchors: Tensor, targets: Targets, threshold: float = 0.5) -> Tensor:
-    """For every anchor the index of its box, BACKGROUND (-1) or IGNORED (-2, inside a crowd region): int64 [N, A].
+    """The object of each anchor: the index of its box, BACKGROUND (-1) or IGNORED (-2, inside a crowd region).
 
-    anchors: [A, 4], x1 y1 x2 y2 in the unit square. Where two boxes share their best anchor the later one keeps it,
-    as in torchvision's SSDMatcher.
+    Where two boxes share their best anchor the later one keeps it, as in torchvision's SSDMatcher.
+
+    Args:
+        anchors: [A, 4], x1 y1 x2 y2 in the unit square.
+        targets: of a batch.
+        threshold: least IoU of an anchor with its box, and of it with a crowd region to be ignored, in [0, 1].
+
+    Returns:
+        int64 [N, A].
     """
     images, most = targets.labels.shape
     if most == 0:
@@ -44,7 +62,7 @@ def match(anchors: Tensor, targets: Targets, threshold: float = 0.5) -> Tensor:
 
 
 def labels_of(owner: Tensor, targets: Targets) -> Tensor:
-    """The label of everything that has an object, 0 of all else: int64 [N, A]."""
+    """The label of each anchor or query that has an object, 0 of all else: int64 [N, A]."""
     if targets.labels.shape[1] == 0:
         return torch.zeros_like(owner)
     return targets.labels.gather(1, owner.clamp(min=0)) * (owner >= 0)

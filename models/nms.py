@@ -1,5 +1,7 @@
-"""SSD's postprocess (Liu et al. 2016), compiled: from an exit's class probabilities and box code to its detections. It
-is part of every timed call, and as a dozen small tensor operations it took three times as long."""
+"""SSD's postprocess (Liu et al. 2016), compiled: from an exit's class probabilities and box code to its detections.
+
+It is part of every timed call, and as a dozen small tensor operations it took three times as long.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,25 @@ def postprocess(
     candidates: int,
     most: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per class the best `candidates` scores above `floor`, decoded, non-maximum suppression at `nms_iou`; then the
-    best `most` over all classes.
+    """The detections of one image.
 
-    probabilities: float32 [1 + C, A]. code: float32 [A, 4], relative to anchors given as centre and extent, float32
-    [A, 2] each, and multiplied by weights [4]. Returns boxes float32 [k, 4] as x1 y1 x2 y2 clipped to the unit square,
-    scores float32 [k] and labels int64 [k], by descending score; equal scores stay in the order of classes and anchors.
+    Per class the best scores are decoded and suppressed where they overlap better ones; then the best over all classes
+    stay. Equal scores stay in the order of classes and anchors.
+
+    Args:
+        probabilities: float32 [1 + C, A], background first.
+        code: float32 [A, 4], relative to the anchors and multiplied by `weights`.
+        centre: of the anchors, float32 [A, 2].
+        extent: of the anchors, float32 [A, 2].
+        weights: of the box code, float32 [4].
+        floor: scores up to it are dropped.
+        nms_iou: boxes of one class that overlap a better one by more than this IoU are dropped.
+        candidates: how many scores per class are decoded.
+        most: how many detections stay over all classes.
+
+    Returns:
+        Boxes float32 [k, 4] as x1 y1 x2 y2 clipped to the unit square, scores float32 [k] and labels int64 [k], by
+        descending score.
     """
     classes = probabilities.shape[0] - 1
     room = min(candidates, probabilities.shape[1])
@@ -102,10 +117,16 @@ def suppress(boxes: np.ndarray, nms_iou: float) -> np.ndarray:
 def best_of_each(
     probabilities: np.ndarray, boxes: np.ndarray, floor: float, nms_iou: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every query's best class above `floor`, without what overlaps a better one of its class by more than `nms_iou`.
+    """Every query's best class, without what overlaps a better one of its class.
 
-    probabilities: float32 [1 + C, Q]. boxes: float32 [Q, 4], centre and size in the unit square. Returns as
-    `postprocess` does.
+    Args:
+        probabilities: float32 [1 + C, Q], background first.
+        boxes: float32 [Q, 4], centre and size in the unit square.
+        floor: scores up to it are dropped.
+        nms_iou: boxes of one class that overlap a better one by more than this IoU are dropped.
+
+    Returns:
+        As `postprocess`.
     """
     classes, queries = probabilities.shape[0] - 1, probabilities.shape[1]
     scores, labels = np.zeros(queries, np.float32), np.zeros(queries, np.int64)

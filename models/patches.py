@@ -1,6 +1,9 @@
-"""What every patch of a square grid says of the object it lies in: classes and distances to the box's sides, given to
-patches by where they are (FCOS, Tian et al. 2019). One linear layer reads it. Trunks of transformers learn from it in
-training, where a few queries alone teach them little, and it is the linear probe of any trunk."""
+"""The classes and boxes that the patches of a square grid predict for the object they lie in.
+
+Each patch predicts classes and distances to the box's sides, and objects are given to patches by where they are (FCOS,
+Tian et al. 2019). One linear layer reads it. Trunks of transformers learn from it in training, where a few queries
+alone give them little to learn from, and it is the linear probe of any trunk.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,32 @@ def centres(side: int) -> Tensor:
 
 
 class PatchHead(nn.Linear):
-    """Patches [N, P, hidden] -> class logits [N, P, outputs], background first, and log distances [N, P, 4]."""
+    """The linear layer that answers for each patch.
+
+    Args:
+        hidden: width of a patch.
+        outputs: classes with background.
+    """
 
     def __init__(self, hidden: int, outputs: int):
         super().__init__(hidden, outputs + 4)
         nn.init.normal_(self.weight, std=0.01)
         nn.init.zeros_(self.bias)
 
-    def forward(self, patches: Tensor) -> Raw:
-        said = super().forward(patches)
-        return said[..., :-4], said[..., -4:]
+    def forward(self, patches: Tensor) -> Raw:  # type: ignore[override] # a Linear to whoever prunes or quantizes it
+        """Patches [N, P, hidden] -> class logits [N, P, outputs], background first, and log distances [N, P, 4]."""
+        raw = super().forward(patches)
+        return raw[..., :-4], raw[..., -4:]
 
 
 class PatchBoxes(nn.Module):
-    """Decodes log distances in patches to the sides left, top, right, bottom: [..., K, 4] of the patches `at` [K], all
-    of them when None -> boxes [..., K, 4], x1 y1 x2 y2 in the unit square, clipped to it."""
+    """Decodes log distances, in patches, to the sides left, top, right, bottom of a box.
+
+    Args:
+        side: patches along each side of the grid.
+    """
+
+    centres: Tensor
 
     def __init__(self, side: int):
         super().__init__()
@@ -47,23 +61,42 @@ class PatchBoxes(nn.Module):
         self.register_buffer("centres", centres(side), persistent=False)
 
     def forward(self, code: Tensor, at: Tensor | None = None) -> Tensor:
+        """Decode log distances.
+
+        Args:
+            code: [..., K, 4].
+            at: int64 [..., K], the patches that the code belongs to; None: all of them.
+
+        Returns:
+            [..., K, 4], x1 y1 x2 y2, clipped to the unit square.
+        """
         return self.unclipped(code, at).clamp(0, 1)
 
     def unclipped(self, code: Tensor, at: Tensor | None = None) -> Tensor:
+        """As `forward`, but boxes may reach beyond the unit square, so that they have a gradient there."""
         centre = self.centres if at is None else self.centres[at]
         reach = code.clamp(max=5.0).exp() / self.side
         return torch.cat([centre - reach[..., :2], centre + reach[..., 2:]], dim=-1)
 
     def owners(self, raw: Raw, targets: Targets) -> Tensor:
-        """Whose each patch is (`nearest_inside`)."""
+        """The object of each patch (`nearest_inside`)."""
         return nearest_inside(self.centres, self.side, targets)
 
 
 def nearest_inside(centre: Tensor, side: int, targets: Targets) -> Tensor:
-    """For every patch the index of its object, BACKGROUND (-1) or IGNORED (-2, in a crowd region): int64 [N, P].
+    """The object of each patch: its index, BACKGROUND (-1) or IGNORED (-2, in a crowd region).
 
-    A patch whose centre [P, 2] is inside a box and within RADIUS patches of its centre has that object, the smallest of
-    several; every object keeps the patch nearest to its centre."""
+    A patch whose centre is inside a box and within RADIUS patches of its centre has that object, the smallest of
+    several; every object keeps the patch nearest to its centre.
+
+    Args:
+        centre: of the patches, [P, 2] in the unit square.
+        side: patches along each side of the grid.
+        targets: of a batch.
+
+    Returns:
+        int64 [N, P].
+    """
     images, most = targets.labels.shape
     if most == 0:
         return torch.full((images, len(centre)), BACKGROUND, device=centre.device)
@@ -89,8 +122,16 @@ class PatchLoss(nn.Module):
         self.decode = decode
 
     def forward(self, raw: Raw, targets: Targets, at: Tensor | None = None) -> dict[str, Tensor]:
-        """{"class", "giou"}, scalars normalised by the number of patches with an object. at: which patches these are
-        [N, K]; all of them when None."""
+        """The losses of a batch.
+
+        Args:
+            raw: class logits [N, K, outputs] and log distances [N, K, 4].
+            targets: of the batch.
+            at: int64 [N, K], which patches these are; None: all of them.
+
+        Returns:
+            {"class", "giou"}, scalars divided by the number of patches with an object.
+        """
         logits, code = raw
         owner = self.decode.owners(raw, targets)
         owner = owner if at is None else owner.gather(1, at)

@@ -1,5 +1,7 @@
-"""From an image's pixels to what a detector takes. Inputs are square, and this is the one place that makes them so;
-what scale their numbers have is the family's to say."""
+"""From an image's pixels to what a detector takes.
+
+Inputs are square, and this is the one place that makes them so; each family says how their numbers are scaled.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,10 @@ cv2.setNumThreads(1)  # one image takes a tenth of a millisecond, and its thread
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [H, W, 3] -> uint8 [size, size, 3], bilinear between pixel centres, as torchvision's SSDLite resizes but
-    rounded to whole levels: eight times as fast, and what training sees as well."""
+    """uint8 [H, W, 3] -> uint8 [size, size, 3], bilinear between pixel centres.
+
+    As torchvision's SSDLite resizes, but rounded to whole levels: eight times as fast. Training uses it too.
+    """
     return image if image.shape[:2] == (size, size) else cv2.resize(image, (size, size))
 
 
@@ -29,12 +33,14 @@ class Normalisation(Protocol):
 
 
 class Centred:
-    """To [-1, 1]."""
+    """Scales to [-1, 1]."""
 
     def __call__(self, pixels: Tensor) -> Tensor:
+        """uint8 [N, H, W, 3] RGB -> float32 [N, 3, H, W] in [-1, 1]."""
         return (pixels.float() / 127.5 - 1.0).permute(0, 3, 1, 2)  # in this order no runtime has to move anything
 
     def of_centred(self, images: Tensor) -> Tensor:
+        """The same images, which are in [-1, 1] already."""
         return images
 
 

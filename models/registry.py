@@ -1,6 +1,8 @@
-"""Things found by name, of any kind: strategies, runtimes, families, criteria, readers, experiments. What is ours is
-listed where the registry is made; what others bring joins through an entry-point group of their package, or by `add`.
-Nothing is imported before it is asked for."""
+"""Things found by name, of any kind: strategies, runtimes, families, criteria, readers, experiments.
+
+What is ours is listed where the registry is made; what others bring joins through an entry-point group of their
+package, or by `add`. Nothing is imported before it is used.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from models.errors import UserError, unknown
 
@@ -22,10 +24,10 @@ class Entry:
     """One name of a registry.
 
     Args:
-        name: what it is asked for by.
-        target: the thing itself, or where it is: "module:attribute", imported when it is first asked for.
+        name: by which it is found.
+        target: the thing itself, or where it is: "module:attribute", imported when it is first used.
         summary: one line for lists; of an entry point, that of its package.
-        origin: the package that brought it.
+        origin: the package that has it.
     """
 
     name: str
@@ -71,7 +73,17 @@ class Registry(Generic[T]):
         entries[entry.name] = entry
 
     def add(self, name: str, target: T | str, summary: str = "", origin: str = "this session") -> None:
-        """Add one more. Raises UserError for a name that is taken, and once `freeze` was called."""
+        """Add one more.
+
+        Args:
+            name: by which it is found.
+            target: the thing itself, or "module:attribute".
+            summary: one line for lists.
+            origin: who brings it, for messages.
+
+        Raises:
+            UserError: for a name that is taken, and once `freeze` was called.
+        """
         if self._frozen:
             fix = "add it before the first run"
             raise UserError(f"the {self.kind} {name!r} comes too late", where=self.group, fix=fix)
@@ -100,13 +112,21 @@ class Registry(Generic[T]):
         return list(self._entries.values())
 
     def check(self, name: str) -> None:
-        """Raise UserError, with the nearest known name, for one that nobody brought."""
+        """Refuse an unknown name.
+
+        Raises:
+            UserError: with the nearest known name.
+        """
         if name not in self._entries:
             raise unknown(self.kind, name, self._entries, where=self.where)
 
     def get(self, name: str) -> T:
-        """The thing behind a name, imported now if it has not been yet. Raises UserError as `check` does, and when a
-        package's entry point cannot be loaded; an import error of our own modules passes through."""
+        """The thing behind a name, imported now if it has not been yet.
+
+        Raises:
+            UserError: as `check`, and when a package's entry point cannot be loaded. An import error of our own modules
+                passes through.
+        """
         self.check(name)
         if name not in self._loaded:
             self._loaded[name] = self._load(self._entries[name])
@@ -122,8 +142,8 @@ class Registry(Generic[T]):
         if isinstance(entry.target, str):
             module, _, attribute = entry.target.partition(":")
             found = import_module(module)
-            return getattr(found, attribute) if attribute else found
-        return entry.target
+            return cast("T", getattr(found, attribute) if attribute else found)
+        return cast("T", entry.target)
 
 
 def _package(point: EntryPoint) -> str:
@@ -131,4 +151,6 @@ def _package(point: EntryPoint) -> str:
 
 
 def _summary(point: EntryPoint) -> str:
-    return (point.dist.metadata.get("Summary") or "") if point.dist else ""
+    if point.dist is None or "Summary" not in point.dist.metadata:
+        return ""
+    return point.dist.metadata["Summary"]

@@ -1,5 +1,7 @@
-"""How an exit's class logits become probabilities: row 0 is always the background's, so that whoever reads them need
-not know how they were made."""
+"""How an exit's class logits become probabilities.
+
+Row 0 is always the background's, so that whoever reads them need not know how they were made.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Set prediction as in DETR (Carion et al. 2020): every object is given to one query, at the smallest total cost, and
-all other queries learn to say that there is nothing."""
+"""Set prediction as in DETR (Carion et al. 2020).
+
+Every object is given to one query, at the smallest total cost, and all other queries learn to answer background.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +35,23 @@ def centred(boxes: Tensor) -> Tensor:
 
 
 class UnitBoxes(nn.Module):
-    """Decodes boxes given as centre and size in the unit square: [..., K, 4] -> x1 y1 x2 y2, clipped to it."""
+    """Decodes boxes given as centre and size in the unit square."""
 
     def forward(self, code: Tensor, at: Tensor | None = None) -> Tensor:
+        """[..., K, 4], centre and size -> x1 y1 x2 y2, clipped to the unit square."""
         return corners(code).clamp(0, 1)
 
     def owners(self, raw: Raw, targets: Targets) -> Tensor:
-        """Whose each query is (`hungarian`)."""
+        """The object of each query (`hungarian`)."""
         return hungarian(raw, targets)
 
     def implausible(self, code: Tensor) -> Tensor:
-        """As `models.detector.Decoder` says. Above 1 a box sticks out of the image by more than OUTSIDE of its side, or
-        has a side shorter than LEAST of it. A head that ends in a sigmoid cannot leave [0, 1] when it diverges: it runs
-        into the ends, where centres lie on the border and sides are all of the image or nothing."""
+        """How implausible each box is (`models.detector.Decoder.implausible`).
+
+        It is above 1 where a box sticks out of the image by more than OUTSIDE of its side, or has a side shorter than
+        LEAST of it. A head that ends in a sigmoid cannot leave [0, 1] when it diverges: it runs into the ends, where
+        centres lie on the border and sides are all of the image or nothing.
+        """
         outside = (corners(code) - 0.5).abs().amax(-1) - 0.5
         small = code[..., 2:].clamp(min=0).log().amin(-1) / math.log(LEAST)
         return torch.maximum(outside / OUTSIDE, small).clamp(min=0)
@@ -54,15 +60,33 @@ class UnitBoxes(nn.Module):
 def select(
     probabilities: Tensor, code: Tensor, decode: UnitBoxes, *, floor: float = 0.001, nms_iou: float = 0.7
 ) -> Detections:
-    """One image's answer: every query's best class above `floor`. Sets need no suppression once they are learned, but
-    early exits have had no time to settle who answers, so what overlaps by more than `nms_iou` in one class goes."""
+    """The answer for one image: every query's best class.
+
+    Sets need no suppression once they are learned, but early exits have not learned yet which query answers.
+
+    Args:
+        probabilities: [1 + C, Q], background first.
+        code: [Q, 4], centre and size in the unit square.
+        decode: of the exit that answers; these boxes need none.
+        floor: scores up to it are dropped.
+        nms_iou: boxes of one class that overlap a better one by more than this IoU are dropped.
+    """
     return Detections(*best_of_each(probabilities.numpy(), code.numpy(), floor, nms_iou))
 
 
 @torch.no_grad()
 def hungarian(raw: Raw, targets: Targets) -> Tensor:
-    """For every query the index of its object, BACKGROUND (-1) or IGNORED (-2, most of its box inside a crowd region):
-    int64 [N, Q]. Kuhn 1955, by scipy; the cost is DETR's: minus probability, L1 and minus GIoU."""
+    """The object of each query: its index, BACKGROUND (-1) or IGNORED (-2, most of its box inside a crowd region).
+
+    By scipy's assignment (Kuhn 1955); the cost is DETR's: minus probability, L1 and minus GIoU.
+
+    Args:
+        raw: class logits [N, Q, 1 + C] and boxes [N, Q, 4], centre and size in the unit square.
+        targets: of the batch.
+
+    Returns:
+        int64 [N, Q].
+    """
     logits, boxes = (part.detach().float() for part in raw)
     owner = torch.full(logits.shape[:2], BACKGROUND, dtype=torch.int64)
     if targets.labels.shape[1] == 0:
@@ -81,8 +105,15 @@ def hungarian(raw: Raw, targets: Targets) -> Tensor:
 
 
 def pairwise_giou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Generalised IoU (Rezatofighi et al. 2019) of [N, Q, 4] with [N, M, 4] as [N, Q, M], and the share of each of the
-    first that one of the others covers; x1 y1 x2 y2."""
+    """Generalised IoU (Rezatofighi et al. 2019) of boxes with others.
+
+    Args:
+        boxes: [N, Q, 4], x1 y1 x2 y2.
+        others: [N, M, 4], x1 y1 x2 y2.
+
+    Returns:
+        GIoU [N, Q, M], and the share of each of `boxes` that one of `others` covers [N, Q, M].
+    """
     a, b = boxes[:, :, None], others[:, None]
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).prod(-1)
@@ -93,11 +124,15 @@ def pairwise_giou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class SetLoss(nn.Module):
-    """Per-exit losses of a batch, every exit matched for itself. no_object: weight of a query that has no object.
+    """Per-exit losses of a batch, every exit matched for itself.
 
     Everything is divided by the number of objects. DETR divides classes by the sum of the queries' weights, a third as
-    much where images have few objects: AP50 on generated images was 0.24 that way and is 0.34 this way (12,000 images
-    seen)."""
+    much where images have few objects: AP50 on generated images was 0.24 that way and is 0.34 this way (after 12,000
+    training images).
+
+    Args:
+        no_object: weight of a query that has no object.
+    """
 
     def __init__(self, no_object: float = 0.1):
         super().__init__()
@@ -108,6 +143,16 @@ class SetLoss(nn.Module):
         return [self.one(raw, hungarian(raw, targets), targets) for raw in raws]
 
     def one(self, raw: Raw, owner: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """The losses of one exit.
+
+        Args:
+            raw: class logits [N, Q, 1 + C] and boxes [N, Q, 4].
+            owner: the object of each query, int64 [N, Q], as `hungarian` gives it.
+            targets: of the batch.
+
+        Returns:
+            {"class", "l1", "giou"}, scalars under DETR's weights.
+        """
         logits, boxes = raw
         mine, count = owner >= 0, (owner >= 0).sum().clamp(min=1)
         labels, goal = labels_of(owner, targets), boxes_of(owner, targets)
@@ -121,8 +166,18 @@ class SetLoss(nn.Module):
         }
 
     def distil(self, student: Raw, teacher: Raw) -> dict[str, Tensor]:
-        """How far a student's queries are from a teacher's, query by query: Kullback-Leibler divergence of the classes
-        (Hinton et al. 2015), L1 and GIoU of the boxes where either sees an object. The teacher gets no gradient."""
+        """How far a student's queries are from a teacher's, query by query.
+
+        Kullback-Leibler divergence of the classes (Hinton et al. 2015), L1 and GIoU of the boxes where either sees an
+        object. The teacher gets no gradient.
+
+        Args:
+            student: class logits [N, Q, 1 + C] and boxes [N, Q, 4].
+            teacher: the same of the teacher.
+
+        Returns:
+            {"class", "l1", "giou"}, scalars under DETR's weights.
+        """
         logits, boxes = student
         goal_logits, goal = (part.detach() for part in teacher)
         log_p, log_q = logits.log_softmax(-1), goal_logits.log_softmax(-1)

@@ -18,14 +18,25 @@ CLAMP = (0.25, 4.0)  # as far below 1 as above; sound detectors that had few ste
 
 
 class Labelled(Protocol):
+    """Images with ground truth, by index."""
+
     def __len__(self) -> int: ...
-    def image(self, index: int) -> np.ndarray: ...
-    def targets(self, indices: Sequence[int]) -> Targets: ...
+
+    def image(self, index: int) -> np.ndarray:
+        """uint8 [H, W, 3] RGB."""
+
+    def targets(self, indices: Sequence[int]) -> Targets:
+        """The ground truth of some images, as a batch."""
 
 
 def best_temperature(logits: Tensor, labels: Tensor, scores: Scores = SOFTMAX) -> float:
-    """The T in CLAMP with the smallest negative log-likelihood of labels int64 [n] under logits [n, K] / T; scores:
-    what the logits mean."""
+    """The temperature in CLAMP with the smallest negative log-likelihood.
+
+    Args:
+        logits: of classes, [n, K].
+        labels: int64 [n], 0 for background.
+        scores: what the logits mean.
+    """
     result = minimize_scalar(
         lambda t: float(scores.log_loss(logits / t, labels)),
         bounds=CLAMP,
@@ -37,22 +48,30 @@ def best_temperature(logits: Tensor, labels: Tensor, scores: Scores = SOFTMAX) -
 
 @torch.no_grad()
 def fit_temperatures(detector: Detector, val: Labelled, images: int = 100) -> list[float]:
-    """Set every stage's temperature from all anchors of (at most so many) val images; returns them.
+    """Set every stage's temperature from all anchors of some val images.
 
-    All anchors, background and all: picking the doubtful ones would answer for those alone.
+    All anchors, background and all: the doubtful ones alone would give a temperature for those alone.
+
+    Args:
+        detector: whose temperatures are set.
+        val: images that it did not learn from.
+        images: how many of these, at most.
+
+    Returns:
+        The temperature of every exit.
     """
     detector.eval()
     for stage in detector.stages:
         stage.temperature.fill_(1.0)
-    seen: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in detector.stages]
+    kept: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in detector.stages]
     for index in range(min(images, len(val))):
         targets = val.targets([index])
         answers = detector(detector.to_input(val.image(index)))
-        for raw, decode, (kept_logits, kept_labels) in zip(answers, detector.decoders, seen, strict=True):
+        for raw, decode, (kept_logits, kept_labels) in zip(answers, detector.decoders, kept, strict=True):
             owner = decode.owners(raw, targets)
             kept_logits.append(raw[0][owner != IGNORED])
             kept_labels.append(labels_of(owner, targets)[owner != IGNORED])
-    temperatures = [best_temperature(torch.cat(logits), torch.cat(labels), detector.scores) for logits, labels in seen]
+    temperatures = [best_temperature(torch.cat(logits), torch.cat(labels), detector.scores) for logits, labels in kept]
     for stage, temperature in zip(detector.stages, temperatures, strict=True):
         stage.temperature.fill_(temperature)
     return temperatures

@@ -1,6 +1,7 @@
-"""Copy a run's records, splits, spec and plots to results/reference/, with its whole table as a page of its own, what
-its exit tables say of routing as another, and a third class by class where there are several.
-Fill the blocks about the study in README.md and docs/results.md, each where a file has one: its rows that tell most
+"""Publish a run: copy its records, splits, spec and plots to results/reference/, and write the pages about them.
+
+The pages are its whole table, what its exit tables say of routing, and a third class by class where there are several.
+The blocks about the study in README.md and docs/results.md are filled, where a file has one: its rows that tell most
 between
 
     <!-- begin results/reference/NAME --> and <!-- end results/reference/NAME -->
@@ -12,7 +13,8 @@ it between <!-- begin screen NAME --> and <!-- end screen NAME -->. Everything i
     publish.py NAME --pages    pages and blocks anew, from the records that are there already
     publish.py --spread NAME NAME ...    runs of several seeds, as results/reference/seeds/
     publish.py --ablation NAME FOLDER [AS]    what `bench ablate NAME` left there, as results/reference/AS/ (NAME)
-    publish.py --probe NAME FOLDER    what `bench probe` left there, as results/reference/NAME/"""
+    publish.py --probe NAME FOLDER    what `bench probe` left there, as results/reference/NAME/
+"""
 
 import os
 import re
@@ -153,8 +155,10 @@ def copy_ablation(name: str, source: Path, folder: str) -> None:
 
 
 def copy_probe(name: str, source: Path) -> None:
-    """The files that `bench probe` left in a folder: result, table and pictures. Attention is drawn over images, so
-    that picture is published of generated ones only."""
+    """The files that `bench probe` left in a folder: result, table and pictures.
+
+    Attention is drawn over images, so that picture is published of generated ones only.
+    """
     target = REFERENCE / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

@@ -7,7 +7,7 @@ import pytest
 from bench.accuracy.coco import bootstrap_map
 from bench.accuracy.pool import pooled
 from bench.judge.verdict import verdict
-from bench.measure.latency import Timing, ratio
+from bench.measure.latency import LatencySamples, ratio
 from bench.stats import corrected_interval, images_to_decide, interval
 from tests.support.made import gate, matched, routed, two_exits
 
@@ -83,7 +83,7 @@ def test_the_interval_of_a_ratio_of_latencies():
         image = np.repeat(np.arange(80), 3)
         machine = rng.normal(0, 0.3, 80)
         early, late = np.where(rng.random(80) < 0.3, 2, 4) + machine, 4 + machine
-        a, b = (Timing(ms[image] + rng.normal(0, 0.2, 240), image, image) for ms in (late, early))
+        a, b = (LatencySamples(ms[image] + rng.normal(0, 0.2, 240), image, image) for ms in (late, early))
         return ratio(a, b, resamples=300, seed=seed)[1:]
 
     assert 0.92 <= coverage(map(experiment, range(1000)), 4 / 3.4) <= 0.98

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.experiments.auxiliary_losses import report as lessons_report
-from bench.experiments.auxiliary_losses.result import Schooling
+from bench.experiments.auxiliary_losses import report as auxiliary_losses_report
+from bench.experiments.auxiliary_losses.result import RecipeComparison
 from bench.experiments.phases import report as phases_report
 from bench.experiments.phases.result import Phases
 from bench.experiments.positions import report as positions_report
@@ -103,7 +103,7 @@ def test_the_verdict_is_a_sentence_and_the_table_has_its_rows_once(publish):
 
 ABLATIONS = {
     "phases": lambda folder: phases_report.page(load(Phases, folder / "phases.json")),
-    "lessons": lambda folder: lessons_report.page(load(Schooling, folder / "lessons.json")),
+    "lessons": lambda folder: auxiliary_losses_report.page(load(RecipeComparison, folder / "lessons.json")),
     "positions": lambda folder: positions_report.page(load(Positions, folder / "positions.json")),
 }
 

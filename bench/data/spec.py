@@ -1,7 +1,4 @@
-"""The door to all data: a short text becomes a Dataset.
-
-The text is `shapes`, `coco:DIR`, the path of a TOML file, or names another reader.
-"""
+"""The door to all data: a text such as `shapes`, `coco:DIR` or the path of a TOML file becomes a Dataset."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Signs of health of an exit on one image, cheap enough to be read on every image of a pass. What they add up to over
-all images, and when to worry, is `bench.routing.alarms`."""
+"""Signs of health of an exit on one image, cheap enough to be read on every image of a pass.
+
+What they add up to over all images, and when to worry, is `bench.routing.alarms`.
+"""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ class Policy:
     @cached_property
     def score(self) -> Criterion:
         """The criterion behind the name, looked up once: `answers` is on the timed path."""
-        return self.gate or CRITERIA.get(self.criterion)
+        if self.gate is not None:
+            return self.gate
+        assert self.criterion is not None, "a static policy asks no criterion"
+        return CRITERIA.get(self.criterion)
 
     def answers(self, exit: int, view: View) -> bool:
         """Whether an exit answers.

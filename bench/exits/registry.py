@@ -1,5 +1,8 @@
-"""Criteria by name, imported when they are asked for. Ours are listed here; anyone else's join through the entry-point
-group `exitbench.criteria`: a function from a View to one score, as `bench.exits.criteria` says."""
+"""Criteria by name, imported when they are asked for.
+
+Ours are listed here; anyone else's join through the entry-point group `exitbench.criteria`: a function from a View to
+one score, as `bench.exits.criteria` says.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,23 @@ CRITERIA: Registry[Criterion] = Registry(
 
 
 def names() -> tuple[str, ...]:
-    """Every criterion that a policy may be asked to use, the learned one last."""
+    """List every criterion that a policy may be asked to use.
+
+    Returns:
+        Names, the learned one last.
+    """
     return (*CRITERIA, LEARNED)
 
 
 def check(wanted: Iterable[str]) -> None:
-    """Raise UserError, with the nearest known name, unless every name is a criterion."""
+    """Check that every name is a criterion.
+
+    Args:
+        wanted: names.
+
+    Raises:
+        UserError: one is not; it says the nearest known name.
+    """
     for name in wanted:
         if name not in names():
             raise unknown("criterion", name, names(), where=CRITERIA.where)

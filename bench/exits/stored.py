@@ -43,8 +43,9 @@ def load_policy(record: Record, run_dir: Path) -> Policy:
 
 
 def routing(record: Record) -> Policy:
-    """Build the policy of a record as far as an exit table needs it, which holds the scores of learned criteria: their
-    weights are left out.
+    """Build the policy of a record as far as an exit table needs it.
+
+    The table holds the scores of learned criteria: their weights are left out.
 
     Args:
         record: of any run.

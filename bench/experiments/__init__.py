@@ -1,3 +1,6 @@
-"""Experiments about early exits themselves: the rounds that failed (`phases`), where exits pay (`positions`), what
-makes a YOLOS learn (`auxiliary_losses`), and whether inner layers can detect at all (`probe`). Each is a package with a
-run, a result, a report and a command, found by name (registry.py)."""
+"""Experiments about early exits themselves.
+
+`phases` replays the rounds that failed, `positions` asks where exits pay, `auxiliary_losses` what makes a YOLOS learn,
+and `probe` whether inner layers can detect at all. Each is a package with a run, a result, a report and a command,
+found by name (registry.py).
+"""

@@ -1,5 +1,8 @@
-"""Experiments by name, imported when one is asked for. Ours are listed here; anyone else's join through the entry-point
-group `exitbench.experiments`. An experiment is a function that typer makes a command of, `bench ablate NAME`."""
+"""Experiments by name, imported when one is asked for.
+
+Ours are listed here; anyone else's join through the entry-point group `exitbench.experiments`. An experiment is a
+function that typer makes a command of, `bench ablate NAME`.
+"""
 
 from __future__ import annotations
 

@@ -14,13 +14,29 @@ Result = TypeVar("Result", bound=BaseModel)
 
 
 def save(found: BaseModel, path: Path) -> None:
-    """Write a result to `path`."""
+    """Write a result.
+
+    Args:
+        found: the result.
+        path: the JSON file, written whole or not at all.
+    """
     with replacing(path) as partial:
         partial.write_text(found.model_dump_json(indent=1) + "\n")
 
 
 def load(kind: type[Result], path: Path) -> Result:
-    """The result in `path`. Raises UserError when it is missing or breaks the schema."""
+    """Read a result.
+
+    Args:
+        kind: the class of the result.
+        path: the JSON file.
+
+    Returns:
+        The result, of class `kind`.
+
+    Raises:
+        UserError: the file is missing or breaks the schema.
+    """
     try:
         return kind.model_validate_json(path.read_text())
     except (OSError, ValidationError) as error:

@@ -1,7 +1,9 @@
-"""Two runs of one test split, pair by pair: how far mAP and time of the records of the same name and runtime moved, and
-whether images and clock settle it. Accuracies are compared on the same draws of images. Times did not share rounds: a
-ratio stands beside one of speed-ups over each run's own baseline, and detectors that nobody changed show how far even
-that moves by itself."""
+"""Two runs of one test split, pair by pair: how far mAP and time of the records of the same name and runtime moved.
+
+And whether images and clock settle it. Accuracies are compared on the same draws of images. Times did not share rounds:
+a ratio stands beside one of speed-ups over each run's own baseline, and detectors that nobody changed show how far even
+that moves by itself.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from bench.judge.groups import by_runtime, short_name
@@ -30,7 +33,14 @@ Pair = tuple[Record, Record]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, its interval, and what the interval says of B: `better`, `worse`, `same`, or `undecided`."""
+    """A number, its interval, and what the interval says of B.
+
+    Attributes:
+        value: as measured.
+        low: lower end of its interval.
+        high: upper end.
+        decision: `better`, `worse`, `same`, or `undecided`.
+    """
 
     value: float
     low: float
@@ -40,11 +50,24 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """One pair of records. map: mAP of B minus that of A. time: ms of A over ms of B, above 1 when B is faster, as the
-    clock read. speed_up: speed-up of B over that of A, each over its own run's fp32 baseline on the runtime, in which
-    what slowed a whole run cancels; None for the baselines themselves and without them. same_weights: whether both have
-    the same weights; same_policy: whether the same criterion and thresholds route the images; unchanged: whether these,
-    precision, processor, threads and libraries are all the same, so that a move in time is not the detector's."""
+    """One pair of records.
+
+    Attributes:
+        name: of both, without the runtime.
+        runtime: of both.
+        same_weights: whether both have the same weights.
+        same_policy: whether the same criterion and thresholds route the images.
+        unchanged: whether these, precision, processor, threads and libraries are all the same, so that a move in time
+            is not the detector's.
+        map_a: mAP of A, in [0, 1].
+        map_b: mAP of B, in [0, 1].
+        map: mAP of B minus that of A.
+        ms_a: mean latency of A.
+        ms_b: mean latency of B.
+        time: ms of A over ms of B, above 1 when B is faster, as the clock read.
+        speed_up: speed-up of B over that of A, each over its own run's fp32 baseline on the runtime, in which what
+            slowed a whole run cancels; None for the baselines themselves and without them.
+    """
 
     name: str
     runtime: str
@@ -62,9 +85,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs and what changed, in A's order, runtime by runtime. only_a, only_b: the records without a
-    partner. level: that of every single interval; at this level those of one quantity hold together at LEVEL. moved:
-    runtime -> the largest factor, above 1, by which the speed-up of an unchanged detector moved."""
+    """Two runs and what changed.
+
+    Attributes:
+        a: records of the one.
+        b: records of the other.
+        changes: of the pairs, in A's order, runtime by runtime.
+        only_a: A's records without a partner.
+        only_b: B's records without a partner.
+        level: that of every single interval; at this level those of one quantity hold together at LEVEL.
+        moved: by runtime, the largest factor, above 1, by which the speed-up of an unchanged detector moved.
+    """
 
     a: tuple[Record, ...]
     b: tuple[Record, ...]
@@ -76,8 +107,19 @@ class Comparison:
 
 
 def compare(a: Sequence[Record], b: Sequence[Record]) -> Comparison:
-    """Compare two runs, each not empty. Raises UserError when their test splits, seeds or numbers of resamples differ,
-    since only the same draws can be paired; when they share no record; and when one has fewer than FEWEST images."""
+    """Compare two runs.
+
+    Args:
+        a: records of the one, not empty.
+        b: records of the other, not empty.
+
+    Returns:
+        What changed from A to B.
+
+    Raises:
+        UserError: their test splits, seeds or numbers of resamples differ, since only the same draws can be paired;
+            they share no record; or one has fewer than FEWEST images.
+    """
     same_split([*a, *b])
     _same_draws(a, b)
     partners = {_key(r): r for r in b}
@@ -98,8 +140,19 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> Comparison:
 
 
 def decide(low: float, high: float, margin: float) -> Decision:
-    """What the interval [low, high] of a gain says: `same` only if all of it is within `margin` of 0, for an interval
-    that merely holds 0 is `undecided`; otherwise the side of 0 that it lies on."""
+    """Say what the interval of a gain says of B.
+
+    `same` only if all of it is within the margin of 0, for an interval that merely holds 0 is `undecided`; otherwise
+    the side of 0 that it lies on.
+
+    Args:
+        low: lower end of the interval.
+        high: upper end.
+        margin: what makes no difference to a user.
+
+    Returns:
+        The decision.
+    """
     if -margin <= low and high <= margin:
         return "same"
     if low > 0:
@@ -108,8 +161,17 @@ def decide(low: float, high: float, margin: float) -> Decision:
 
 
 def noise(a: Record, b: Record) -> float:
-    """How far off a ratio of their times may be for no reason, as a natural logarithm: what the two runs' baselines
-    differ from themselves when timed twice, added up."""
+    """How far off a ratio of two runs' times may be for no reason.
+
+    What the two runs' baselines differ from themselves when timed twice, added up.
+
+    Args:
+        a: record of the one run.
+        b: record of the other.
+
+    Returns:
+        A natural logarithm, not negative.
+    """
     return abs(np.log(a.noise.value)) + abs(np.log(b.noise.value))
 
 
@@ -158,8 +220,10 @@ def _largest(moves: dict[tuple[str, str], float], runtime: str, but: str = "") -
 
 
 def _speed_ups(one: Record, other: Record, a: Sequence[Record], b: Sequence[Record]) -> list[Pair] | None:
-    """Speed-up of `other` in its run b over that of `one` in a, as ratios to be multiplied; None when a baseline is
-    missing, or when these two are the baselines."""
+    """Speed-up of `other` in its run b over that of `one` in a, as ratios to be multiplied.
+
+    None when a baseline is missing, or when these two are the baselines.
+    """
     base, base_other = baseline_of(a, one.runtime), baseline_of(b, one.runtime)
     if base is None or base_other is None or (one is base and other is base_other):
         return None
@@ -193,7 +257,7 @@ def _change(
 
 
 def _gain(a: Record, b: Record, level: float) -> Estimate:
-    """mAP of b minus that of a over the same draws of the test images."""
+    """Gain of mAP from a to b over the same draws of the test images."""
     value = round(b.map - a.map, 9)
     low, high = _bounds(value, np.subtract(b.map_bootstrap, a.map_bootstrap), a.test_images, level)
     low, high = max(low, -1.0), min(high, 1.0)
@@ -201,18 +265,20 @@ def _gain(a: Record, b: Record, level: float) -> Estimate:
 
 
 def _ratio(factors: Sequence[Pair], level: float, off: float) -> Estimate:
-    """The product of ratios of mean times, each of one record's over another's, its interval widened by `off` (a
-    logarithm) either way unless the times of every pair are the same samples."""
-    logs = sum(_log_means(slow) - _log_means(fast) for slow, fast in factors)
+    """The product of ratios of mean times, each of one record's over another's.
+
+    Its interval is widened by `off` (a logarithm) either way unless the times of every pair are the same samples.
+    """
+    logs = np.sum([_log_means(slow) - _log_means(fast) for slow, fast in factors], axis=0)
     images = min(len(set(r.latency_ms.images)) for pair in factors for r in pair)
     low, high = _bounds(logs[0], logs[1:], images, level)
     if any(slow.latency_ms.samples != fast.latency_ms.samples for slow, fast in factors):
         low, high = low - off, high + off
-    value, *ends = (float(np.exp(log)) for log in (logs[0], low, high))
-    return Estimate(value, *ends, decide(low, high, float(np.log1p(TIME_MARGIN))))
+    decision = decide(low, high, float(np.log1p(TIME_MARGIN)))
+    return Estimate(float(np.exp(logs[0])), float(np.exp(low)), float(np.exp(high)), decision)
 
 
-def _bounds(value: float, replicates: np.ndarray, images: int, level: float) -> tuple[float, float]:
+def _bounds(value: float, replicates: NDArray[np.float64], images: int, level: float) -> tuple[float, float]:
     """The percentile interval of bootstrap replicates, nowhere narrower than Student's t with their standard error.
 
     Replicates [n] do not reach into tails much thinner than 1 / n, which is where many comparisons look, and percentile
@@ -223,20 +289,22 @@ def _bounds(value: float, replicates: np.ndarray, images: int, level: float) -> 
     return min(low, value - reach), max(high, value + reach)
 
 
-def _log_means(record: Record) -> np.ndarray:
+def _log_means(record: Record) -> NDArray[np.float64]:
     """Logarithm of the mean ms over all timed images, then over each draw of them, float64 [1 + RESAMPLES]."""
     return _drawn(record.latency_ms.samples, record.latency_ms.images, record.seed)
 
 
 @lru_cache(maxsize=16)  # a baseline is asked for with every pair
-def _drawn(samples: tuple[float, ...], images: tuple[int, ...], seed: int) -> np.ndarray:
+def _drawn(samples: tuple[float, ...], images: tuple[int, ...], seed: int) -> NDArray[np.float64]:
     return np.log(_weights(tuple(sorted(set(images))), seed) @ group_medians(samples, images))
 
 
 @lru_cache(maxsize=4)
-def _weights(images: tuple[int, ...], seed: int) -> np.ndarray:
-    """What each image counts, float64 [1 + RESAMPLES, images]: alike, then as often as drawn. The images' ids seed the
-    draws, so records timed on the same images share them and others are drawn independently."""
+def _weights(images: tuple[int, ...], seed: int) -> NDArray[np.float64]:
+    """What each image counts, float64 [1 + RESAMPLES, images]: alike, then as often as drawn.
+
+    The images' ids seed the draws, so records timed on the same images share them and others are drawn independently.
+    """
     draws = resample(len(images), RESAMPLES, abs(hash((seed, images))))
     drawn = [np.bincount(draw, minlength=len(images)) for draw in draws]
     return np.stack([np.ones(len(images)), *drawn]) / len(images)

@@ -1,5 +1,8 @@
-"""Regression checks: what a run must still reach. A TOML file names the smallest accuracies and the largest
-drops against the baseline; `check` answers with one line per check that fails, and none when all of them hold."""
+"""Regression checks: what a run must still reach.
+
+A TOML file names the smallest accuracies and the largest drops against the baseline; `failed_checks` answers with one
+line per check that fails, and none when all of them hold.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,20 @@ ROUNDING = 1e-9  # percent; 1 - 0.97 is not exactly 3 %
 
 
 def load_checks(path: Path) -> dict[str, dict[str, Any]]:
-    """Read checks: [floor] STRATEGY.map or STRATEGY.map50, the smallest value in [0, 1], and [drop]
-    STRATEGY, the largest relative loss of mAP against the baseline in percent. Raises UserError for
-    anything else."""
+    """Read a file of regression checks.
+
+    Under [floor] stands STRATEGY.map or STRATEGY.map50, the smallest value in [0, 1]; under [drop] stands STRATEGY, the
+    largest relative loss of mAP against the baseline, in percent.
+
+    Args:
+        path: TOML file.
+
+    Returns:
+        The two tables, by name.
+
+    Raises:
+        UserError: there is no such file, it holds anything else, or it holds no check.
+    """
     try:
         checks = tomllib.loads(Path(path).read_text())
     except FileNotFoundError as error:
@@ -42,10 +56,19 @@ def load_checks(path: Path) -> dict[str, dict[str, Any]]:
     return checks
 
 
-def check(records: Sequence[Record], checks: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One line per check that the records fail, in the order of the file. A strategy is judged by its best
-    record; one that a check names and the run lacks fails it. Raises UserError when the test splits
-    differ."""
+def failed_checks(records: Sequence[Record], checks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Make the checks. A strategy is judged by its best record; one that a check names and the run lacks fails it.
+
+    Args:
+        records: of one run.
+        checks: as `load_checks` gives them.
+
+    Returns:
+        One line per check that fails, floors first, each in the order of the file.
+
+    Raises:
+        UserError: the records' test splits differ.
+    """
     same_split(records)
     broken: list[str | None] = []
     for strategy, floors in checks.get("floor", {}).items():

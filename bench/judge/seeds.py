@@ -1,6 +1,9 @@
-"""Runs that differ in their seed only: mean and standard deviation over them of every record's accuracies and speed-up,
-and what each run's verdict says. A run's own intervals are about other test images; this spread is about other seeds on
-the same images. Speed-ups are over each run's own baseline; milliseconds of sessions apart are not averaged."""
+"""Runs that differ in their seed only.
+
+Mean and standard deviation over them of every record's accuracies and speed-up, and what each run's verdict says. A
+run's own intervals are about other test images; this spread is about other seeds on the same images. Speed-ups are over
+each run's own baseline; milliseconds of sessions apart are not averaged.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,14 @@ Role = Literal["baseline", "early", "alternative", ""]
 
 @dataclass(frozen=True)
 class Repeat:
-    """One of several runs. settings: its whole spec, nested names dotted."""
+    """One of several runs.
+
+    Attributes:
+        name: what it is called in the report.
+        seed: of the run.
+        settings: its whole spec, nested names dotted.
+        records: all of its records.
+    """
 
     name: str
     seed: int
@@ -36,7 +46,12 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation (n - 1) over the runs."""
+    """Mean and standard deviation over the runs.
+
+    Attributes:
+        mean: over n runs.
+        sd: standard deviation, with n - 1.
+    """
 
     mean: float
     sd: float
@@ -44,9 +59,19 @@ class Moments:
 
 @dataclass(frozen=True)
 class Row:
-    """The records of one name, one from each run. role: what the verdicts name it as; empty: nowhere named. named: how
-    many of them do. speed_up: over each run's own fp32 baseline on the runtime; None for that baseline. exit_share:
-    mean share of the test images that each exit answers. ms: lowest and highest mean latency of a run."""
+    """The records of one name, one from each run.
+
+    Attributes:
+        name: of the records.
+        runtime: that they are on.
+        role: what the verdicts name it as; empty: nowhere named.
+        named: how many verdicts do.
+        map: COCO mAP, in [0, 1].
+        map50: AP50, in [0, 1].
+        speed_up: over each run's own fp32 baseline on the runtime; None for that baseline.
+        exit_share: mean share of the test images that each exit answers, [E].
+        ms: lowest and highest mean latency of a run.
+    """
 
     name: str
     runtime: str
@@ -61,9 +86,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Spread:
-    """Several runs as one. rows: of the names that all runs have, runtime by runtime; first those that the verdicts
-    name: the baseline, early exit, its alternatives. partial: every other name, and the runs that have it. verdicts:
-    each run's."""
+    """Several runs as one.
+
+    Attributes:
+        runs: the runs.
+        rows: of the names that all runs have, runtime by runtime; first those that the verdicts name: the baseline,
+            early exit, its alternatives.
+        partial: every other name, and the names of the runs that have it.
+        verdicts: each run's.
+    """
 
     runs: tuple[Repeat, ...]
     rows: tuple[Row, ...]
@@ -72,7 +103,18 @@ class Spread:
 
 
 def open_repeat(folder: Path, name: str) -> Repeat:
-    """A run's settings and records. name: what it is called in the report. UserError for what is missing or broken."""
+    """Open a run: its settings and records.
+
+    Args:
+        folder: of the run.
+        name: what it is called in the report.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: something is missing or broken.
+    """
     path = folder / "spec.json"
     records = load_records(folder)
     try:
@@ -85,8 +127,18 @@ def open_repeat(folder: Path, name: str) -> Repeat:
 
 
 def spread(runs: Sequence[Repeat]) -> Spread:
-    """Put the runs together. Raises UserError for fewer than two, for two of one seed, and when they differ in other
-    settings or in their images."""
+    """Put runs together.
+
+    Args:
+        runs: two or more.
+
+    Returns:
+        The runs as one.
+
+    Raises:
+        UserError: there are fewer than two, two have one seed, they share no record, or they differ in other settings
+            or in their images.
+    """
     _comparable(runs)
     verdicts = tuple(verdict(run.records) for run in runs)
     by_name = [{record.name: record for record in run.records} for run in runs]
@@ -111,14 +163,30 @@ def spread(runs: Sequence[Repeat]) -> Spread:
 
 
 def moments(values: Iterable[float]) -> Moments:
-    """Mean and standard deviation of two or more values."""
+    """Take mean and standard deviation.
+
+    Args:
+        values: two or more.
+
+    Returns:
+        Both.
+    """
     numbers = np.array(list(values))
     return Moments(float(numbers.mean()), float(numbers.std(ddof=1)))
 
 
 def sd_factors(runs: int) -> tuple[float, float]:
-    """The LEVEL interval of the true standard deviation, as factors of the one seen in so many runs, if they are draws
-    from a normal distribution: its square over the true one is chi-squared with runs - 1 degrees of freedom."""
+    """Say how far the true standard deviation may be from the one seen in so many runs.
+
+    If they are draws from a normal distribution: its square over the true one is chi-squared with runs - 1 degrees of
+    freedom.
+
+    Args:
+        runs: how many, two or more.
+
+    Returns:
+        Ends of the LEVEL interval of the true one, as factors of the one seen.
+    """
     freedom, tail = runs - 1, (1 - LEVEL) / 2
     low, high = (float(np.sqrt(freedom / chdtri(freedom, p))) for p in (tail, 1 - tail))
     return low, high
@@ -158,7 +226,7 @@ def _same_settings(first: Repeat, run: Repeat) -> None:
 
 
 def _setting(run: Repeat, key: str) -> Any:
-    """A setting's value; of a weights file its name, wherever it lies."""
+    """Value of a setting; of a weights file its name, wherever it lies."""
     value = run.settings.get(key)
     return Path(value).name if key == "model.weights" and value else value
 
@@ -179,8 +247,11 @@ def _hashes(run: Repeat, role: str) -> str:
 
 
 def _roles(runs: Sequence[Repeat], verdicts: Sequence[Verdict]) -> dict[str, tuple[Role, int]]:
-    """Name -> what the verdicts call it and how many do: baselines, then early exit, then alternatives, the most often
-    named first. A baseline that is an alternative is the baseline."""
+    """Name -> what the verdicts call it and how many do.
+
+    Baselines, then early exit, then alternatives, the most often named first. A baseline that is an alternative is the
+    baseline.
+    """
     found: dict[Role, list[str]] = {"baseline": [], "early": [], "alternative": []}
     for run, said in zip(runs, verdicts, strict=True):
         where = next((r.runtime for r in run.records if r.name == said.early), run.records[0].runtime)

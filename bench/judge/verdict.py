@@ -1,5 +1,7 @@
-"""The answer: are early exits worth it against the best other strategy at equal latency? One comparison per early-exit
-point (`bench.judge.alternatives`), and a sentence with the number, its interval and what it was compared with.
+"""The answer: are early exits worth it against the best other strategy at equal latency?
+
+One comparison per early-exit point (`bench.judge.alternatives`), and a sentence with the number, its interval and what
+it was compared with.
 """
 
 from __future__ import annotations
@@ -34,14 +36,29 @@ TOLERATED = 0.02  # relative loss of mAP, and of time, that makes no difference 
 
 @dataclass(frozen=True)
 class Verdict:
-    """decision: WORTH IT, NOT WORTH IT, UNDECIDED, or None when there is nothing to compare. Only `sentence` is set
-    beside it then, and where it is UNDECIDED because every gate has collapsed. difference, low, high: mAP of `early`
-    minus that of `against`, and its interval. probability: share of resamples in which `early` is above. early: name of
-    the record that speaks for early exit. against: names of the one or two records it was compared with. speed_ratio:
-    time in which the others reach the mAP of `early` over its own time, above 1 when early exit is faster; None when no
-    other is that accurate. speed_low, speed_high: its interval, inf where no other gets there. unreached: share of
-    resamples in which none does. images: number of test images. images_needed: about how many would decide; None when
-    decided, or when more images would not help. points: number of early-exit points considered."""
+    """Whether early exit is worth it, and the evidence.
+
+    Where there is nothing to compare, and where it is UNDECIDED because every gate has collapsed, only `decision` and
+    `sentence` are set.
+
+    Attributes:
+        decision: WORTH IT, NOT WORTH IT or UNDECIDED; None when there is nothing to compare.
+        sentence: the decision with its numbers, in words.
+        difference: mAP of `early` minus that of `against`.
+        low: lower end of its interval.
+        high: upper end.
+        probability: share of resamples in which `early` is above, in [0, 1].
+        early: name of the record that speaks for early exit.
+        against: names of the one or two records it was compared with.
+        speed_ratio: time in which the others reach the mAP of `early` over its own time, above 1 when early exit is
+            faster; None when no other is that accurate.
+        speed_low: lower end of its interval, inf where no other gets there.
+        speed_high: upper end, inf likewise.
+        unreached: share of resamples in which no other reaches the mAP of `early`, in [0, 1].
+        images: number of test images.
+        images_needed: about how many would decide; None when decided, or when more images would not help.
+        points: number of early-exit points considered.
+    """
 
     decision: str | None
     sentence: str
@@ -62,25 +79,27 @@ class Verdict:
     @property
     def at_equal_map(self) -> str:
         """The comparison of speed at the mAP of `early`, as a sentence; empty where no record speaks for early exit."""
-        if self.early is None:
+        low, high, unreached = self.speed_low, self.speed_high, self.unreached
+        if low is None or high is None or unreached is None:
             return ""
         if self.speed_ratio is None:
-            doubt = "" if math.isinf(self.speed_low) else f" (probability {self.unreached:.2f})"
+            doubt = "" if math.isinf(low) else f" (probability {unreached:.2f})"
             return f"No other strategy reaches the mAP of {self.early}{doubt}."
         at = f"At the mAP of {self.early}"
-        if self.speed_high < 1:
-            fast, low, high = 1 / self.speed_ratio, 1 / self.speed_high, 1 / self.speed_low
-            return f"{at} the others are {fast:.2f} times as fast [{low:.2f}, {high:.2f}]."
-        never = math.isinf(self.speed_high)
-        high = "no limit" if never else f"{self.speed_high:.2f}"
-        long = f"the others take {self.speed_ratio:.2f} times as long [{self.speed_low:.2f}, {high}]"
-        doubt = f"; with probability {self.unreached:.2f} none of them reaches it" if never else ""
-        return f"{at} {'' if self.speed_low > 1 else 'neither is clearly faster: '}{long}{doubt}."
+        if high < 1:
+            return f"{at} the others are {1 / self.speed_ratio:.2f} times as fast [{1 / high:.2f}, {1 / low:.2f}]."
+        never = math.isinf(high)
+        most = "no limit" if never else f"{high:.2f}"
+        long = f"the others take {self.speed_ratio:.2f} times as long [{low:.2f}, {most}]"
+        doubt = f"; with probability {unreached:.2f} none of them reaches it" if never else ""
+        return f"{at} {'' if low > 1 else 'neither is clearly faster: '}{long}{doubt}."
 
 
 def verdict(records: Sequence[Record]) -> Verdict:
-    """Judge early exit against every other strategy on the same runtime. With several runtimes it is judged where the
-    fastest point is that keeps the accuracy (TOLERATED): a win on a slower one is no reason to stay there.
+    """Judge early exit against every other strategy on the same runtime.
+
+    With several runtimes it is judged where the fastest point is that keeps the accuracy (TOLERATED): a win on a slower
+    one is no reason to stay there.
 
     A gate that has collapsed, so that one exit answers nearly all images, speaks for early exit no more than the
     network up to that exit does: where all have, the answer is UNDECIDED. Each other early-exit point faster than the
@@ -99,7 +118,14 @@ def verdict(records: Sequence[Record]) -> Verdict:
     fastest other. It wins if it is faster and more accurate, but it cannot lose: to be faster than anything
     else and less accurate is a trade, which no number of images decides.
 
-    Raises UserError when the records' test splits, numbers of resamples or timed images differ.
+    Args:
+        records: of one run.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        UserError: the records' test splits, numbers of resamples or timed images differ.
     """
     same_split(records)
     same_resamples(records)
@@ -126,8 +152,11 @@ def verdict(records: Sequence[Record]) -> Verdict:
 
 
 def _shipped(records: Sequence[Record]) -> list[Record]:
-    """The records of the runtime that would be shipped: the one of the fastest point within TOLERATED of its fp32
-    baseline's mAP, or the first one when there is no baseline."""
+    """The records of the runtime that would be shipped.
+
+    That is the one of the fastest point within TOLERATED of its fp32 baseline's mAP, or the first one when there is no
+    baseline.
+    """
     baselines = {r.runtime: baseline_of(records, r.runtime) for r in records}
     kept = [r for r in records if (b := baselines[r.runtime]) and r.map >= (1 - TOLERATED) * b.map]
     runtime = min(kept, key=lambda r: r.latency_ms.mean).runtime if kept else records[0].runtime

@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.split import Split
 from bench.exits.path_costs import PathCosts
 from bench.exits.policy import Policy
 from bench.measure.exit_table import ExitTable
-from bench.measure.latency import Timing
+from bench.measure.latency import LatencySamples
 from bench.progress import bar
 from bench.records import Execution
 from bench.runtimes import Deployed
 from models.detector import Detections
 
 
-def execute(deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: np.ndarray) -> Execution:
+def execute(
+    deployed: Deployed, policy: Policy, split: Split, table: ExitTable, exits: NDArray[np.integer]
+) -> Execution:
     """Run a policy on every image of a split.
 
     Args:
@@ -57,7 +60,11 @@ def same(one: Detections, other: Detections) -> bool:
 
 
 def predicted_ms(
-    policy: Policy, path_costs: PathCosts, static: Sequence[Timing], exits: np.ndarray, images: np.ndarray
+    policy: Policy,
+    path_costs: PathCosts,
+    static: Sequence[LatencySamples],
+    exits: NDArray[np.integer],
+    images: NDArray[np.integer],
 ) -> float:
     """Mean time that a policy should take on the timed images.
 
@@ -66,14 +73,14 @@ def predicted_ms(
     Args:
         policy: its criterion counts.
         path_costs: of the detector.
-        static: a timing of each static exit, on the timed images.
+        static: of each static exit, on the timed images.
         exits: the simulated exits, int [N], for the whole split.
         images: the timed images' indices in the split, distinct and ascending, int [n].
 
     Returns:
         ms per image.
     """
-    alone = np.stack([timing.per_image for timing in static])
+    alone = np.stack([one.per_image for one in static])
     taken = exits[images]
     share = np.bincount(taken, minlength=len(alone)) / len(taken)
     more = path_costs.mixed_traffic_ms(share) - np.array(path_costs.ms) + path_costs.criterion_ms(policy)

@@ -22,6 +22,8 @@ from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.detector import Stage
+
 MULTIPLY_ADDS = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum", "scaled_dot_product_attention")
 TOLERANCE = 0.05
 
@@ -51,12 +53,11 @@ class Cost:
         return Cost(self.flops + other.flops, self.cross_check + other.cross_check)
 
 
-def flops_per_exit(stages: Sequence[nn.Module], state: tuple[Tensor, ...]) -> list[Cost]:
+def flops_per_exit(stages: Sequence[Stage], state: tuple[Tensor, ...]) -> list[Cost]:
     """The cost of an answer at each exit: all stages up to it, with every exit head on the way.
 
     Args:
-        stages: modules called as `stage(*state) -> (next_state, raw)`, both tuples of tensors. They are counted in eval
-            mode on a copy.
+        stages: of a detector, counted in eval mode on a copy.
         state: the first state, `(images [1, 3, H, W],)`, on the stages' device.
 
     Returns:
@@ -65,7 +66,7 @@ def flops_per_exit(stages: Sequence[nn.Module], state: tuple[Tensor, ...]) -> li
     costs = []
     with torch.no_grad(), _plain_attention():
         for stage in stages:
-            flat = _Flat(copy.deepcopy(stage).eval())
+            flat = copy.deepcopy(_Flat(stage)).eval()
             costs.append(Cost(_by_fvcore(flat, state), _by_torch(flat, state)))
             state, _ = flat.stage(*state)
     return list(accumulate(costs))
@@ -86,7 +87,7 @@ def parameters(module: nn.Module) -> int:
 class _Flat(nn.Module):
     """A stage that returns all its tensors in one flat tuple, which can be traced even if no state follows."""
 
-    def __init__(self, stage: nn.Module):
+    def __init__(self, stage: Stage):
         super().__init__()
         self.stage = stage
 

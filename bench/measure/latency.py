@@ -27,7 +27,7 @@ STEADY = 0.97
 
 
 @dataclass(frozen=True, eq=False)
-class Timing:
+class LatencySamples:
     """One contender's timed calls, one per round.
 
     Attributes:
@@ -139,7 +139,7 @@ def interleaved(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
     clock: Clock = time.perf_counter_ns,
-) -> dict[str, Timing]:
+) -> dict[str, LatencySamples]:
     """Time every contender on every image several times, in turns.
 
     Every round takes TURN images and calls each contender on all of them in a row, contenders in a new random order;
@@ -162,7 +162,7 @@ def interleaved(
         clock: returns nanoseconds.
 
     Returns:
-        The timings by name, all on the same rounds.
+        Latency samples by name, all on the same rounds.
     """
     rng = np.random.default_rng(seed)
     names = list(contenders)
@@ -190,7 +190,7 @@ def interleaved(
     finally:
         if was_enabled:
             gc.enable()
-    return {name: Timing(samples[k], passes.ravel(), exits[k], spent, steady) for k, name in enumerate(names)}
+    return {name: LatencySamples(samples[k], passes.ravel(), exits[k], spent, steady) for k, name in enumerate(names)}
 
 
 def _warm_up(
@@ -227,7 +227,7 @@ def _timed(call: Callable[[Input], int], pixels: Input, clock: Clock) -> tuple[f
     return (clock() - start) / 1e6, taken
 
 
-def ratio(a: Timing, b: Timing, *, resamples: int, seed: int) -> tuple[float, float, float]:
+def ratio(a: LatencySamples, b: LatencySamples, *, resamples: int, seed: int) -> tuple[float, float, float]:
     """How many times as long one contender takes as another, with a 95 % interval.
 
     Percentile bootstrap over images, both contenders on the same draws (Efron and Tibshirani, An Introduction to the
@@ -246,7 +246,7 @@ def ratio(a: Timing, b: Timing, *, resamples: int, seed: int) -> tuple[float, fl
         ValueError: the two were not timed in the same rounds.
     """
     if not np.array_equal(a.images, b.images):
-        raise ValueError("a ratio needs timings from the same rounds")
+        raise ValueError("a ratio needs samples from the same rounds")
     times = np.stack([a.per_image, b.per_image])
     means = np.array([times[:, draw].mean(axis=1) for draw in resample(times.shape[1], resamples, seed)])
     return a.mean / b.mean, *interval(means[:, 0] / means[:, 1])

@@ -17,7 +17,7 @@ from bench.exits.criteria import Criterion
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
 from bench.exits.view import View
-from bench.measure.latency import Timing, interleaved
+from bench.measure.latency import LatencySamples, interleaved
 from bench.runtimes import Deployed
 
 REPEATS = 3
@@ -54,19 +54,19 @@ def measure_path_costs(
     dealt: dict[str, Callable[[NDArray[np.uint8]], int]] = {
         f"dealt {exit}": lambda image: _taken(deployed, policies[rng.choice(exits)], image) for exit in exits
     }
-    timings = interleaved(alone | dealt, images, repeats=REPEATS, warmup=warmup, seed=seed)
-    by_exit = [timings[name] for name in alone]
-    ms = tuple(timing.mean for timing in by_exit)
-    extra = switch_cost(by_exit, [timings[name] for name in dealt])
+    latencies = interleaved(alone | dealt, images, repeats=REPEATS, warmup=warmup, seed=seed)
+    by_exit = [latencies[name] for name in alone]
+    ms = tuple(one.mean for one in by_exit)
+    extra = switch_cost(by_exit, [latencies[name] for name in dealt])
     return PathCosts(tuple(flops), ms, measure_criteria(deployed, images, criteria), extra)
 
 
-def switch_cost(alone: Sequence[Timing], dealt: Sequence[Timing]) -> tuple[float, ...]:
+def switch_cost(alone: Sequence[LatencySamples], dealt: Sequence[LatencySamples]) -> tuple[float, ...]:
     """Additional time of a call when calls leave at exits dealt out at random, per exit.
 
     Args:
-        alone: one timing per exit, of calls that all leave there.
-        dealt: timings of calls whose exit was drawn at random. All timed on the same images as `alone`, with indices
+        alone: one per exit, of calls that all leave there.
+        dealt: of calls whose exit was drawn at random. All timed on the same images as `alone`, with indices
             ascending from 0.
 
     Returns:
@@ -117,7 +117,14 @@ def measure_criteria(
 
 
 def fresh(view: View) -> View:
-    """A copy of a view, and of those before it, in which nothing has been computed yet."""
+    """Copy a view, and those before it, so that nothing has been computed yet.
+
+    Args:
+        view: of any exit.
+
+    Returns:
+        The copy.
+    """
     return View(view.probabilities, view.code, view.read, view.previous and fresh(view.previous))
 
 

@@ -1,5 +1,8 @@
-"""ExitTables on disk, so that any routing can be asked for later without the model: RUN/tables/DETECTOR/ holds val.npz,
-test.npz and prices.json; beside them lie the weights of learned gates (`bench.exits.learned`)."""
+"""ExitTables on disk, so that any routing can be asked for later without the model.
+
+RUN/tables/DETECTOR/ holds val.npz, test.npz and the path costs, prices.json; beside them lie the weights of learned
+gates (`bench.exits.learned`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.files import replacing
@@ -24,7 +28,12 @@ FIRST_NAMES = {"looks": "criterion_costs", "mixing": "switch_cost"}  # keys of o
 
 
 def save_table(table: ExitTable, folder: Path) -> None:
-    """Write FOLDER/ROLE.npz, all or nothing. What a gate is told (`features`) is left out: its scores are there."""
+    """Write FOLDER/ROLE.npz, all or nothing. Features are left out: the scores of the gates that read them are there.
+
+    Args:
+        table: to be written.
+        folder: of the detector's tables.
+    """
     flat = [one for exit in table.detections for one in exit]
     arrays: dict[str, Any] = {
         "split_hash": np.array(table.split_hash),
@@ -41,7 +50,18 @@ def save_table(table: ExitTable, folder: Path) -> None:
 
 
 def load_table(folder: Path, role: str) -> ExitTable:
-    """The table of one split as `save_table` wrote it. UserError when it is missing or broken."""
+    """Read what `save_table` wrote.
+
+    Args:
+        folder: of the detector's tables.
+        role: of the split, e.g. "val".
+
+    Returns:
+        The table, without features.
+
+    Raises:
+        UserError: it is missing or broken.
+    """
     path = folder / f"{role}.npz"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -64,14 +84,29 @@ def load_table(folder: Path, role: str) -> ExitTable:
         raise UserError(f"not an exit table: {error}", where=str(path), fix="run the benchmark again") from error
 
 
-def save_prices(prices: PathCosts, folder: Path) -> None:
-    """Write FOLDER/prices.json, all or nothing."""
+def save_path_costs(path_costs: PathCosts, folder: Path) -> None:
+    """Write FOLDER/prices.json, all or nothing.
+
+    Args:
+        path_costs: of the detector.
+        folder: of its tables.
+    """
     with replacing(folder / "prices.json") as partial:
-        partial.write_text(json.dumps(asdict(prices), indent=1) + "\n")
+        partial.write_text(json.dumps(asdict(path_costs), indent=1) + "\n")
 
 
-def load_prices(folder: Path) -> PathCosts:
-    """The prices as `save_prices` wrote them. UserError when they are missing or broken."""
+def load_path_costs(folder: Path) -> PathCosts:
+    """Read what `save_path_costs` wrote.
+
+    Args:
+        folder: of the detector's tables.
+
+    Returns:
+        Its path costs.
+
+    Raises:
+        UserError: they are missing or broken.
+    """
     path = folder / "prices.json"
     try:
         stored = json.loads(path.read_text())
@@ -82,13 +117,23 @@ def load_prices(folder: Path) -> PathCosts:
         }
         return PathCosts(tuple(stored["flops"]), tuple(stored["ms"]), criteria, tuple(stored["switch_cost"]))
     except FileNotFoundError as error:
-        raise UserError("no prices", where=str(path), fix="run the benchmark again: it stores them") from error
+        raise UserError("no path costs", where=str(path), fix="run the benchmark again: it stores them") from error
     except BROKEN as error:
-        raise UserError(f"not prices: {error}", where=str(path), fix="run the benchmark again") from error
+        raise UserError(f"not path costs: {error}", where=str(path), fix="run the benchmark again") from error
 
 
 def stored_detectors(run_dir: Path) -> list[Path]:
-    """The folders of a run's multi-exit detectors, one per detector and runtime. UserError when there is none."""
+    """Find the tables of a run's multi-exit detectors.
+
+    Args:
+        run_dir: folder of the run.
+
+    Returns:
+        Folders, one per detector and runtime, by name.
+
+    Raises:
+        UserError: there is none.
+    """
     found = sorted(path.parent for path in (run_dir / "tables").glob("*/prices.json"))
     if not found:
         fix = "it needs a strategy with exits, such as early_exit, measured by this version"
@@ -96,5 +141,5 @@ def stored_detectors(run_dir: Path) -> list[Path]:
     return found
 
 
-def _under(prefix: str, stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _under(prefix: str, stored: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): values for name, values in stored.items() if name.startswith(prefix)}

@@ -14,28 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.exits.policy import Policy
-from bench.measure.latency import Timing, interleaved
+from bench.measure.latency import LatencySamples, interleaved
 from bench.runtimes.batched import Batched
 
 
 @dataclass(frozen=True)
-class Throughput:
+class ThroughputSamples:
     """One contender's throughput.
 
     Attributes:
         batch: images in a batch.
-        timing: of whole batches, ms each.
+        latency: of whole batches, ms each.
         regrouping: share of the time, in [0, 1], that went into moving the images which stay into smaller batches.
     """
 
     batch: int
-    timing: Timing
+    latency: LatencySamples
     regrouping: float
 
     @property
     def images_per_second(self) -> float:
         """Images per second, from the mean time of a batch."""
-        return 1000 * self.batch / self.timing.mean
+        return 1000 * self.batch / self.latency.mean
 
 
 def throughput(
@@ -46,7 +46,7 @@ def throughput(
     repeats: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Throughput]:
+) -> dict[str, ThroughputSamples]:
     """Time every contender on batches of the images, in turns.
 
     Args:
@@ -58,7 +58,7 @@ def throughput(
         progress: called as (batches done, batches in all) between the timed rounds.
 
     Returns:
-        Throughput by name.
+        Samples by name.
 
     Raises:
         ValueError: there are fewer images than one batch holds.
@@ -69,8 +69,8 @@ def throughput(
     batches = [list(images[batch * k : batch * (k + 1)]) for k in range(whole)]
     shares = {name: regrouping_share(one, policy, batches) for name, (one, policy) in contenders.items()}
     calls = {name: _call(one, policy) for name, (one, policy) in contenders.items()}
-    timings = interleaved(calls, batches, repeats=repeats, warmup=1, seed=seed, progress=progress)
-    return {name: Throughput(batch, timings[name], shares[name]) for name in contenders}
+    latencies = interleaved(calls, batches, repeats=repeats, warmup=1, seed=seed, progress=progress)
+    return {name: ThroughputSamples(batch, latencies[name], shares[name]) for name in contenders}
 
 
 def regrouping_share(one: Batched, policy: Policy, batches: Sequence[list[NDArray[np.uint8]]]) -> float:

@@ -1,5 +1,7 @@
-"""How much of what exits could give at best a gate reaches, where it may lose a little: the speed-up that it has, and
-the one that everybody's leaving at the first exit would give (Amdahl, AFIPS 1967)."""
+"""How much of what exits could give at best a gate reaches, where it may lose a little accuracy.
+
+Its speed-up is set beside the one that it would have if every image left at the first exit (Amdahl, AFIPS 1967).
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,19 @@ LOSSES = (0.05, 0.03)  # relative to the fp32 baseline's mAP on test
 
 
 def towards_bound(here: Sequence[Record]) -> list[str]:
-    """Of one runtime, for every multi-exit detector with gates: the fastest gate that loses at most each of LOSSES, in
-    one line where it is the same gate. Empty without the fp32 baseline."""
+    """The fastest gate that loses at most each of LOSSES, for every multi-exit detector with gates.
+
+    Args:
+        here: the records of one runtime.
+
+    Returns:
+        A line per detector and gate; one line where two losses have the same gate. Empty without the fp32 baseline.
+    """
     baseline = baseline_of(here, here[0].runtime)
-    lines = []
-    for name, points in multi_exit(here).items() if baseline else ():
+    lines: list[str] = []
+    if baseline is None:
+        return lines
+    for name, points in multi_exit(here).items():
         gates = [r for r in points if is_early(r)]
         found: dict[str, list[str]] = {}
         for loss in LOSSES if gates else ():
@@ -31,8 +41,15 @@ def towards_bound(here: Sequence[Record]) -> list[str]:
 
 
 def reached(gate: Record, here: Sequence[Record]) -> str:
-    """A gate in words: how many leave early, its mAP beside its controls', its speed-up, and how much of the bound's
-    that is."""
+    """A gate in words: how many leave early, its mAP beside its controls', its speed-up, and its share of the bound.
+
+    Args:
+        gate: the record of a gate.
+        here: the records of its runtime, among them the baseline.
+
+    Returns:
+        The facts, separated by commas.
+    """
     ratio, bound = gate.speed_up, speed_limit(gate, here)
     controls = [f"{gate.random_exits.mean:.3f} at random"] if gate.random_exits else []
     controls += [f"{gate.oracle:.3f} by the oracle"] if gate.oracle is not None else []

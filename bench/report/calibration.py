@@ -1,5 +1,8 @@
-"""What scores are worth, in words: how far each exit's are from saying how often they are right
-(`bench.accuracy.calibration`), and what fitted temperatures change about that and about the gates."""
+"""What scores are worth, in words.
+
+How far are each exit's scores from saying how often they are right (`bench.accuracy.calibration`), and what do fitted
+temperatures change about that and about the gates?
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,14 @@ def calibration_errors(here: Sequence[Record]) -> list[str]:
 
 
 def with_temperatures(here: Sequence[Record]) -> list[str]:
-    """Of one runtime, where it holds a detector with and without fitted temperatures: each exit's calibration error and
-    each tolerance's gate, before and after."""
+    """What fitted temperatures changed, where a runtime holds a detector with them and without.
+
+    Args:
+        here: the records of one runtime.
+
+    Returns:
+        A line with each exit's calibration error before and after, and a line for each tolerance's gate.
+    """
     found = multi_exit(here)
     lines = []
     for bare, before in found.items():
@@ -48,8 +57,11 @@ def _errors(name: str, before: Record, after: Record) -> list[str]:
 
 
 def _gates(name: str, before: Sequence[Record], after: Sequence[Record]) -> list[str]:
-    """A line per gate of a tolerance that both have. All intervals of a detector hold together at LEVEL; that of the
-    time is wider by what the baseline differed from itself."""
+    """A line per gate of a tolerance that both have.
+
+    All intervals of a detector hold together at LEVEL; that of the time is wider by what the baseline differed from
+    itself.
+    """
     old = {r.operating_point.name: r for r in before if _of_tolerance(r)}
     pairs = [(old[r.operating_point.name], r) for r in after if _of_tolerance(r) and r.operating_point.name in old]
     lines = []
@@ -75,7 +87,15 @@ def _of_tolerance(record: Record) -> bool:
 
 
 def moved(gain: tuple[float, float], longer: tuple[float, float]) -> str:
-    """Where a gate went, from the intervals of its difference in mAP and of its time over that before."""
+    """Where a gate went.
+
+    Args:
+        gain: interval of its difference in mAP, after minus before.
+        longer: interval of its time after over its time before.
+
+    Returns:
+        "moved" or "traded" with what became better and worse, or that neither did beyond the intervals.
+    """
     better = ["more accurate"] * (gain[0] > 0) + ["faster"] * (longer[1] < 1)
     worse = ["less accurate"] * (gain[1] < 0) + ["slower"] * (longer[0] > 1)
     if not better and not worse:

@@ -1,5 +1,8 @@
-"""Class by class, in runs with several: how accurate the baseline is, every exit, and the gate that speaks for early
-exit; and where the images that hold the class leave. A compact table for the terminal, and a page of its own."""
+"""Class by class, in runs with several.
+
+How accurate are the baseline, every exit, and the gate that speaks for early exit, and where do the images that hold
+the class leave? A compact table for the terminal, and a page of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.judge.groups import by_runtime, short_name
 from bench.judge.verdict import is_early, verdict
-from bench.records import Record, baseline_of
+from bench.records import ExitAccuracy, Record, baseline_of
 from bench.report.exit_profile import MOST_GROUPS
 from bench.report.page import Column, Page, Row, Section, Table, simple_table
 from bench.report.records_table import percent
@@ -19,8 +22,15 @@ PerClass = Mapping[str, float | None] | None
 
 
 def speaker(records: Sequence[Record]) -> Record | None:
-    """The gate that the verdict is about; without one that of FALLBACK, or the first, on the fastest runtime with any.
-    None without a gate, and where there is a single class."""
+    """The gate to show class by class: the one that the verdict is about.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        Where the verdict names none, the gate of FALLBACK, or the first one, on the fastest runtime with any. None
+        without a gate, and where there is a single class.
+    """
     if len(records[0].ap_per_class) < 2:
         return None
     gates = [r for here in by_runtime(records).values() for r in here if is_early(r)]
@@ -30,8 +40,14 @@ def speaker(records: Sequence[Record]) -> Record | None:
 
 
 def classes_table(records: Sequence[Record]) -> Table | None:
-    """At most MOST_GROUPS classes, those that most images hold; None without a gate or with a single class. Fits 100
-    columns."""
+    """The classes that most images hold, at most MOST_GROUPS of them, in 100 columns.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        The table, or None without a gate or with a single class.
+    """
     gate = speaker(records)
     if gate is None:
         return None
@@ -80,8 +96,10 @@ def _title(gate: Record) -> str:
 def _columns(records: Sequence[Record], gate: Record) -> list[tuple[str, PerClass, PerClass]]:
     """Header, AP and AP50 by class: of the baseline, of each exit of the gate's detector, and of the gate."""
     baseline = baseline_of(records, gate.runtime)
-    columns = {"baseline": baseline, **{f"exit {one.exit + 1}": one for one in gate.per_exit}, "gate": gate}
-    return [(head, one and one.ap_per_class, one and one.ap50_per_class) for head, one in columns.items()]
+    columns: list[tuple[str, ExitAccuracy | Record | None]] = [("baseline", baseline)]
+    columns += [(f"exit {one.exit + 1}", one) for one in gate.per_exit]
+    columns += [("gate", gate)]
+    return [(head, one.ap_per_class if one else None, one.ap50_per_class if one else None) for head, one in columns]
 
 
 def _holders(gate: Record) -> dict[str, tuple[int, Sequence[float]]]:

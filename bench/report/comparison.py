@@ -1,5 +1,7 @@
-"""Two runs side by side: a table of accuracies, a table of times, in words whatever else differs between the runs, and
-both verdicts."""
+"""Two runs side by side.
+
+A table of accuracies, a table of times, in words whatever else differs between the runs, and both verdicts.
+"""
 
 from __future__ import annotations
 
@@ -127,13 +129,13 @@ def _noises(found: Comparison) -> list[str]:
 def _environments(found: Comparison) -> list[str]:
     """Where the machines and the programs differ."""
     here, there = ([r.environment for r in run] for run in (found.a, found.b))
-    found = [
+    differences = [
         _differs(field, (getattr(e, field) for e in here), (getattr(e, field) for e in there)) for field in MACHINE
     ]
     for library in sorted({name for e in (*here, *there) for name in e.libraries}):
         versions = ((e.libraries.get(library) for e in run) for run in (here, there))
-        found.append(_differs(library, *versions))
-    lines = [line for line in found if line]
+        differences.append(_differs(library, *versions))
+    lines = [line for line in differences if line]
     if lines:
         lines.append("machines or libraries differ: a ratio of times compares them too, not detectors alone")
     commit = _differs("git commit", map(_commit, here), map(_commit, there))
@@ -230,12 +232,16 @@ def _by_runtime(found: Comparison) -> dict[str, list[Change]]:
 
 
 def comparison_page(found: Comparison, names: Sequence[str]) -> Page:
-    """Which runs these are, both tables, what to know about them, and the verdicts. As data: all of that for JSON; for
-    CSV one row per pair, its estimates under dotted names.
+    """Which runs these are, both tables, what to know about them, and the verdicts.
+
+    As data: all of that for JSON; for CSV one row per pair, its estimates under dotted names.
 
     Args:
         found: what changed from A to B.
         names: what A and B are called.
+
+    Returns:
+        The page.
     """
     said = [*lines(caption(found), "dim").lines, *lines(notes(found)).lines, *lines(summary(found), "bold").lines]
     return Page(

@@ -10,8 +10,16 @@ from bench.report.page import Column, Row, Section, Table
 
 
 def criteria_table(records: Sequence[Record]) -> Table | None:
-    """Criterion by criterion, the best first, one column per inner exit: of the first multi-exit detector on the
-    fastest runtime that has one, since it is a question about images. None without such a record."""
+    """How well each criterion knows the images, the best first, one column per inner exit.
+
+    This is a question about images, so the first multi-exit detector on the fastest runtime that has one answers it.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        The table, or None without such a detector.
+    """
     with_exits = [r for here in by_runtime(records).values() for r in here if r.criteria]
     if not with_exits:
         return None

@@ -1,6 +1,8 @@
-"""Exit profiles: of each kind of image, how many every exit answers. One gate speaks for a detector, the one through
-which most images leave, of those that do not send nearly all to one exit; on the fastest runtime, since which images
-leave hardly depends on it."""
+"""Exit profiles: of each kind of image, how many every exit answers.
+
+One gate speaks for a detector: the one through which most images leave early, of those that do not send nearly all to
+one exit. It is shown on the fastest runtime, since which images leave hardly depends on it.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,19 @@ EXPLAINED = {
 
 
 def gates(records: Sequence[Record]) -> list[Record]:
-    """Of each detector on the fastest runtime with such a gate, the gate through which most images leave early, of
-    those that tell images apart if there are any; detectors whose images all stay have none. Raises UserError when the
-    records' test splits differ."""
+    """The gate that speaks for each detector, on the fastest runtime that has one.
+
+    It is the gate through which most images leave early, of those that tell images apart if there are any.
+
+    Args:
+        records: of one run, or of several that share their test split.
+
+    Returns:
+        One record per detector; a detector whose images all stay has none.
+
+    Raises:
+        UserError: the records were measured on different test splits.
+    """
     same_split(records)
     for here in by_runtime(records).values():
         best: dict[tuple[str, ...], Record] = {}
@@ -36,8 +48,17 @@ def gates(records: Sequence[Record]) -> list[Record]:
 
 
 def exit_profile_table(records: Sequence[Record]) -> Table | None:
-    """Gate by gate, where the images of each kind leave; None when there is no gate through which any leave early.
-    Fits 100 columns."""
+    """Where the images of each kind leave, gate by gate, in 100 columns.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        The table, or None when there is no gate through which any image leaves early.
+
+    Raises:
+        UserError: the records were measured on different test splits.
+    """
     found = gates(records)
     if not found:
         return None

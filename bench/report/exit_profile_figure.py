@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +22,8 @@ from bench.report.style import COLOURS, DASHES, GREY, INK
 MOST_GATES = 4  # side by side in the picture, those through which most images leave; the table has all
 WIDTH, TOP, BOTTOM, LEFT, RIGHT, BETWEEN = 1600, 130, 90, 330, 30, 30  # px
 BAR, HEADLINE, GAP = 26, 30, 16  # px of height, of a bar, of what stands above a panel, and below it
-SIDES = ("left", "center", "right")  # of the ticks' labels, so that columns keep apart
+Side = Literal["left", "center", "right"]
+SIDES: tuple[Side, ...] = ("left", "center", "right")  # of the ticks' labels, so that columns keep apart
 LONGEST = 25  # characters of a group's name
 STAYED = "#D5D5D5"  # who does not leave early
 
@@ -62,7 +64,7 @@ def _draw(gates: Sequence[Record]) -> Figure:
             y -= room
         axes.tick_params(axis="x", labelbottom=True, labelsize=12, colors=GREY, pad=6)
         for label, side in zip(axes.set_xticklabels(["0", "50", "100 %"]), SIDES, strict=True):
-            label.set_ha(side)
+            label.set_horizontalalignment(side)
         _headline(figure, record, x, width, height)
     few = f", {len(shown)} of {len(gates)} gates" if len(shown) < len(gates) else ""
     title = f"Who leaves early, on {shown[0].runtime}: % of the images that each exit answers{few}"

@@ -38,8 +38,10 @@ LEGEND = ("F %: probability of being on the frontier; speed: against the fp32 ba
 
 
 def first_screen(records: Sequence[Record], folder: Path, name: str, console: Console) -> str:
-    """The frontier, the gates and the baseline of the runtime that would be shipped, a line on every other runtime, the
-    noise, alarms, the verdict, and where to read on.
+    """What matters most of a run, on one screen.
+
+    A table of the frontier, the gates and the baseline on the runtime that would be shipped, a line on every other
+    runtime, the noise, alarms, the verdict, and where to read on.
 
     Args:
         records: of one run.
@@ -77,9 +79,16 @@ def shipped(records: Sequence[Record], found: Verdict) -> list[Record]:
 
 
 def by_worth(here: Sequence[Record], found: Verdict) -> list[Record]:
-    """The points of a runtime that the first screen is about, those that it needs most at the beginning: what the
-    verdict names, the baseline, the frontier, of every strategy its best gate, and the other gates, the most accurate
-    first."""
+    """The points of a runtime that the first screen is about, those that it needs most at the beginning.
+
+    Args:
+        here: the records of one runtime.
+        found: the run's verdict.
+
+    Returns:
+        What the verdict names, the baseline, the frontier, of every strategy its best gate, and the other gates, the
+        most accurate first.
+    """
     named = [r for r in here if r.name in (found.early, *compared_with(found))]
     baseline = [r for r in [baseline_of(here, here[0].runtime)] if r]
     edge = [here[k] for k in frontier([(_ms(r), r.map) for r in here])]

@@ -1,5 +1,8 @@
-"""The formats that a page can be written in. A new one is a function from a page to text and a line in FORMATS, or an
-entry point of the group `exitbench.formats` in any package."""
+"""The formats that a page can be written in.
+
+A new one is a function from a page to text and a line in FORMATS, or an entry point of the group `exitbench.formats` in
+any package.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,9 @@ def terminal(page: Page, console: Console | None = None) -> str:
     Args:
         page: what to write.
         console: whose width and colours to use; that of stdout when not given.
+
+    Returns:
+        Text that ends in a line break, with colours where the console has them.
     """
     console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     with console.capture() as captured:
@@ -116,8 +122,15 @@ def _piped(table: Table) -> str:
 
 
 def csv_text(page: Page) -> str:
-    """For spreadsheets: a header with every key that any row has, in the order of their first row, then the rows; what
-    a row lacks is empty."""
+    """For spreadsheets: a header, then a row per thing that the page is about.
+
+    Args:
+        page: what to write.
+
+    Returns:
+        CSV. The header has every key that any row has, in the order in which they first come; what a row lacks is
+        empty.
+    """
     if page.records:
         rows = page.records()
     else:
@@ -227,6 +240,9 @@ def formatted(page: Page, name: str) -> str:
     Args:
         page: what to write.
         name: of one of FORMATS.
+
+    Returns:
+        The text.
 
     Raises:
         UserError: there is no such format.

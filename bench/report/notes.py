@@ -1,6 +1,9 @@
-"""What a reader of the table should be told in words: what is fastest at the baseline's accuracy, what removed
-multiply-adds were worth, how far gates get towards their bound, gates between chance and the oracle, int8 that does not
-pay, what scores are worth, and compositions whose gains do not multiply."""
+"""What a reader of the table should be told in words.
+
+What is fastest at the baseline's accuracy, what removed multiply-adds were worth, how far gates get towards their
+bound, gates between chance and the oracle, int8 that does not pay, what scores are worth, and compositions whose gains
+do not multiply.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,17 @@ PIECE = 100e6  # multiply-adds
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """One line per finding, runtime by runtime and with its name where there are several; none when there is nothing
-    to say. Gates against their controls, and calibration, are matters of accuracy, in which runtimes agree: said once,
-    on the fastest."""
+    """One line per finding, runtime by runtime.
+
+    Gates against their controls, and calibration, are matters of accuracy, in which runtimes agree: they are said once,
+    on the fastest.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        The lines, which begin with the runtime where there are several; empty when there is nothing to say.
+    """
     sections = by_runtime(records)
     once = {short_name(r): r for here in reversed(sections.values()) for r in here}
     found = []
@@ -79,8 +90,14 @@ def _saving(record: Record, baseline: Record) -> str:
 
 
 def gate_and_controls(record: Record) -> str | None:
-    """A gate between the same shares of exits dealt out at random and the oracle at its cost, where images really leave
-    at different exits."""
+    """A gate between its controls: the same shares of exits dealt out at random, and the oracle at its cost.
+
+    Args:
+        record: of any operating point.
+
+    Returns:
+        A line, or None unless images really leave at different exits.
+    """
     drawn = record.random_exits
     if drawn is None or max(record.exit_share) == 1:
         return None
@@ -94,8 +111,15 @@ def gate_and_controls(record: Record) -> str | None:
 
 
 def behind(verdict: Verdict, records: Sequence[Record]) -> str:
-    """What stands behind the gate that a verdict is about: its controls, and the bound on any gate over its exits;
-    empty where no gate speaks."""
+    """What stands behind the gate that a verdict is about.
+
+    Args:
+        verdict: of a run.
+        records: of the run.
+
+    Returns:
+        The gate's controls, and the bound on any gate over its exits; empty where no gate speaks.
+    """
     speaks = next((r for r in records if r.name == verdict.early), None)
     controls = gate_and_controls(speaks) if speaks else None
     limit = speed_limit(speaks, records) if speaks else None
@@ -105,22 +129,21 @@ def behind(verdict: Verdict, records: Sequence[Record]) -> str:
 
 def _executed(here: Sequence[Record]) -> list[str]:
     """The gates' paths as they were really executed, against the simulation: what was confirmed, and what was not."""
-    gates = [r for r in here if r.execution]
+    gates = [(r, r.execution) for r in here if r.execution]
     if not gates:
         return []
-    true = [r for r in gates if not r.execution.exits_differ and not r.execution.detections_differ]
-    timed = [r for r in true if r.execution.within]
-    images, count = gates[0].execution.images, len(gates)
+    true = [not found.exits_differ and not found.detections_differ for _, found in gates]
+    timed = sum(bool(found.within) for (_, found), same in zip(gates, true, strict=True) if same)
     lines = [
-        f"executed on all {images:,} test images, {len(true)} of {count} gates left and answered exactly as simulated; "
-        f"{len(timed)} took the predicted mean time"
+        f"executed on all {gates[0][1].images:,} test images, {sum(true)} of {len(gates)} gates left and answered "
+        f"exactly as simulated; {timed} took the predicted mean time"
     ]
-    for record in gates:
-        found, time = record.execution, record.latency_ms
-        if record not in true:
+    for (record, found), same in zip(gates, true, strict=True):
+        time = record.latency_ms
+        if not same:
             what = f"{found.exits_differ} images left elsewhere than simulated, {found.detections_differ} were answered"
             lines.append(f"{short_name(record)}: {what} otherwise: do not trust its accuracy")
-        elif record not in timed:
+        elif not found.within:
             low, high = time.mean_interval
             what = f"{found.predicted_ms:.2f} ms predicted, {time.mean:.2f} [{low:.2f}, {high:.2f}] measured"
             lines.append(f"{short_name(record)}: {what}")
@@ -146,8 +169,8 @@ def _slow_int8(record: Record) -> str | None:
 def _gain(record: Record, here: Sequence[Record]) -> str | None:
     """The speed-up of `a+b` against the product of what a and b gave alone, when both are in the run."""
     parts = record.strategy.split("+")
-    alone = [_alone(part, record, here) for part in parts]
-    if len(parts) < 2 or None in alone:
+    alone = [one for part in parts if (one := _alone(part, record, here))]
+    if len(parts) < 2 or len(alone) < len(parts):
         return None
     product = 1.0
     for one in alone:
@@ -156,8 +179,11 @@ def _gain(record: Record, here: Sequence[Record]) -> str | None:
 
 
 def _alone(part: str, composed: Record, here: Sequence[Record]) -> Record | None:
-    """The record of one part of a composition: the longest variant that the composed one names, the same operating
-    point where the part has several."""
+    """The record of one part of a composition.
+
+    It is of the longest variant that the composed one names, and of the same operating point where the part has
+    several.
+    """
     fitting = [
         r
         for r in here

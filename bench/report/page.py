@@ -1,5 +1,8 @@
-"""What a report consists of before it has a format: headings, lines of text and tables of plain cells, in reading
-order, and the same as data. `bench.report.formats` writes a page down."""
+"""What a report consists of before it has a format.
+
+Headings, lines of text and tables of plain cells, in reading order, and the same as data. `bench.report.formats` writes
+a page down.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """Cells, one a column. style: of the whole row, in a terminal, in rich's words such as "bold"."""
+    """A row of a table.
+
+    Args:
+        cells: one a column.
+        style: of the whole row, in a terminal, in rich's words such as "bold".
+    """
 
     cells: Sequence[str]
     style: str = ""
@@ -134,6 +142,9 @@ def simple_table(
         title: as in `Table`.
         notes: as in `Table`.
         styles: of the rows, as many as there are.
+
+    Returns:
+        The table.
     """
     rows = list(rows)
     left = set(headers[:1] if words is None else words)
@@ -159,7 +170,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """Text. listed: every line is a point of a list."""
+    """Lines of text.
+
+    Args:
+        lines: from top to bottom.
+        listed: every line is a point of a list.
+    """
 
     lines: Sequence[Line]
     listed: bool = True

@@ -1,5 +1,7 @@
-"""The picture of a run: mAP against latency and against FLOPs, one colour and marker per strategy, the frontier and the
-verdict."""
+"""The picture of a run.
+
+It shows mAP against latency and against FLOPs, with one colour and marker per strategy, the frontier and the verdict.
+"""
 
 from __future__ import annotations
 
@@ -156,8 +158,10 @@ def _points(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, 
 
 
 def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, str]], cost: Cost) -> None:
-    """Name the points worth reading where the name covers the least: beside it if that is free, else further off, with
-    a leader."""
+    """Name the points worth reading where the name covers the least.
+
+    That is beside the point if there is room, else further off, with a leader.
+    """
     places = axes.transData.transform([(cost(r), r.map) for r in records])
     lines = [line.get_transform().transform(line.get_xydata()) for line in axes.lines]
     lines += [axes.transData.transform([(cost(r), end) for end in r.map_interval]) for r in records]
@@ -182,7 +186,7 @@ def _label(axes: Axes, records: Sequence[Record], styles: dict[str, tuple[str, s
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.7, "shrinkA": 2, "shrinkB": 7},
         )
         size = text.get_window_extent()
-        box = _free_box(place, size.width, size.height, taken, names, axes.bbox.extents)
+        box = _free_box(place, size.width, size.height, taken, names, np.array(axes.bbox.extents))
         centre = (box[:2] + box[2:]) / 2
         text.set_position(centre)
         taken = np.concatenate([taken, _around(_along(np.array([place, centre])), 4)])
@@ -202,8 +206,22 @@ def _along(corners: np.ndarray) -> np.ndarray:
 def _free_box(
     place: np.ndarray, width: float, height: float, taken: np.ndarray, names: np.ndarray, panel: np.ndarray
 ) -> np.ndarray:
-    """The box [x0, y0, x1, y1] of this size near `place` that overlaps taken boxes [n, 4] and the panel's outside the
-    least, and hardly ever a name [m, 4], nor does its leader; all in px."""
+    """The box of a size near a place that covers the least.
+
+    It overlaps what is taken and the panel's outside as little as possible; neither it nor its leader crosses another
+    name if that can be avoided.
+
+    Args:
+        place: x and y, px.
+        width: of the box, px.
+        height: of the box, px.
+        taken: boxes, [n, 4], px.
+        names: boxes of other names, [m, 4], px.
+        panel: one box, [4], px.
+
+    Returns:
+        [x0, y0, x1, y1], px.
+    """
     half = np.array([width, height]) / 2
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)

@@ -14,8 +14,14 @@ Cell = Callable[[Record], str]
 
 
 def wide_columns(records: Sequence[Record]) -> dict[Column, Cell]:
-    """For a page: each column, and what a record shows in it. Records go by their names, intervals stand beside the
-    numbers."""
+    """The columns of a page, where records go by their names and intervals stand beside the numbers.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        Each column, and what a record shows in it.
+    """
     front = frontier_probability(records)
     unit, count = flops_format(records)
     eager = over_eager(records[0], records) is not None
@@ -30,14 +36,20 @@ def wide_columns(records: Sequence[Record]) -> dict[Column, Cell]:
         Column("p90"): lambda r: f"{r.latency_ms.p90:.2f}",
         Column("speed [95 %]"): lambda r: " ".join(filter(None, (speed_up(r, records), speed_interval(r, records)))),
         **({Column("vs eager"): lambda r: f"{over_eager(r, records):.2f}x"} if eager else {}),
-        **({Column("images/s"): images_per_second} if any(r.offline for r in records) else {}),
+        **({Column("images/s"): images_per_second} if any(r.throughput for r in records) else {}),
         Column("exits %", words=True): exit_shares,
     }
 
 
 def narrow_columns(records: Sequence[Record]) -> dict[Column, Cell]:
-    """For a terminal, where the strategy stands above its records: each column, and what a record shows in it. The
-    spare ones go where there is no room."""
+    """The columns of a terminal, where the strategy stands above its records and spare ones go if there is no room.
+
+    Args:
+        records: of one run.
+
+    Returns:
+        Each column, and what a record shows in it.
+    """
     front = frontier_probability(records)
     unit, count = flops_format(records)
     eager = over_eager(records[0], records) is not None
@@ -80,7 +92,7 @@ def percent(shares: Iterable[float]) -> str:
 
 def images_per_second(record: Record) -> str:
     """Throughput in batches, e.g. '412'; '-' where none was measured."""
-    return f"{record.offline.images_per_second:.0f}" if record.offline else "-"
+    return f"{record.throughput.images_per_second:.0f}" if record.throughput else "-"
 
 
 def flops_format(records: Sequence[Record]) -> tuple[str, Callable[[float], str]]:
@@ -105,9 +117,18 @@ def speed_interval(record: Record, records: Sequence[Record]) -> str:
 
 
 def speed_limit(record: Record, records: Sequence[Record]) -> float | None:
-    """The speed-up that no gate over this detector's exits can pass: the mean latency of the fp32 baseline on the same
-    runtime over that of always leaving at the first exit, the way that every image has to go (Amdahl, AFIPS 1967). None
-    without that baseline, or where the exits were not timed."""
+    """The speed-up that no gate over this detector's exits can pass (Amdahl, AFIPS 1967).
+
+    Every image has to go the way to the first exit, so it is the mean latency of the fp32 baseline on the same runtime
+    over that of always leaving there.
+
+    Args:
+        record: of a multi-exit detector.
+        records: of the run.
+
+    Returns:
+        The bound, or None without that baseline or where the exits were not timed.
+    """
     baseline, first = baseline_of(records, record.runtime), record.per_exit[0].latency_ms
     return baseline.latency_ms.mean / first if baseline and first else None
 
@@ -123,8 +144,8 @@ def caption(records: Sequence[Record]) -> list[str]:
         "ms, p90: from the uint8 image in memory to its detections, batch 1",
         "speed: against the fp32 baseline on the same runtime",
     ]
-    if offline := next((r.offline for r in records if r.offline), None):
-        lines.append(f"images/s: {offline.batch} images at once")
+    if throughput := next((r.throughput for r in records if r.throughput), None):
+        lines.append(f"images/s: {throughput.batch} images at once")
     if over_eager(first, records):
         lines.append("vs eager: against the fp32 baseline in eager PyTorch")
     lines += [
@@ -176,6 +197,9 @@ def wide_table(records: Sequence[Record], shown: Sequence[Record] | None = None)
         records: of one run.
         shown: those of them that have a row; all when not given.
 
+    Returns:
+        The table.
+
     Raises:
         UserError: the records were measured on different test splits.
     """
@@ -193,6 +217,9 @@ def narrow_table(records: Sequence[Record]) -> Table:
 
     Args:
         records: of one run.
+
+    Returns:
+        The table, with what its columns mean.
 
     Raises:
         UserError: the records were measured on different test splits.

@@ -1,9 +1,11 @@
-"""A run as a page: its records as a table, what to know about them, and the verdict; and the same with every other
-table there is."""
+"""A run as a page: its records as a table, what to know about them, and the verdict.
+
+The full page has every other table there is as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +34,9 @@ def run_page(records: Sequence[Record]) -> Page:
     Args:
         records: of one run.
 
+    Returns:
+        The page.
+
     Raises:
         UserError: the records were measured on different test splits.
     """
@@ -44,6 +49,9 @@ def full_page(records: Sequence[Record]) -> Page:
 
     Args:
         records: of one run.
+
+    Returns:
+        The page.
 
     Raises:
         UserError: the records were measured on different test splits.
@@ -79,7 +87,8 @@ def _alarms(records: Sequence[Record]) -> Sequence[Line]:
     return lines(alarms(records), "bold red").lines
 
 
-def _data(records: Sequence[Record]):
+def _data(records: Sequence[Record]) -> tuple[Callable[[], Any], Callable[[], list[dict[str, Any]]]]:
+    """What a page's `tree` and `records` are made by."""
     return (
         lambda: [r.model_dump(mode="json") for r in records],
         lambda: [_row(record, records) for record in records],

@@ -93,8 +93,14 @@ def summary(found: Spread) -> str:
 
 
 def table(found: Spread) -> Table:
-    """One line per name, under the name of its runtime if there are several; those that the verdicts name stand
-    first."""
+    """One line per name, under the name of its runtime if there are several.
+
+    Args:
+        found: the runs' spread.
+
+    Returns:
+        The table, in which what the verdicts name stands first.
+    """
     sections = _by_runtime(found)
     return Table(
         [Column(header, words=header in ("name", "verdicts")) for header, _ in COLUMNS],
@@ -114,8 +120,16 @@ def _by_runtime(found: Spread) -> dict[str, list[Seed]]:
 
 
 def seeds_page(found: Spread) -> Page:
-    """The table, what to know about it, and the verdicts. As data: all of that for JSON; for CSV one row per name, its
-    numbers under dotted names."""
+    """The table, what to know about it, and the verdicts.
+
+    As data: all of that for JSON; for CSV one row per name, its numbers under dotted names.
+
+    Args:
+        found: the runs' spread.
+
+    Returns:
+        The page.
+    """
     said = zip(verdicts(found), found.verdicts, strict=True)
     return Page(
         [

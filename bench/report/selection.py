@@ -15,10 +15,19 @@ Cost = Callable[[Record], float]
 
 
 def select_rows(records: Sequence[Record], cost: Cost) -> set[str]:
-    """Names of the points worth reading among those of one runtime: all of them up to MOST_NAMES, else those on the
-    frontier of mAP and cost, the baseline, those that the verdict names, and of every strategy the cheapest point that
-    keeps NEARLY all of the baseline's mAP, or its most accurate one; and of a strategy's points that are the SAME the
-    one that the verdict names, or the first."""
+    """Which points of one runtime are worth reading.
+
+    Up to MOST_NAMES these are all. Else they are those on the frontier of mAP and cost, the baseline, those that the
+    verdict names, and `best_of_each` strategy; of a strategy's points that are the SAME to the eye, the one that the
+    verdict names, or the first.
+
+    Args:
+        records: of one runtime.
+        cost: of a record, in any unit.
+
+    Returns:
+        Names of records.
+    """
     if len(records) <= MOST_NAMES:
         return {record.name for record in records}
     found = {records[k].name for k in frontier([(cost(r), r.map) for r in records])}
@@ -35,8 +44,16 @@ def select_rows(records: Sequence[Record], cost: Cost) -> set[str]:
 
 
 def best_of_each(records: Sequence[Record], cost: Cost, baseline: Record | None) -> list[Record]:
-    """Of every strategy the cheapest point that keeps NEARLY all of the baseline's mAP (of the best one's, without a
-    baseline), or its most accurate one."""
+    """Of every strategy the cheapest point that keeps NEARLY all of the baseline's mAP, or its most accurate one.
+
+    Args:
+        records: of one runtime.
+        cost: of a record, in any unit.
+        baseline: whose mAP counts; None: that of the most accurate record.
+
+    Returns:
+        One record per strategy.
+    """
     floor = NEARLY * (baseline.map if baseline else max((r.map for r in records), default=0))
     found = []
     for strategy in dict.fromkeys(r.strategy for r in records):

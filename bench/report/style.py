@@ -1,5 +1,7 @@
-"""What all figures share: colours and markers, axes without furniture, and how a figure becomes a file. The colours are
-Okabe and Ito's, which colour-blind readers can tell apart, and three more."""
+"""What all figures share: colours and markers, axes without furniture, and how a figure becomes a file.
+
+The colours are Okabe and Ito's, which colour-blind readers can tell apart, and three more.
+"""
 
 from __future__ import annotations
 

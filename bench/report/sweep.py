@@ -10,7 +10,7 @@ from bench.report.criteria import auroc_cell, by_criterion, exit_header
 from bench.report.formats import flat
 from bench.report.page import Block, Column, Heading, Lines, Page, Row, Section, Table, lines
 from bench.report.records_table import percent
-from bench.study.sweep import Point, Sweep
+from bench.study.sweep import Sweep, SweepPoint
 
 Rows = list[list[str]]
 WORDS = ("policy", "criterion", "thresholds", "told apart by", "kind of image", "exits %")  # in columns at the left
@@ -128,7 +128,7 @@ def alarms(sweep: Sweep) -> list[str]:
 
 def sweeps_page(found: Sequence[Sweep]) -> Page:
     """Every sweep's tables and what their numbers mean. As data: everything for JSON, one row per point for CSV."""
-    plain = TypeAdapter(Point).dump_python
+    plain = TypeAdapter(SweepPoint).dump_python
     return Page(
         [block for sweep in found for block in _blocks(sweep)],
         lambda: TypeAdapter(list[Sweep]).dump_python(list(found), mode="json"),
@@ -159,7 +159,7 @@ def _ap(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _thresholds(one: Point) -> str:
+def _thresholds(one: SweepPoint) -> str:
     if one.thresholds is None:
         return "-"
     return ", ".join("never" if value is None else f"{value:.3g}" for value in one.thresholds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from bench.report.criteria import by_criterion
 from bench.report.style import COLOURS, DASHES, GREY, INK, MARKERS, plain
-from bench.study.sweep import Point, Sweep
+from bench.study.sweep import Sweep, SweepPoint
 
 HALO = [withStroke(linewidth=3, foreground="white")]
 HUES = (*COLOURS[1:], "#661100")  # of the criteria, which are eleven
@@ -22,8 +22,9 @@ ASKED = {"tolerance": "D", "budget": "^"}  # kind -> marker
 
 
 def sweep_figure(sweep: Sweep) -> Figure:
-    """Draw on the left mAP on test against predicted mean cost, on the right how well every criterion knows the images,
-    which names the pale lines on the left.
+    """Draw mAP against cost on the left, and how well every criterion knows the images on the right.
+
+    The cost is the predicted mean of a test image. The criteria on the right name the pale lines on the left.
 
     Args:
         sweep: of one detector.
@@ -45,7 +46,9 @@ def sweep_figure(sweep: Sweep) -> Figure:
     about = f"Policies chosen on {sweep.val_images:,} val images, shown on {sweep.test_images:,} test images"
     figure.text(0.055, 0.9, about, va="top", fontsize=14, color=GREY)
     figure.text(0.66, 0.9, "Does the criterion know when an exit is good enough?", va="top", fontsize=14, color=GREY)
-    for axes, corner, x in ((left, "lower left", 0.045), (right, "lower right", 0.99)):
+    corners: tuple[tuple[Axes, Literal["lower left", "lower right"], float], ...]
+    corners = ((left, "lower left", 0.045), (right, "lower right", 0.99))
+    for axes, corner, x in corners:
         shown, names = axes.get_legend_handles_labels()
         columns = -(-len(names) // 2) if axes is right and len(names) > 2 else len(names)
         look: dict[str, Any] = {
@@ -55,12 +58,12 @@ def sweep_figure(sweep: Sweep) -> Figure:
             "columnspacing": 1.2,
             "handletextpad": 0.5,
         }
-        figure.legend(shown, names, loc=corner, bbox_to_anchor=(x, 0.01), **look)
+        figure.legend(shown, [str(name) for name in names], loc=corner, bbox_to_anchor=(x, 0.01), **look)
     return figure
 
 
 def _costs(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
-    """mAP against mean cost: the controls in grey, one pale line per criterion, and the policies on top."""
+    """The mAP against mean cost: the controls in grey, one pale line per criterion, and the policies on top."""
     static = [one for one in sweep.points if one.kind == "static"]
     front = [one for one in sweep.points if one.kind == "frontier"]
     _controls(axes, sweep, front)
@@ -78,22 +81,26 @@ def _scale(sweep: Sweep) -> float:
     return 1 if sweep.unit == "latency" else 1e6
 
 
-def _cost(one: Point, sweep: Sweep) -> float:
+def _cost(one: SweepPoint, sweep: Sweep) -> float:
     return (one.ms if sweep.unit == "latency" else one.flops) / _scale(sweep)
 
 
-def _controls(axes: Axes, sweep: Sweep, front: Sequence[Point]) -> None:
+def _controls(axes: Axes, sweep: Sweep, front: Sequence[SweepPoint]) -> None:
     """Exits at random and the oracle, at what they cost without looking."""
-    costs = [one.unlooked_ms if sweep.unit == "latency" else _cost(one, sweep) for one in front]
-    drawn = [one.random for one in front]
+    costs = [one.ms_without_criterion if sweep.unit == "latency" else _cost(one, sweep) for one in front]
+    drawn, oracle = [one.random for one in front if one.random], _oracle(front)
     low, high = [one.low for one in drawn], [one.high for one in drawn]
     axes.fill_between(costs, low, high, color="#DDDDDD", linewidth=0, zorder=1, label="exits at random")
     axes.plot(costs, [one.mean for one in drawn], color="#BDBDBD", linewidth=1.5, zorder=1)
     dots: dict[str, Any] = {"color": GREY, "linewidth": 1.8, "linestyle": (0, (2, 2)), "zorder": 2}
-    axes.plot(costs, [one.oracle for one in front], label="oracle", **dots)
+    axes.plot(costs, oracle, label="oracle", **dots)
 
 
-def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[Point]) -> None:
+def _oracle(front: Sequence[SweepPoint]) -> list[float]:
+    return [one.oracle for one in front if one.oracle is not None]
+
+
+def _policies(axes: Axes, sweep: Sweep, static: Sequence[SweepPoint], front: Sequence[SweepPoint]) -> None:
     """The frontier's gates with their intervals, the static exits, and what was asked for, named."""
     places = [_cost(one, sweep) for one in front]
     axes.vlines(places, [one.low for one in front], [one.high for one in front], color=INK, alpha=0.3, linewidth=2)
@@ -132,12 +139,12 @@ def _policies(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence
         _say(axes, ", ".join(names), place, (-9, 10), "right")
 
 
-def _bounds(axes: Axes, sweep: Sweep, static: Sequence[Point], front: Sequence[Point]) -> None:
+def _bounds(axes: Axes, sweep: Sweep, static: Sequence[SweepPoint], front: Sequence[SweepPoint]) -> None:
     """The cost that no policy can pass, and axes with room for everything."""
     first, *_, last = np.array(sweep.ms if sweep.unit == "latency" else sweep.flops) / _scale(sweep)
     axes.axvline(first, color=GREY, linewidth=1.2, linestyle=DASHES, zorder=1)
-    low = min(*(one.low for one in (*front, *static)), *(one.random.low for one in front))
-    high = max(*(one.high for one in (*front, *static)), *(one.oracle for one in front))
+    low = min(*(one.low for one in (*front, *static)), *(one.random.low for one in front if one.random))
+    high = max(*(one.high for one in (*front, *static)), *_oracle(front))
     room, width = 0.07 * (high - low) or 0.05, last - first
     axes.set_xlim(first - 0.06 * width, max(last, *(_cost(one, sweep) for one in front)) + 0.09 * width)
     axes.set_ylim(low - 1.5 * room, high + room)
@@ -182,7 +189,8 @@ def _areas(axes: Axes, sweep: Sweep, styles: Mapping[str, str]) -> None:
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     axes.set_yticks(range(len(found)), list(found), fontsize=13)
     for label, name in zip(axes.get_yticklabels(), found, strict=True):
-        label.set_color([0.75 * part for part in to_rgb(styles[name])])
+        red, green, blue = to_rgb(styles[name])
+        label.set_color((0.75 * red, 0.75 * green, 0.75 * blue))
     axes.set_xlabel("AUROC, with 95 % interval", color=INK, fontsize=14)
     for exit in range(exits):
         marker = MARKERS[1 + exit % (len(MARKERS) - 1)]

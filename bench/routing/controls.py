@@ -2,7 +2,7 @@
 
 Below it stands what it has to beat: the same number of images leaving at each exit, but drawn at random. Above it
 stands the oracle (`bench.routing.oracle`). Always taking one exit, the other control, is a policy like any other
-(`bench.routing.search.static_choices`).
+(`bench.routing.search.static_policies`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from bench.exits.criteria import Criterion
 from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable
-from bench.routing.search import Choice, exit_shares, mean_costs, policies, routings
+from bench.routing.search import ChosenPolicy, exit_shares, mean_costs, policies, routings
 from models.errors import UserError
 
 STEPS = 40  # policies in the sequence: each is one more chance to stop too early
@@ -104,7 +104,7 @@ def sequence(
 
 def controlled(
     candidates: Sequence[Policy], table: ExitTable, matches: Sequence[Matches], epsilon: float, delta: float
-) -> Choice:
+) -> ChosenPolicy:
     """The cheapest policy that is shown to keep the promise.
 
     The last of the candidates before the first whose risk is not shown to be at most epsilon; the last exit for all
@@ -118,7 +118,7 @@ def controlled(
         delta: error rate of the promise, in (0, 1).
 
     Returns:
-        The choice, with its promise in the note.
+        The policy, with its promise in the note.
 
     Raises:
         UserError: the table was made on the test split.
@@ -136,4 +136,4 @@ def controlled(
     note = f"on {table.role}: {promise}; {reached:.4f} seen on {len(loss)} images"
     if kept.criterion is None:
         note = f"on {table.role}: no policy is shown to keep the promise that {promise}"
-    return Choice(f"risk{100 * epsilon:g}", kept, chosen_on=table.role, note=note, promise=True)
+    return ChosenPolicy(f"risk{100 * epsilon:g}", kept, chosen_on=table.role, note=note, promise=True)

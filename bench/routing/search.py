@@ -28,14 +28,15 @@ APART = 0.02  # of the dearest corner's cost
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A policy with a name, and what it promised on val.
+class ChosenPolicy:
+    """A named policy chosen on val, and what it promised there.
 
     Attributes:
-        name: of the choice, such as "tol1" or "exit2".
+        name: such as "tol1" or "exit2".
         policy: what was chosen.
         chosen_on: role of the split it was chosen on; None for a static exit, which needs no choice.
         note: what it promised there, as text.
+        promise: whether risk control showed on val that it loses no more than was asked for.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Tried:
     costs: Mapping[Unit, NDArray[np.float64]]
     full: float
 
-    def cheapest(self, tolerance: float, unit: Unit) -> Choice:
+    def cheapest(self, tolerance: float, unit: Unit) -> ChosenPolicy:
         """The cheapest policy that keeps the mAP of the last exit; ties go to the higher mAP.
 
         Args:
@@ -71,29 +72,29 @@ class Tried:
             unit: "latency" or "flops".
 
         Returns:
-            The choice.
+            The policy.
         """
         kept = np.flatnonzero(self.maps >= (1 - tolerance) * self.full)
-        return self._choice(
+        return self._chosen(
             f"tol{100 * tolerance:g}", min(kept.tolist(), key=lambda p: (self.costs[unit][p], -self.maps[p]))
         )
 
-    def within(self, budget: Budget) -> Choice | None:
+    def within(self, budget: Budget) -> ChosenPolicy | None:
         """The policy with the best mAP within a budget; ties go to the cheaper one.
 
         Args:
             budget: the most that an image may cost on average.
 
         Returns:
-            The choice; None when no policy is that cheap.
+            The policy; None when none is that cheap.
         """
         cost = self.costs[budget.unit]
         kept = np.flatnonzero(cost <= budget.most)
         if not len(kept):
             return None
-        return self._choice(f"within{budget.text}", min(kept.tolist(), key=lambda p: (-self.maps[p], cost[p])))
+        return self._chosen(f"within{budget.text}", min(kept.tolist(), key=lambda p: (-self.maps[p], cost[p])))
 
-    def frontier(self, unit: Unit) -> list[Choice]:
+    def frontier(self, unit: Unit) -> list[ChosenPolicy]:
         """The policies at the corners of the upper convex hull of (mean cost, mAP).
 
         Whatever lies below the hull is beaten, on average, by tossing a coin between two of its corners. Of corners
@@ -103,35 +104,35 @@ class Tried:
             unit: "latency" or "flops".
 
         Returns:
-            The choices, cheapest first.
+            The policies, cheapest first.
         """
         costs = self.costs[unit]
         kept: list[int] = []
         for corner in reversed(upper_hull(costs, self.maps)):
             if not kept or costs[corner] < costs[kept[-1]] - APART * costs[kept[0]]:
                 kept.append(corner)
-        return [self._choice(f"front{number}", p) for number, p in enumerate(reversed(kept), 1)]
+        return [self._chosen(f"front{number}", p) for number, p in enumerate(reversed(kept), 1)]
 
-    def _choice(self, name: str, p: int) -> Choice:
+    def _chosen(self, name: str, p: int) -> ChosenPolicy:
         note = f"on {self.role}: mAP {self.maps[p]:.3f} against {self.full:.3f} at the last exit, "
         note += f"{self.costs['flops'][p] / 1e6:.0f} M multiply-adds, {self.costs['latency'][p]:.2f} ms predicted"
-        return Choice(name, self.policies[p], chosen_on=self.role, note=note)
+        return ChosenPolicy(name, self.policies[p], chosen_on=self.role, note=note)
 
 
-def static_choices(exits: int) -> list[Choice]:
-    """One choice per exit that always takes it: the controls that a gate has to beat.
+def static_policies(exits: int) -> list[ChosenPolicy]:
+    """One policy per exit that always takes it: the controls that a gate has to beat.
 
     Args:
-        exits: how many exits there are; with one, it is the only choice.
+        exits: how many exits there are; with one, its policy is called "full".
 
     Returns:
-        The choices, by exit.
+        The policies, by exit.
     """
     if exits == 1:
-        return [Choice("full", static(0, 1))]
+        return [ChosenPolicy("full", static(0, 1))]
     names = [f"exit{number}" for number in range(1, exits)] + ["full"]
     return [
-        Choice(name, static(exit, exits), note="static exit: a control that looks at no image")
+        ChosenPolicy(name, static(exit, exits), note="static exit: a control that looks at no image")
         for exit, name in enumerate(names)
     ]
 
@@ -199,9 +200,7 @@ def routings(tried: Sequence[Policy], table: ExitTable) -> NDArray[np.int8]:
     Returns:
         Exits from 0, int8 [P, N].
     """
-    unread = np.zeros((len(table.image_ids), table.exits))  # by a static policy
-    exits = [policy.route(unread if policy.criterion is None else table.scores[policy.criterion]) for policy in tried]
-    return np.array(exits, np.int8)
+    return np.array([table.route(policy) for policy in tried], np.int8)
 
 
 def exit_shares(exits: NDArray[np.integer], count: int) -> NDArray[np.float64]:

@@ -1,5 +1,8 @@
-"""Turning a candidate into something that runs. One file per runtime, found by name (registry.py); `deploy` builds it.
-What is named here is imported when it is first used, so that the list of runtimes is there without torch."""
+"""Turning a candidate into something that runs.
+
+One file per runtime, found by name (registry.py); `deploy` builds it. What is named here is imported when it is first
+used, so that the list of runtimes is there without torch.
+"""
 
 from typing import TYPE_CHECKING, Any
 

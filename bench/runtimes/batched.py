@@ -1,6 +1,8 @@
-"""Many images at once on a multi-exit detector: whoever is answered leaves, and the others are regrouped into a smaller
-batch for the next stage, so that nobody is computed for an image that has gone. The regrouping costs time of its own,
-which is counted."""
+"""Many images at once on a multi-exit detector.
+
+Images that are answered leave, and the others are regrouped into a smaller batch for the next stage, so that nothing is
+computed for an image that has gone. The regrouping costs time of its own, which is counted.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,13 @@ from models.pixels import resize
 
 
 class Batched:
-    """A deployed candidate for batches. regrouping: seconds spent so far on moving images into smaller batches.
-    rows: how many images each stage has computed so far."""
+    """A deployed candidate for batches.
+
+    Attributes:
+        deployed: the candidate on its runtime.
+        regrouping: seconds spent so far on moving images into smaller batches.
+        rows: how many images each stage has computed so far.
+    """
 
     def __init__(self, deployed: Deployed):
         self.deployed = deployed
@@ -28,7 +35,15 @@ class Batched:
 
     @torch.inference_mode()
     def detect(self, images: Sequence[np.ndarray], policy: Policy) -> list[Answer]:
-        """uint8 [H, W, 3] each -> one answer per image, in their order. A batch size never seen is compiled first."""
+        """Detect objects in several images at once; a batch size that is new is compiled first.
+
+        Args:
+            images: uint8 [H, W, 3] RGB each; sizes may differ.
+            policy: says which exit answers each image.
+
+        Returns:
+            One answer per image, in their order.
+        """
         size, last = self.deployed.candidate.detector.size, self.deployed.exits - 1
         chain, alive = self._chain(len(images)), list(range(len(images)))
         chain.start(torch.from_numpy(np.stack([resize(image, size) for image in images])))

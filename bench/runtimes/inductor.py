@@ -1,6 +1,8 @@
-"""torch.compile's inductor backend with frozen weights: one program per stage, with oneDNN's convolutions and pointwise
-work in C++ that is compiled on the spot. int8 is torchao's static post-training quantization for x86, calibrated stage
-by stage on the training images that the candidate carries."""
+"""The inductor backend of torch.compile with frozen weights: one program per stage.
+
+Convolutions are oneDNN's; pointwise work is C++ that is compiled on the spot. int8 is torchao's static post-training
+quantization for x86, calibrated stage by stage on the training images that the candidate carries.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +53,25 @@ Program = Callable[..., tuple[Tensor, ...]]
 
 
 class InductorArtifact:
+    """One compiled program per stage (`bench.runtimes.base.Artifact`)."""
+
     def __init__(self, programs: Sequence[Program], precisions: dict[str, int], size: int, threads: int):
         self.bytes, self.host_threads = size, threads
         self.audit: dict[str, Any] = {"layers_by_precision": precisions}
         self._programs = programs
 
     def chain(self, batch: int) -> EagerChain:
-        """Raises UserError for more than one image: each batch size would take a minute to compile."""
+        """Its stages, ready to run on one image.
+
+        Args:
+            batch: 1.
+
+        Returns:
+            The chain.
+
+        Raises:
+            UserError: more than one image is asked for, and each batch size would take a minute to compile.
+        """
         if batch > 1:
             raise UserError(
                 "inductor programs are compiled for one image at a time",
@@ -68,7 +82,19 @@ class InductorArtifact:
 
 
 def build(candidate: Candidate, *, threads: int, folder: Path) -> InductorArtifact:
-    """Raises UserError when the C++ compiler fails."""
+    """Build a candidate's artifact.
+
+    Args:
+        candidate: what to build.
+        threads: of its programs.
+        folder: where the files that would be shipped are written.
+
+    Returns:
+        The artifact.
+
+    Raises:
+        UserError: the C++ compiler fails.
+    """
     detector = candidate.detector
     graphs = capture(detector)
     if candidate.precision == "int8":
@@ -82,7 +108,11 @@ def build(candidate: Candidate, *, threads: int, folder: Path) -> InductorArtifa
 
 
 def ready() -> None:
-    """UserError unless there is a C++ compiler."""
+    """Refuse to go on without a C++ compiler.
+
+    Raises:
+        UserError: there is none.
+    """
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler as error:
@@ -101,11 +131,18 @@ def capture(detector: Detector) -> list[GraphModule]:
 
 @torch.no_grad()
 def quantize(graphs: Sequence[GraphModule], images: Sequence[Tensor], keep: Sequence[str] = ()) -> list[GraphModule]:
-    """int8 versions of a chain, but for what lies under the module paths `keep`: activations per tensor, weights per
-    channel, softmax in fp32.
+    """Quantize a chain to int8: activations per tensor, weights per channel; the softmax stays in fp32.
 
-    images: uint8 [1, size, size, 3] each. A graph that is being calibrated still computes in fp32, so later stages
-    are calibrated on what the fp32 stages before them give.
+    A graph that is being calibrated still computes in fp32, so later stages are calibrated on what the fp32 stages
+    before them give.
+
+    Args:
+        graphs: one per stage, in fp32.
+        images: to calibrate on, uint8 [1, size, size, 3] each.
+        keep: module paths; what lies under them stays in fp32.
+
+    Returns:
+        One graph per stage.
     """
     with _quiet():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -141,10 +178,21 @@ def weights(graphs: Sequence[GraphModule]) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def compile_graphs(graphs: Sequence[GraphModule], size: int, threads: int) -> tuple[list[Program], dict[str, int]]:
-    """Programs in chain order, each compiled by its first run, and how many layers they run in each precision.
+    """Compile graphs, each by its first run.
 
     Their guards are left out: shapes are fixed and each graph has one caller, while another thread count, say, would
     compile anew, then without frozen weights.
+
+    Args:
+        graphs: one per stage.
+        size: side of the input, px.
+        threads: of the programs.
+
+    Returns:
+        The programs in order, and how many layers they run in each precision.
+
+    Raises:
+        UserError: the C++ compiler fails.
     """
     state: Sequence[Tensor] = (torch.zeros(1, size, size, 3, dtype=torch.uint8),)
     found: Counter[str] = Counter()
@@ -190,7 +238,7 @@ def _explained(error: BackendCompilerFailed) -> Exception:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch and torchao warn of what no user of this program can change."""
+    """Keep torch and torchao quiet: they warn of what no user of this program can change."""
     logger = logging.getLogger("torch.utils")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,5 +1,7 @@
-"""ONNX Runtime on the CPU: one graph per stage, each reading the outputs of the one before in place. int8 is ONNX
-Runtime's static quantization, calibrated stage by stage on the training images that the candidate carries."""
+"""ONNX Runtime on the CPU: one graph per stage, each reading the outputs of the one before in place.
+
+int8 is ONNX Runtime's static quantization, calibrated stage by stage on the training images that the candidate carries.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +44,8 @@ DTYPES = {"tensor(float)": torch.float32, "tensor(uint8)": torch.uint8}
 
 
 class OnnxArtifact:
+    """One ONNX file per stage (`bench.runtimes.base.Artifact`)."""
+
     host_threads = 1  # torch's own threads would compete with ONNX Runtime's
 
     def __init__(self, paths: Sequence[Path], threads: int):
@@ -54,10 +58,13 @@ class OnnxArtifact:
         self.audit: dict[str, Any] = audit(found)
 
     def chain(self, batch: int) -> OnnxChain:
+        """Its stages, ready to run on `batch` images at once."""
         return OnnxChain([open_session(path.read_bytes(), self._threads, batch)[0] for path in self._paths])
 
 
 class OnnxChain:
+    """Sessions bound to tensors, each of which reads the outputs of the one before (`bench.runtimes.base.Chain`)."""
+
     def __init__(self, sessions: Sequence[ort.InferenceSession]):
         self._pixels = torch.zeros(sessions[0].get_inputs()[0].shape, dtype=torch.uint8)
         self._programs, self._outputs = [], []
@@ -69,22 +76,36 @@ class OnnxChain:
             inputs = outputs[:-2]
 
     def start(self, pixels: Tensor) -> None:
+        """Hand over the images, uint8 [N, size, size, 3]."""
         self._pixels.copy_(pixels)
 
     def step(self, stage: int) -> tuple[Tensor, Tensor]:
+        """Run one stage: probabilities [N, 1 + C, A] and box code [N, A, 4]."""
         session, binding = self._programs[stage]
         session.run_with_iobinding(binding)
         probabilities, code = self._outputs[stage][-2:]
         return probabilities, code
 
     def state(self, stage: int) -> State:
+        """What the stage handed to the next one, [N, ...] each."""
         return tuple(self._outputs[stage][:-2])
 
     def put(self, stage: int, state: Sequence[Tensor]) -> None:
+        """Replace what the stage handed to the next one, row by row from the first."""
         write_rows(self.state(stage), state)
 
 
 def build(candidate: Candidate, *, threads: int, folder: Path) -> OnnxArtifact:
+    """Build a candidate's artifact.
+
+    Args:
+        candidate: what to build.
+        threads: of its programs.
+        folder: where the files that would be shipped are written.
+
+    Returns:
+        The artifact.
+    """
     detector = candidate.detector
     models = convert(detector)
     if candidate.precision == "int8":
@@ -98,8 +119,17 @@ def build(candidate: Candidate, *, threads: int, folder: Path) -> OnnxArtifact:
 
 
 def convert(detector: Detector) -> list[onnx.ModelProto]:
-    """One ONNX model per stage, for any number of images. The tracing exporter is ten times quicker than the one that
-    replaces it, and keeps global pooling and the modules' names, which int8 needs."""
+    """One ONNX model per stage, for any number of images.
+
+    The tracing exporter is ten times quicker than the one that replaces it, and keeps global pooling and the modules'
+    names, which int8 needs.
+
+    Args:
+        detector: in eval mode.
+
+    Returns:
+        The models, in order.
+    """
     models = []
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
@@ -122,8 +152,16 @@ def convert(detector: Detector) -> list[onnx.ModelProto]:
 
 
 def open_session(model: bytes, threads: int, batch: int = 1) -> tuple[ort.InferenceSession, dict[str, list[str]]]:
-    """A session for `batch` images at once, and which convolutions and matrix products it really runs in each
-    precision."""
+    """Open a model for a number of images at once.
+
+    Args:
+        model: serialised.
+        threads: of the session.
+        batch: images at once.
+
+    Returns:
+        The session, and by precision the convolutions and matrix products that it really runs.
+    """
     options = ort.SessionOptions()
     options.add_free_dimension_override_by_name(BATCH, batch)
     options.intra_op_num_threads = threads
@@ -144,7 +182,16 @@ def open_session(model: bytes, threads: int, batch: int = 1) -> tuple[ort.Infere
 
 
 def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> ort.IOBinding:
-    """A binding by which the session reads and writes these tensors themselves; they must outlive it."""
+    """Let a session read and write tensors themselves, without copies.
+
+    Args:
+        session: whose inputs and outputs they are.
+        inputs: in the order of the stage's state; they must outlive the binding.
+        outputs: in the order of the session's outputs; they must outlive it as well.
+
+    Returns:
+        The binding to run with.
+    """
     binding, named = session.io_binding(), _named(inputs)
     for value in session.get_inputs():
         binding.bind_ortvalue_input(value.name, ort.OrtValue.ortvalue_from_numpy(named[value.name].numpy()))
@@ -156,10 +203,18 @@ def bind(session: ort.InferenceSession, inputs: Sequence[Tensor], outputs: Seque
 def quantize(
     models: Sequence[onnx.ModelProto], images: Sequence[np.ndarray], threads: int, keep: Sequence[str] = ()
 ) -> list[onnx.ModelProto]:
-    """int8 versions of a chain, but for what lies under the module paths `keep`. Later stages are calibrated on what
-    the fp32 stages before them give.
+    """Quantize a chain to int8; the softmax stays in fp32.
 
-    images: uint8 [1, size, size, 3] each. The softmax stays in fp32.
+    Later stages are calibrated on what the fp32 stages before them give.
+
+    Args:
+        models: one per stage, in fp32.
+        images: to calibrate on, uint8 [1, size, size, 3] each.
+        threads: of the stages that run to calibrate later ones.
+        keep: module paths; what lies under them stays in fp32.
+
+    Returns:
+        One model per stage.
     """
     states: list[list[np.ndarray]] = [[image] for image in images]
     narrow = saturates()
@@ -178,12 +233,25 @@ def quantize(
 def quantize_stage(
     model: onnx.ModelProto, states: Sequence[Sequence[np.ndarray]], narrow: bool, keep: Sequence[str] = ()
 ) -> onnx.ModelProto:
-    """One stage in int8: activations uint8, weights int8 per channel (7 bits of them when `narrow`)."""
+    """Quantize one stage: activations to uint8, weights to int8 per channel.
+
+    Args:
+        model: in fp32.
+        states: what the stage is given, to calibrate on.
+        narrow: use only 7 bits of the weights, for CPUs that would saturate (`saturates`).
+        keep: module paths; what lies under them stays in fp32.
+
+    Returns:
+        The stage in int8.
+    """
 
     class Reader(quantization.CalibrationDataReader):
+        """Hands the states out one by one."""
+
         feeds = _feeds(model, states)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
+            """The next state, or None at the end."""
             return next(self.feeds, None)
 
     kept = tuple(f"stage.{part}." for part in keep)

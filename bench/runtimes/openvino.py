@@ -1,5 +1,7 @@
-"""OpenVINO on the CPU: one graph per stage, each reading the output tensors of the one before in place. int8 is NNCF's
-post-training quantization, calibrated stage by stage on the training images that the candidate carries."""
+"""OpenVINO on the CPU: one graph per stage, each reading the output tensors of the one before in place.
+
+int8 is NNCF's post-training quantization, calibrated stage by stage on the training images that the candidate carries.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +39,8 @@ os.environ.setdefault("NNCF_CI", "1")
 
 
 class OpenVinoArtifact:
+    """One OpenVINO model per stage (`bench.runtimes.base.Artifact`)."""
+
     host_threads = 1  # torch's own threads would spin against OpenVINO's
 
     def __init__(self, models: Sequence[ov.Model], size: int, threads: int):
@@ -49,10 +53,13 @@ class OpenVinoArtifact:
         return [compile_model(model, self._threads) for model in models]
 
     def chain(self, batch: int) -> OpenVinoChain:
+        """Its stages, ready to run on `batch` images at once."""
         return OpenVinoChain(self._compiled(batch))
 
 
 class OpenVinoChain:
+    """Inference requests, each of which reads the outputs of the one before (`bench.runtimes.base.Chain`)."""
+
     def __init__(self, compiled: Sequence[ov.CompiledModel]):
         self._requests = [program.create_infer_request() for program in compiled]
         self._outputs = []
@@ -65,21 +72,35 @@ class OpenVinoChain:
         self._pixels = torch.from_numpy(self._requests[0].get_input_tensor(0).data)
 
     def start(self, pixels: Tensor) -> None:
+        """Hand over the images, uint8 [N, size, size, 3]."""
         self._pixels.copy_(pixels)
 
     def step(self, stage: int) -> tuple[Tensor, Tensor]:
+        """Run one stage: probabilities [N, 1 + C, A] and box code [N, A, 4]."""
         self._requests[stage].infer(share_inputs=True, share_outputs=True)  # a quarter of the cost of start and wait
         probabilities, code = self._outputs[stage][-2:]
         return probabilities, code
 
     def state(self, stage: int) -> State:
+        """What the stage handed to the next one, [N, ...] each."""
         return tuple(self._outputs[stage][:-2])
 
     def put(self, stage: int, state: Sequence[Tensor]) -> None:
+        """Replace what the stage handed to the next one, row by row from the first."""
         write_rows(self.state(stage), state)
 
 
 def build(candidate: Candidate, *, threads: int, folder: Path) -> OpenVinoArtifact:
+    """Build a candidate's artifact.
+
+    Args:
+        candidate: what to build.
+        threads: of its programs.
+        folder: where the files that would be shipped are written.
+
+    Returns:
+        The artifact.
+    """
     detector = candidate.detector
     models = convert(detector)
     if candidate.precision == "int8":
@@ -105,8 +126,16 @@ def convert(detector: Detector) -> list[ov.Model]:
 
 
 def folded(program: nn.Module) -> nn.Module:
-    """A copy with batch norms folded into the convolutions before them. OpenVINO would do it as well, but the layers
-    would lose their names, by which some are kept in fp32."""
+    """Copy a program and fold its batch norms into the convolutions before them.
+
+    OpenVINO would do it as well, but the layers would lose their names, by which some are kept in fp32.
+
+    Args:
+        program: in eval mode.
+
+    Returns:
+        The copy.
+    """
     program = copy.deepcopy(program)
     for part in program.modules():
         if isinstance(part, nn.Sequential):
@@ -118,15 +147,17 @@ def folded(program: nn.Module) -> nn.Module:
 
 
 def sized(model: ov.Model, batch: int) -> ov.Model:
-    """The model for `batch` images at once: static shapes let the plugin choose its kernels beforehand."""
+    """A copy of the model for `batch` images at once: static shapes let the plugin choose its kernels beforehand."""
     fixed = model.clone()
     fixed.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in fixed.inputs})
     return fixed
 
 
 def channels_last(model: ov.Model) -> ov.Model:
-    """The model with maps handed from stage to stage as [N, H, W, C], as its kernels keep them inside: left as
-    [N, C, H, W] each boundary would reorder them twice."""
+    """The model with maps handed from stage to stage as [N, H, W, C], as its kernels keep them inside.
+
+    Left as [N, C, H, W], they would be reordered twice at each boundary.
+    """
     layout = PrePostProcessor(model)
     for ports, of in ((model.inputs, layout.input), (model.outputs, layout.output)):
         for index, port in enumerate(ports):
@@ -137,6 +168,7 @@ def channels_last(model: ov.Model) -> ov.Model:
 
 
 def compile_model(model: ov.Model, threads: int) -> ov.CompiledModel:
+    """Compile a model for the CPU, in fp32 where it is not quantized, for one request at a time."""
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
@@ -149,12 +181,20 @@ def compile_model(model: ov.Model, threads: int) -> ov.CompiledModel:
 def quantize(
     models: Sequence[ov.Model], images: Sequence[np.ndarray], threads: int, keep: Sequence[str] = ()
 ) -> list[ov.Model]:
-    """int8 versions of a chain, but for what lies under the module paths `keep`. Later stages are calibrated on what
-    the fp32 stages before them give.
+    """Quantize a chain to int8.
 
-    images: uint8 [1, size, size, 3] each. Convolutions and matrix products run in int8. Sums, products (those of
-    squeeze-and-excitation) and the softmax stay in fp32: rounding their inputs cost 3 % to 12 % of the mAP on val, and
-    not rounding them no time that could be measured.
+    Convolutions and matrix products run in int8. Sums, products (those of squeeze-and-excitation) and the softmax stay
+    in fp32: rounding their inputs cost 3 % to 12 % of the mAP on val, and not rounding them no time that could be
+    measured. Later stages are calibrated on what the fp32 stages before them give.
+
+    Args:
+        models: one per stage, in fp32.
+        images: to calibrate on, uint8 [1, size, size, 3] each.
+        threads: of the stages that run to calibrate later ones.
+        keep: module paths; what lies under them stays in fp32.
+
+    Returns:
+        One model per stage.
     """
     import nncf
 

@@ -1,5 +1,6 @@
-"""Runtimes by name, imported when one is asked for. Ours are listed here; anyone else's join through the entry-point
-group `exitbench.runtimes`.
+"""Runtimes by name, imported when one is asked for.
+
+Ours are listed here; anyone else's join through the entry-point group `exitbench.runtimes`.
 
 A runtime is a module that has
 
@@ -31,7 +32,17 @@ RUNTIMES: Registry[Any] = Registry(
 
 
 def runtime_module(name: str) -> Any:
-    """The module behind a runtime's name. Raises UserError for one that is unknown, or whose packages are missing."""
+    """The module behind a runtime's name.
+
+    Args:
+        name: of the runtime.
+
+    Returns:
+        The module.
+
+    Raises:
+        UserError: there is no such runtime, or its packages are missing.
+    """
     try:
         return RUNTIMES.get(name)
     except ImportError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,31 +12,56 @@ from bench.data.split import Dataset
 from bench.exits.learned import GATES
 from bench.measure.execution import predicted_ms
 from bench.measure.flops import parameters
-from bench.measure.latency import Timing, ratio
-from bench.measure.throughput import Throughput
+from bench.measure.latency import LatencySamples, ratio
+from bench.measure.throughput import ThroughputSamples
 from bench.records import Record, detector_id
 from bench.routing.controls import gate_efficiency
 from bench.stats import corrected_interval
-from bench.study.study import AGAIN, PARITY_IMAGES, Point, Study, single_name
+from bench.study.study import AGAIN, PARITY_IMAGES, OperatingPoint, Study, single_name
 from bench.train.fit import weights_hash
+from models.errors import UserError
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """What the records of one runtime share. timings and batches: by contender's name; reference: the name of the point
-    that the others are compared with. resamples, seed: of the intervals of times."""
+    """What the records of one runtime share.
+
+    Attributes:
+        data: the splits.
+        foundation: what the foundation check found.
+        environment: the machine now.
+        latencies: of every contender, by name.
+        throughputs: of every contender that was measured in batches, by name.
+        reference: name of the operating point that the others are compared with.
+        resamples: bootstrap draws behind every interval of times.
+        seed: of these draws, and of the run.
+    """
 
     data: Dataset
     foundation: records.Foundation
     environment: records.Environment
-    timings: dict[str, Timing]
-    batches: dict[str, Throughput]
+    latencies: dict[str, LatencySamples]
+    throughputs: dict[str, ThroughputSamples]
     reference: str
     resamples: int
     seed: int
 
-    def record(self, one: Study, point: Point) -> Record:
+    def record(self, one: Study, point: OperatingPoint) -> Record:
+        """Write down one operating point.
+
+        Args:
+            one: the study of its candidate.
+            point: one of the study's.
+
+        Returns:
+            The record.
+
+        Raises:
+            UserError: the test split has no box to find.
+        """
         candidate, reached = one.candidate, point.accuracy
+        if reached.map is None:
+            raise UserError("no box to find on the test split", where=point.name, fix="give a test split with boxes")
         flops = [cost.flops for cost in one.costs]
         replicates = np.where(np.isnan(point.replicates), reached.map, point.replicates)
         return Record(
@@ -44,7 +70,7 @@ class Recorder:
             variant=candidate.variant,
             runtime=point.deployed.runtime,
             precision=candidate.precision,
-            operating_point=operating_point(point),
+            operating_point=recorded_policy(point),
             map=reached.map,
             map50=reached.map50,
             map75=reached.map75,
@@ -60,11 +86,11 @@ class Recorder:
             flops_per_exit=flops,
             params=parameters(candidate.detector),
             size_mb=point.deployed.artifact.bytes / 1e6,
-            latency_ms=self._latency(self.timings[point.name]),
-            offline=self._offline(point),
+            latency_ms=self._latency(self.latencies[point.name]),
+            throughput=self._throughput(point),
             random_exits=point.random,
             oracle=point.oracle,
-            gate_efficiency=gate_efficiency(reached.map, point.random, point.oracle) if point.random else None,
+            gate_efficiency=_gate_efficiency(reached.map, point),
             execution=self._execution(one, point),
             criteria=one.criteria,
             exit_profile=point.exit_profile,
@@ -94,7 +120,7 @@ class Recorder:
                 map=accuracies.map,
                 map50=accuracies.map50,
                 flops=flops[number],
-                latency_ms=self.timings[static.name].mean,
+                latency_ms=self.latencies[static.name].mean,
                 temperature=float(stage.temperature),
                 calibration_error=error,
                 ap_per_class=accuracies.per_class if several else None,
@@ -105,54 +131,54 @@ class Recorder:
             )
         ]
 
-    def _latency(self, timing: Timing) -> records.Latency:
+    def _latency(self, measured: LatencySamples) -> records.Latency:
         return records.Latency(
-            mean=timing.mean,
-            mean_interval=timing.mean_interval(self.resamples, self.seed),
-            p50=timing.p50,
-            p50_interval=timing.p50_interval(self.resamples, self.seed),
-            p90=timing.p90,
-            p90_interval=timing.p90_interval,
-            p99=timing.p99,
-            p99_interval=timing.p99_interval,
-            samples=timing.samples.tolist(),
-            images=[self.data.test.examples[int(index)].id for index in timing.images],
-            warmup=timing.warmup,
-            steady=timing.steady,
+            mean=measured.mean,
+            mean_interval=measured.mean_interval(self.resamples, self.seed),
+            p50=measured.p50,
+            p50_interval=measured.p50_interval(self.resamples, self.seed),
+            p90=measured.p90,
+            p90_interval=measured.p90_interval,
+            p99=measured.p99,
+            p99_interval=measured.p99_interval,
+            samples=measured.samples.tolist(),
+            images=[self.data.test.examples[int(index)].id for index in measured.images],
+            warmup=measured.warmup,
+            steady=measured.steady,
         )
 
-    def _execution(self, one: Study, point: Point) -> records.Execution | None:
-        if point.executed is None:
+    def _execution(self, one: Study, point: OperatingPoint) -> records.Execution | None:
+        if point.executed is None or one.path_costs is None:
             return None
-        timing = self.timings[point.name]
-        static = [self.timings[other.name] for other in one.static]
-        expected = predicted_ms(point.choice.policy, one.prices, static, point.exits, np.unique(timing.images))
-        low, high = timing.mean_interval(self.resamples, self.seed)
+        latency = self.latencies[point.name]
+        static = [self.latencies[other.name] for other in one.static]
+        expected = predicted_ms(point.chosen.policy, one.path_costs, static, point.exits, np.unique(latency.images))
+        low, high = latency.mean_interval(self.resamples, self.seed)
         return point.executed.model_copy(update={"predicted_ms": expected, "within": low <= expected <= high})
 
-    def _offline(self, point: Point) -> records.Offline | None:
-        if point.name not in self.batches:
+    def _throughput(self, point: OperatingPoint) -> records.Throughput | None:
+        if point.name not in self.throughputs:
             return None
-        mine = self.batches[point.name]
-        return records.Offline(
+        mine = self.throughputs[point.name]
+        return records.Throughput(
             batch=mine.batch,
             images_per_second=mine.images_per_second,
             regrouping=mine.regrouping,
-            samples=mine.timing.samples.tolist(),
-            speed_up=self._ratio(self.batches[self.reference].timing, mine.timing),
+            samples=mine.latency.samples.tolist(),
+            speed_up=self._ratio(self.throughputs[self.reference].latency, mine.latency),
         )
 
     def _compare(self, slow: str, fast: str) -> records.Ratio:
-        """Mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
-        return self._ratio(self.timings[slow], self.timings[fast])
+        """The mean latency of `slow` over that of `fast`, from the same rounds, with its 95 % interval."""
+        return self._ratio(self.latencies[slow], self.latencies[fast])
 
-    def _ratio(self, slow: Timing, fast: Timing) -> records.Ratio:
+    def _ratio(self, slow: LatencySamples, fast: LatencySamples) -> records.Ratio:
         value, low, high = ratio(slow, fast, resamples=self.resamples, seed=self.seed)
         return records.Ratio(value=value, low=low, high=high)
 
-    def _audit(self, one: Study, point: Point) -> dict:
-        timing = self.timings[point.name]
-        elsewhere = point.exits[timing.images] != timing.exits
+    def _audit(self, one: Study, point: OperatingPoint) -> dict[str, Any]:
+        latency = self.latencies[point.name]
+        elsewhere = point.exits[latency.images] != latency.exits
         return {
             **point.deployed.artifact.audit,
             "made": one.candidate.note,
@@ -161,16 +187,29 @@ class Recorder:
         }
 
 
-def operating_point(point: Point) -> records.OperatingPoint:
-    """Which exit answers which image, and how that was chosen."""
-    policy, made = point.choice.policy, point.deployed
+def recorded_policy(point: OperatingPoint) -> records.RecordedPolicy:
+    """Write down which exit answers which image, and how that was chosen.
+
+    Args:
+        point: with its policy.
+
+    Returns:
+        What the record says under `operating_point`.
+    """
+    policy, made = point.chosen.policy, point.deployed
     tables = f"tables/{detector_id(made.candidate, made.runtime)}"
-    return records.OperatingPoint(
-        name=point.choice.name,
+    return records.RecordedPolicy(
+        name=point.chosen.name,
         criterion=policy.criterion,
         thresholds=tuple(None if t == np.inf else t for t in policy.thresholds) if policy.criterion else None,
-        chosen_on=point.choice.chosen_on,
-        note=point.choice.note,
-        promise=point.choice.promise,
+        chosen_on=point.chosen.chosen_on,
+        note=point.chosen.note,
+        promise=point.chosen.promise,
         weights=f"{tables}/{GATES}" if policy.gate else None,
     )
+
+
+def _gate_efficiency(reached: float, point: OperatingPoint) -> float | None:
+    if point.random is None or point.oracle is None:
+        return None
+    return gate_efficiency(reached, point.random, point.oracle)

@@ -1,5 +1,7 @@
-"""A finished run as far as routing needs it: what it asked for, its records, the ground truth and the exit tables,
-checked to belong together. Neither model nor runtime is loaded."""
+"""A finished run as far as routing needs it: what it asked for, its records, the ground truth and the exit tables.
+
+All are checked to belong together. Neither model nor runtime is loaded.
+"""
 
 from __future__ import annotations
 
@@ -12,40 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.pool import pooled
-from bench.exits.path_costs import PathCosts, Unit
-from bench.exits.policy import Policy
+from bench.exits.path_costs import PathCosts
 from bench.measure.exit_table import ExitTable, evaluate
 from bench.measure.store import load_table, stored_detectors
 from bench.records import Record, load_records
+from bench.spec import Measure, RunSpec
 from models.errors import UserError
 
 TRUTHS = {"val": "ground_truth_val.json.gz", "test": "ground_truth.json.gz"}
 
 
-class Measure(BaseModel):
-    """What routing needs of a spec's [measure]; `bench.spec` itself would load every strategy."""
-
-    model_config = ConfigDict(frozen=True)
-    resamples: int
-    tolerances: tuple[float, ...]
-    budgets: tuple[str, ...]
-    risks: tuple[float, ...]
-    cost: Unit
-
-
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True)
-    seed: int
-    measure: Measure
-
-
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run as far as routing needs it. truths: role of a split -> COCO ground-truth dict."""
+    """A run as far as routing needs it.
+
+    Attributes:
+        seed: of the run.
+        measure: what it asked for.
+        records: all of its records.
+        truths: COCO ground-truth dict by the role of the split, "val" and "test".
+    """
 
     seed: int
     measure: Measure
@@ -55,35 +48,62 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class MatchedTable:
-    """One split's exit table, and its matches, one per exit."""
+    """One split's exit table with its matches.
+
+    Attributes:
+        table: of N images.
+        matches: the same detections matched, one entry per exit.
+    """
 
     table: ExitTable
     matches: tuple[Matches, ...]
 
-    def route(self, policy: Policy) -> np.ndarray:
-        """Which exit answers each image, int64 [N]."""
-        scores = self.table.scores.get(policy.criterion, np.zeros((len(self.table.image_ids), self.table.exits)))
-        return policy.route(scores)
+    def map(self, exits: NDArray[np.integer]) -> float:
+        """The mAP of a routing.
 
-    def map(self, exits: np.ndarray) -> float:
-        """mAP of a routing; 0 where there is nothing to find."""
+        Args:
+            exits: which exit answers each image, int [N].
+
+        Returns:
+            mAP in [0, 1]; 0 where there is nothing to find.
+        """
         return float(np.nan_to_num(pooled(self.matches).map(exits)))
 
 
 def open_run(folder: Path) -> Run:
-    """Records, ground truth, and what the run asked for. UserError for what is missing or broken."""
+    """Open a run: records, ground truth, and what it asked for.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: something is missing or broken, or the run has no exit tables.
+    """
     records = load_records(folder)
     stored_detectors(folder)
     path = folder / "spec.json"
     try:
-        spec = _Spec.model_validate_json(path.read_text())
+        spec = RunSpec.model_validate_json(path.read_text())
     except (OSError, ValidationError) as error:
         raise UserError("not the spec of a run", where=str(path), fix="run the benchmark again") from error
     return Run(spec.seed, spec.measure, records, {role: truth(folder / name) for role, name in TRUTHS.items()})
 
 
 def truth(path: Path) -> dict[str, Any]:
-    """A stored COCO ground-truth dict. UserError when it is missing or broken."""
+    """Read a stored COCO ground-truth dict.
+
+    Args:
+        path: gzipped JSON.
+
+    Returns:
+        The dict, with images, annotations and categories.
+
+    Raises:
+        UserError: it is missing or broken.
+    """
     try:
         found = json.loads(gzip.decompress(path.read_bytes()))
         if not {"images", "annotations", "categories"} <= found.keys():
@@ -96,7 +116,19 @@ def truth(path: Path) -> dict[str, Any]:
 
 
 def matched_table(run: Run, folder: Path, role: str) -> MatchedTable:
-    """A stored table matched with its ground truth; UserError unless the two belong together."""
+    """Read a stored table, and match it with its ground truth.
+
+    Args:
+        run: that made the table.
+        folder: of the detector's tables.
+        role: of the split, "val" or "test".
+
+    Returns:
+        The table with its matches.
+
+    Raises:
+        UserError: the table is missing or broken, or does not belong to the run's records or ground truth.
+    """
     table, where = load_table(folder, role), str(folder / f"{role}.npz")
     if table.split_hash != run.records[0].splits[role]:
         raise UserError("made on another split than the records", where=where, fix="run the benchmark again")
@@ -110,9 +142,19 @@ def matched_table(run: Run, folder: Path, role: str) -> MatchedTable:
         raise UserError(f"does not fit {TRUTHS[role]}: {error}", where=where, fix="run the benchmark again") from error
 
 
-def belong_together(val: ExitTable, test: ExitTable, prices: PathCosts, folder: Path) -> None:
-    """UserError unless tables and prices are of the same exits and criteria."""
-    exits = val.exits == test.exits == len(prices.ms) == len(prices.flops)
-    if not exits or not val.scores.keys() == test.scores.keys() == prices.criterion_costs.keys() or not val.scores:
-        what = "its tables and prices do not belong together"
+def belong_together(val: ExitTable, test: ExitTable, path_costs: PathCosts, folder: Path) -> None:
+    """Check that tables and path costs are of the same exits and criteria.
+
+    Args:
+        val: the table of the val split.
+        test: the table of the test split.
+        path_costs: read from the same folder.
+        folder: that all three come from, for the message.
+
+    Raises:
+        UserError: they are not.
+    """
+    exits = val.exits == test.exits == len(path_costs.ms) == len(path_costs.flops)
+    if not exits or not val.scores.keys() == test.scores.keys() == path_costs.criterion_costs.keys() or not val.scores:
+        what = "its tables and path costs do not belong together"
         raise UserError(what, where=str(folder), fix="run the benchmark again")

@@ -1,5 +1,7 @@
-"""Everything about routing that a run's stored exit tables can answer without the model: policies chosen on val for any
-criterion, budget or tolerance, what they reach on test, and what stands beside them."""
+"""Everything about routing that a run's stored exit tables can answer without the model.
+
+Policies chosen on val for any criterion, budget or tolerance, what they reach on test, and what stands beside them.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.accuracy.coco import Accuracy, bootstrap_map, pooled_accuracy
 from bench.exits.budget import Budget, parse
 from bench.exits.path_costs import UNITS, PathCosts, Unit
 from bench.exits.stored import routing
-from bench.measure.store import load_prices, stored_detectors
+from bench.measure.store import load_path_costs, stored_detectors
 from bench.progress import bar
 from bench.records import Auroc, Drawn, ExitProfile, Record, detector_id
 from bench.routing.alarms import detector_alarms, policy_alarms
@@ -24,7 +27,7 @@ from bench.routing.controls import gate_efficiency, random_exits
 from bench.routing.exit_profile import exit_profile
 from bench.routing.oracle import oracle
 from bench.routing.risk import losses
-from bench.routing.search import Choice, Tried, search, static_choices, upper_hull
+from bench.routing.search import ChosenPolicy, Tried, search, static_policies, upper_hull
 from bench.stats import corrected_interval
 from bench.study.stored import MatchedTable, Run, belong_together, matched_table, open_run
 from models.errors import UserError, unknown
@@ -34,8 +37,14 @@ Kind = Literal["static", "frontier", "tolerance", "budget"]
 
 @dataclass(frozen=True)
 class Ask:
-    """What to choose policies for. unit: what they are cheap in. tolerances: relative mAP they may lose on val.
-    criteria: those to try; None: all stored."""
+    """What to choose policies for.
+
+    Attributes:
+        unit: what they are cheap in, "latency" or "flops".
+        tolerances: shares of the last exit's mAP that they may lose on val, in [0, 1].
+        budgets: the most that an image may cost on average.
+        criteria: names of those to try; None: all stored.
+    """
 
     unit: Unit
     tolerances: tuple[float, ...]
@@ -44,15 +53,30 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One policy, chosen on val, and what it reaches on test.
 
-    thresholds: one per exit but the last, None is never; None for a static exit. ms, flops: mean cost of a test
-    image, predicted from the prices; unlooked_ms: without the looks, which neither chance nor the oracle pay.
-    share: of the test images that each exit answers. map to large: COCO AP in [0, 1], low and high the 95 %
-    bootstrap interval of the mAP; small to large None where there is no such box. val_map: what it was chosen for.
-    Of a gate also: random, the same shares dealt out at random; oracle, the mAP that its cost buys whoever knows
-    the boxes; efficiency, how far the gate gets from the one to the other. alarms: of a policy that was asked for.
+    Attributes:
+        name: such as "tol1" or "exit2".
+        kind: what it was chosen for.
+        criterion: that routes the images; None for a static exit.
+        thresholds: one per exit but the last, None is never; None for a static exit.
+        ms: mean time of a test image, predicted from the path costs.
+        ms_without_criterion: the same without the criterion's time, which neither chance nor the oracle pays.
+        flops: mean multiply-adds of a test image.
+        share: of the test images that each exit answers, [E].
+        map: COCO mAP on test, in [0, 1].
+        low: lower end of its 95 % bootstrap interval.
+        high: upper end.
+        map50: AP50 on test, in [0, 1].
+        small: AP of small boxes, in [0, 1]; None where there is no such box.
+        medium: the same of medium ones.
+        large: the same of large ones.
+        val_map: mAP on val, where it was chosen.
+        random: of a gate, the mAP when the same shares are dealt out at random.
+        oracle: of a gate, the mAP that its cost buys whoever knows the boxes.
+        efficiency: of a gate, how far it gets from the one to the other.
+        alarms: of a policy that was asked for, what is wrong with it.
     """
 
     name: str
@@ -60,7 +84,7 @@ class Point:
     criterion: str | None
     thresholds: tuple[float | None, ...] | None
     ms: float
-    unlooked_ms: float
+    ms_without_criterion: float
     flops: float
     share: tuple[float, ...]
     map: float
@@ -79,8 +103,19 @@ class Point:
 
 @dataclass(frozen=True)
 class Promise:
-    """A policy that the run chose with risk control, from its record: map and ms as measured there. lost: mean F1 that
-    it loses on the test images against the last exit."""
+    """A policy that the run chose with risk control, from its record.
+
+    Attributes:
+        name: such as "risk2".
+        criterion: that routes the images.
+        share: of the test images that each exit answers, [E].
+        map: mAP as measured there, in [0, 1].
+        low: lower end of its 95 % bootstrap interval.
+        high: upper end.
+        ms: mean latency as measured there.
+        lost: mean F1 that it loses on the test images against the last exit.
+        note: what it promised on val.
+    """
 
     name: str
     criterion: str
@@ -95,10 +130,27 @@ class Promise:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One stored detector. ms, flops: of an image that exit k answers without a look at it, [E]. limit: times as fast
-    as the last exit, which no policy can pass. curves: criterion -> (mean cost, mAP) on test of the policies on its own
-    frontier on val. out_of_reach: budgets that no policy keeps, and why. example: the point of the
-    exit profile. unkept: promises that no policy was shown to keep."""
+    """What one stored detector can do.
+
+    Attributes:
+        detector: name of its folder.
+        unit: what policies are cheap in, "latency" or "flops".
+        val_images: how many images they were chosen on.
+        test_images: how many they are shown on.
+        test_hash: content hash of the test split.
+        ms: time of an image that exit k answers without any criterion, [E].
+        flops: its multiply-adds, [E].
+        limit: times as fast as the last exit, which no policy can pass.
+        points: the policies on test.
+        curves: by criterion, (mean cost, mAP) on test of the policies on its own frontier on val.
+        out_of_reach: budgets that no policy keeps, and why.
+        criteria: how well each knows the images.
+        example: name of the point of the exit profile.
+        exit_profile: which kind of image leaves where, at that point.
+        alarms: what is wrong with the detector.
+        promises: policies that the run chose with risk control.
+        unkept: names of the promises that no policy was shown to keep.
+    """
 
     detector: str
     unit: Unit
@@ -108,7 +160,7 @@ class Sweep:
     ms: tuple[float, ...]
     flops: tuple[int, ...]
     limit: float
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
     curves: dict[str, tuple[tuple[float, float], ...]]
     out_of_reach: tuple[str, ...]
     criteria: tuple[Auroc, ...]
@@ -128,9 +180,23 @@ def sweeps(
     criteria: Sequence[str] | None = None,
     detector: str | None = None,
 ) -> list[Sweep]:
-    """Every stored detector of a run, or one of them. What is left out is what the run itself asked for. Raises
-    UserError for a run without exit tables, for files that are broken or do not belong together, and for a name, budget
-    or tolerance that is none."""
+    """Sweep every stored detector of a run, or one of them. What is left out is what the run itself asked for.
+
+    Args:
+        run_dir: folder of the run.
+        cost: "latency" or "flops".
+        budgets: mean costs such as "3ms" or "250MFLOPs".
+        tolerances: shares of the last exit's mAP that may be lost on val, in [0, 1].
+        criteria: names of those to try; None: all stored.
+        detector: name of its folder; None: all.
+
+    Returns:
+        One sweep for each detector.
+
+    Raises:
+        UserError: the run has no exit tables, files are broken or do not belong together, or a name, budget or
+            tolerance is none.
+    """
     wanted = [parse(text) for text in budgets]
     run = open_run(run_dir)
     if cost not in (None, *UNITS):
@@ -151,17 +217,30 @@ def sweeps(
 
 
 def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
-    """Search on val, then look at test. Raises UserError as `sweeps` does."""
-    prices, val, test = load_prices(folder), matched_table(run, folder, "val"), matched_table(run, folder, "test")
-    belong_together(val.table, test.table, prices, folder)
+    """Search on val, then look at test.
+
+    Args:
+        run: that stored the detector.
+        folder: of the detector's tables.
+        ask: what to choose policies for.
+
+    Returns:
+        The sweep.
+
+    Raises:
+        UserError: as `sweeps` does.
+    """
+    path_costs = load_path_costs(folder)
+    val, test = matched_table(run, folder, "val"), matched_table(run, folder, "test")
+    belong_together(val.table, test.table, path_costs, folder)
     for name in ask.criteria or ():
         if name not in val.table.scores:
             raise unknown("criterion", name, val.table.scores, where="--criteria")
     criteria = ask.criteria or tuple(val.table.scores)
-    tried = search(val.table, val.matches, prices, criteria)
-    choices, out_of_reach = chosen(tried, ask, prices)
-    exits = [test.route(choice.policy) for _, choice in choices]
-    points = measured(choices, exits, val, test, prices, ask.unit, run, folder.name)
+    tried = search(val.table, val.matches, path_costs, criteria)
+    policies, out_of_reach = chosen_policies(tried, ask, path_costs)
+    exits = [test.table.route(chosen.policy) for _, chosen in policies]
+    points = measured(policies, exits, val, test, path_costs, ask.unit, run, folder.name)
     asked = [p for p in points if p.kind in ("tolerance", "budget")] or [p for p in points if p.kind == "frontier"]
     example = min(asked, key=lambda p: max(p.share))  # the one that tells the most images apart
     routed = exits[points.index(example)]
@@ -175,11 +254,11 @@ def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
         val_images=len(val.table.image_ids),
         test_images=len(test.table.image_ids),
         test_hash=test.table.split_hash,
-        ms=prices.ms,
-        flops=prices.flops,
-        limit=prices.ms[-1] / prices.ms[0],
+        ms=path_costs.ms,
+        flops=path_costs.flops,
+        limit=path_costs.ms[-1] / path_costs.ms[0],
         points=tuple(points),
-        curves={name: curve(name, tried, test, prices, ask.unit) for name in criteria},
+        curves={name: curve(name, tried, test, path_costs, ask.unit) for name in criteria},
         out_of_reach=tuple(out_of_reach),
         criteria=tuple(
             one
@@ -194,46 +273,78 @@ def sweep(run: Run, folder: Path, ask: Ask) -> Sweep:
     )
 
 
-def chosen(tried: Tried, ask: Ask, prices: PathCosts) -> tuple[list[tuple[Kind, Choice]], list[str]]:
-    """The policies to look at on test, and of every budget that no gate keeps a sentence."""
-    choices: list[tuple[Kind, Choice]] = [("static", one) for one in static_choices(len(prices.ms))]
-    choices += [("frontier", one) for one in tried.frontier(ask.unit)]
-    choices += [("tolerance", tried.cheapest(tolerance, ask.unit)) for tolerance in ask.tolerances]
+def chosen_policies(tried: Tried, ask: Ask, path_costs: PathCosts) -> tuple[list[tuple[Kind, ChosenPolicy]], list[str]]:
+    """Choose the policies to look at on test.
+
+    Args:
+        tried: policies tried on val.
+        ask: what to choose policies for.
+        path_costs: of the detector.
+
+    Returns:
+        Kind and policy, and a sentence for every budget that no gate keeps.
+    """
+    policies: list[tuple[Kind, ChosenPolicy]] = [("static", one) for one in static_policies(len(path_costs.ms))]
+    policies += [("frontier", one) for one in tried.frontier(ask.unit)]
+    policies += [("tolerance", tried.cheapest(tolerance, ask.unit)) for tolerance in ask.tolerances]
     out_of_reach = []
     for budget in ask.budgets:
         if found := tried.within(budget):
-            choices.append(("budget", found))
+            policies.append(("budget", found))
         else:
-            first = amount(prices.ms[0] if budget.unit == "latency" else prices.flops[0], budget.unit)
+            first = amount(path_costs.ms[0] if budget.unit == "latency" else path_costs.flops[0], budget.unit)
             least = amount(float(tried.costs[budget.unit].min()), budget.unit)
             out_of_reach.append(
                 f"no gate is within {budget.text}: the cheapest takes {least} on val, exit 1 by itself {first}"
             )
-    return choices, out_of_reach
+    return policies, out_of_reach
 
 
 def amount(cost: float, unit: Unit) -> str:
-    """A mean cost as people write it, e.g. '2.31 ms' or '198 MFLOPs'."""
+    """Write a mean cost as people do, e.g. "2.31 ms" or "198 MFLOPs".
+
+    Args:
+        cost: ms or multiply-adds.
+        unit: "latency" or "flops".
+
+    Returns:
+        Text.
+    """
     return f"{cost:.2f} ms" if unit == "latency" else f"{cost / 1e6:.0f} MFLOPs"
 
 
 def measured(
-    choices: Sequence[tuple[Kind, Choice]],
-    exits: Sequence[np.ndarray],
+    policies: Sequence[tuple[Kind, ChosenPolicy]],
+    exits: Sequence[NDArray[np.int64]],
     val: MatchedTable,
     test: MatchedTable,
-    prices: PathCosts,
+    path_costs: PathCosts,
     unit: Unit,
     run: Run,
     label: str,
-) -> list[Point]:
-    """Every policy on test, the gates with what they are to be judged by: neither chance nor the oracle pays for
-    looking. exits: where each sends the test images, int [N]; what sends them the same way is measured once."""
+) -> list[SweepPoint]:
+    """Measure every policy on test, and for gates what they are judged by.
+
+    Neither chance nor the oracle pays for looking. What sends the images the same way is measured once.
+
+    Args:
+        policies: kind and policy.
+        exits: where each sends the test images, int64 [N] each.
+        val: the table they were chosen on.
+        test: the table they are measured on.
+        path_costs: of the detector.
+        unit: "latency" or "flops", which the oracle's cost is counted in.
+        run: gives seed and number of resamples.
+        label: of the progress bar.
+
+    Returns:
+        A point for each policy.
+    """
     different = {taken.tobytes(): taken for taken in exits}
     gates = {
-        taken.tobytes(): taken for (_, choice), taken in zip(choices, exits, strict=True) if choice.policy.criterion
+        taken.tobytes(): taken for (_, chosen), taken in zip(policies, exits, strict=True) if chosen.policy.criterion
     }
-    costs = prices.flops if unit == "flops" else [round(1e6 * ms) for ms in prices.ms]
+    costs = path_costs.flops if unit == "flops" else [round(1e6 * ms) for ms in path_costs.ms]
     with bar(f"sweep {label}", len(different) + 2 * len(gates)) as advance:
         reached = {}
         for key, taken in different.items():
@@ -249,37 +360,50 @@ def measured(
             controls[key] = random_exits(test.matches, taken, run.seed), test.map(best[key])
             advance()
     points = []
-    for (kind, choice), taken in zip(choices, exits, strict=True):
+    for (kind, chosen), taken in zip(policies, exits, strict=True):
         key = taken.tobytes()
-        gate = controls[key] if choice.policy.criterion else None
-        points.append(point(kind, choice, taken, *reached[key], gate, val.map(val.route(choice.policy)), prices))
+        gate = controls[key] if chosen.policy.criterion else None
+        val_map = val.map(val.table.route(chosen.policy))
+        points.append(sweep_point(kind, chosen, taken, *reached[key], gate, val_map, path_costs))
     return points
 
 
-def point(
+def sweep_point(
     kind: Kind,
-    choice: Choice,
-    exits: np.ndarray,
+    chosen: ChosenPolicy,
+    exits: NDArray[np.int64],
     reached: Accuracy,
     bounds: tuple[float, float],
     controls: tuple[Drawn, float] | None,
     val_map: float,
-    prices: PathCosts,
-) -> Point:
-    """What is known of one policy. exits: int [N], where it sends the test images; controls: of a gate, what chance and
-    the oracle reach."""
-    policy, count = choice.policy, len(prices.ms)
+    path_costs: PathCosts,
+) -> SweepPoint:
+    """Put together what is known of one policy.
+
+    Args:
+        kind: what it was chosen for.
+        chosen: the policy.
+        exits: where it sends the test images, int64 [N].
+        reached: its accuracy on test.
+        bounds: 95 % interval of its mAP.
+        controls: of a gate, what chance and the oracle reach; None for a static exit.
+        val_map: its mAP on val, in [0, 1].
+        path_costs: of the detector.
+
+    Returns:
+        The point.
+    """
+    policy, count = chosen.policy, len(path_costs.ms)
     share = np.bincount(exits, minlength=count) / len(exits)
     thresholds = tuple(None if threshold == math.inf else float(threshold) for threshold in policy.thresholds)
-    drawn, ceiling = controls or (None, None)
-    return Point(
-        name=choice.name,
+    return SweepPoint(
+        name=chosen.name,
         kind=kind,
         criterion=policy.criterion,
         thresholds=thresholds if policy.criterion else None,
-        ms=prices.mean(policy, share, "latency"),
-        unlooked_ms=float(share @ prices.mixed_traffic_ms(share)),
-        flops=prices.mean(policy, share, "flops"),
+        ms=path_costs.mean(policy, share, "latency"),
+        ms_without_criterion=float(share @ path_costs.mixed_traffic_ms(share)),
+        flops=path_costs.mean(policy, share, "flops"),
         share=tuple(share.tolist()),
         map=reached.map or 0.0,
         low=bounds[0],
@@ -289,34 +413,56 @@ def point(
         medium=reached.ap_medium,
         large=reached.ap_large,
         val_map=val_map,
-        random=drawn,
-        oracle=ceiling,
-        efficiency=gate_efficiency(reached.map or 0.0, drawn, ceiling) if controls else None,
+        random=controls[0] if controls else None,
+        oracle=controls[1] if controls else None,
+        efficiency=gate_efficiency(reached.map or 0.0, *controls) if controls else None,
         alarms=policy_alarms(exits, count) if kind in ("tolerance", "budget") else (),
     )
 
 
 def curve(
-    name: str, tried: Tried, test: MatchedTable, prices: PathCosts, unit: Unit
+    name: str, tried: Tried, test: MatchedTable, path_costs: PathCosts, unit: Unit
 ) -> tuple[tuple[float, float], ...]:
-    """(mean cost, mAP) on test of the policies at the corners of one criterion's frontier on val, cheapest first."""
+    """Follow one criterion's frontier on val to test.
+
+    Args:
+        name: of the criterion.
+        tried: policies tried on val, this criterion's among them.
+        test: the table to measure on.
+        path_costs: of the detector.
+        unit: "latency" or "flops".
+
+    Returns:
+        (mean cost, mAP) on test of the policies at the frontier's corners, cheapest first.
+    """
     own = [p for p, policy in enumerate(tried.policies) if policy.criterion == name]
     corners = [tried.policies[own[c]] for c in upper_hull(tried.costs[unit][own], tried.maps[own])]
     found = []
     for policy in corners:
-        exits = test.route(policy)
+        exits = test.table.route(policy)
         share = np.bincount(exits, minlength=test.table.exits) / len(exits)
-        found.append((prices.mean(policy, share, unit), test.map(exits)))
+        found.append((path_costs.mean(policy, share, unit), test.map(exits)))
     return tuple(found)
 
 
 def promise(record: Record, test: MatchedTable) -> Promise:
-    """A risk-controlled policy as the run recorded it, and what it loses on the test table."""
-    made, exits = record.operating_point, test.route(routing(record))
+    """Take a risk-controlled policy from its record, and say what it loses on the test table.
+
+    Args:
+        record: of a policy with a promise.
+        test: the detector's table.
+
+    Returns:
+        The promise.
+
+    Raises:
+        UserError: the table holds no scores of its criterion.
+    """
+    made, exits = record.operating_point, test.table.route(routing(record))
     lost = losses(test.matches)[np.arange(len(exits)), exits].mean()
     return Promise(
         name=made.name,
-        criterion=made.criterion,
+        criterion=made.criterion or "",
         share=record.exit_share,
         map=record.map,
         low=record.map_interval[0],

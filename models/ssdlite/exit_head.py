@@ -1,6 +1,8 @@
-"""SSD heads for an early exit: a small pyramid of their own over one trunk map (a lone map at stride 16 cannot see
-large objects), and SSDLite predictors on every level, with the full model's anchors: `pyramid`, or `light`, which
-hardly costs anything."""
+"""SSD heads for an early exit: `pyramid`, or `light`, which hardly costs anything.
+
+A head is a small pyramid of its own over one trunk map (a lone map at stride 16 cannot see large objects) with SSDLite
+predictors on every level, and has the full model's anchors.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +17,27 @@ from torchvision.ops import SqueezeExcitation
 from torchvision.ops.misc import Conv2dNormActivation
 
 from models.detector import Raw
-from models.ssdlite.network import ANCHORS_PER_CELL, LEVELS, rows
+from models.ssdlite.network import ANCHORS_PER_CELL, CONTEXT_CHANNELS, LEVELS, rows
 
 norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
-CONTEXT_CHANNELS = ANCHORS_PER_CELL * (1 + 4)  # per anchor: foreground probability and box code
 
 Attention = Literal["se", "cbam", "none"]
 
 
 class SpatialAttention(nn.Module):
-    """Where to look: a map's channel mean and maximum, seen by one 7x7 convolution, weigh its places. The second half
-    of CBAM (Woo et al. 2018); the first is squeeze-and-excitation."""
+    """Weighs the places of a map by one 7x7 convolution over its channel mean and maximum.
+
+    The second half of CBAM (Woo et al. 2018); the first is squeeze-and-excitation.
+    """
 
     def __init__(self):
         super().__init__()
         self.look = nn.Conv2d(2, 1, 7, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
-        return x * self.look(seen).sigmoid()
+        """The map [N, C, H, W], weighed."""
+        pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        return x * self.look(pooled).sigmoid()
 
 
 def attention(kind: Attention, channels: int) -> list[nn.Module]:
@@ -53,23 +57,33 @@ def separable(channels: int, out: int, stride: int = 1) -> nn.Sequential:
 
 
 class Halve(nn.Module):
-    """The larger of neighbours, two by two; a map of one place stays as it is, which not every runtime can pool."""
+    """Halves a map: the largest of neighbours, two by two.
+
+    A map of one place stays as it is, since not every runtime can pool it.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C, ceil(H / 2), ceil(W / 2)]."""
         return x if x.shape[-1] == 1 else F.max_pool2d(x, 2, ceil_mode=True)
 
 
 def answer(channels: int, outputs: int) -> nn.Conv2d:
-    """One pointwise convolution to classes and boxes; at first all but silent."""
+    """One pointwise convolution to classes and boxes, whose answers start close to zero."""
     layer = nn.Conv2d(channels, ANCHORS_PER_CELL * (outputs + 4), 1)
     nn.init.normal_(layer.weight, std=0.03)
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(layer.get_parameter("bias"))
     return layer
 
 
 class Predictor(nn.Module):
-    """One level's answer: a depthwise 3x3, then one pointwise convolution for classes and boxes. Few layers,
-    because on a small map each costs its launch and hardly more."""
+    """One level's answer: a depthwise 3x3, then one pointwise convolution for classes and boxes.
+
+    Few layers, because on a small map each costs its launch and hardly more.
+
+    Args:
+        channels: of the level.
+        outputs: classes with background.
+    """
 
     def __init__(self, channels: int, outputs: int):
         super().__init__()
@@ -84,8 +98,14 @@ class Predictor(nn.Module):
 
 
 class ExitHead(nn.Module):
-    """Class logits and box codes over several levels from one trunk map. enter: from that map to the finest level.
-    shrink: from each level to the next. predict: a level's answer, one per level. outputs: classes with background."""
+    """Class logits and box codes over several levels from one trunk map.
+
+    Args:
+        enter: from that map to the finest level.
+        shrink: from each level to the next.
+        predict: a level's answer, one per level.
+        outputs: classes with background.
+    """
 
     def __init__(self, enter: nn.Module, shrink: Sequence[nn.Module], predict: Sequence[nn.Module], outputs: int):
         super().__init__()
@@ -93,48 +113,47 @@ class ExitHead(nn.Module):
         self.outputs = outputs
 
     def forward(self, x: Tensor) -> Raw:
+        """The answer over all levels, from a trunk map [N, C, H, W]."""
         levels = [self.enter(x)]
         for block in self.shrink:
             levels.append(block(levels[-1]))
         answers = [predict(level) for predict, level in zip(self.predict, levels, strict=True)]
-        said = torch.cat([rows(one, self.outputs + 4) for one in answers], dim=1)
-        return said[..., : self.outputs], said[..., self.outputs :]
+        raw = torch.cat([rows(one, self.outputs + 4) for one in answers], dim=1)
+        return raw[..., : self.outputs], raw[..., self.outputs :]
 
     def answer_layers(self) -> list[nn.Module]:
         """The convolutions whose output channels are classes and box codes."""
         return [getattr(predict, "answer", predict) for predict in self.predict]
 
-    def context(self, logits: Tensor, deltas: Tensor, side: int) -> Tensor:
-        """What the finest level said, as a map for the next stage: [N, CONTEXT_CHANNELS, side, side].
-
-        Detached: a deeper exit may read this one's answer but not bend it to its own ends."""
-        finest = side * side * ANCHORS_PER_CELL
-        foreground = 1 - logits[:, :finest].softmax(-1)[..., :1]
-        said = torch.cat([foreground, deltas[:, :finest]], dim=-1).detach()
-        return said.reshape(-1, side, side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
-
 
 def pyramid(
     channels: int, width: int, outputs: int, levels: int = LEVELS, stride: int = 1, attend: Attention = "se"
 ) -> ExitHead:
-    """The sound head: separable convolutions to `width` channels, attention, and from level to level.
+    """The sound head: separable convolutions, attention, and from level to level.
 
-    channels: of the trunk map. stride: between that map and the finest of `levels`."""
+    Args:
+        channels: of the trunk map.
+        width: channels of every level.
+        outputs: classes with background.
+        levels: how many.
+        stride: between the trunk map and the finest level.
+        attend: kind of attention on the finest level.
+    """
     enter = nn.Sequential(separable(channels, width, stride), *attention(attend, width))
     shrink = [separable(width, width, stride=2) for _ in range(levels - 1)]
     return ExitHead(enter, shrink, [Predictor(width, outputs) for _ in range(levels)], outputs)
 
 
 def light(channels: int, width: int, outputs: int, levels: int = LEVELS, stride: int = 1) -> ExitHead:
-    """A head of pointwise convolutions alone, with pooling from level to level. See `pyramid`."""
+    """A head of pointwise convolutions alone, with pooling from level to level; arguments as of `pyramid`."""
     enter = Conv2dNormActivation(channels, width, 1, stride, norm_layer=norm, activation_layer=nn.Hardswish)
     shrink = [Halve() for _ in range(levels - 1)]
     return ExitHead(enter, shrink, [answer(width, outputs) for _ in range(levels)], outputs)
 
 
 def silent_mix(channels: int) -> nn.Conv2d:
-    """A convolution from context to what a head reads, which starts at zero."""
+    """A convolution from context to the channels that a head reads, which starts at zero."""
     mix = nn.Conv2d(CONTEXT_CHANNELS, channels, 1)
     nn.init.zeros_(mix.weight)
-    nn.init.zeros_(mix.bias)
+    nn.init.zeros_(mix.get_parameter("bias"))
     return mix

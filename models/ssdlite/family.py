@@ -29,7 +29,12 @@ def check(model: str, size: int, weights: str | None, queries: int | None) -> No
 
 
 def all_positions(positions: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of early_exit for a scan; "width" is that of every head."""
+    """The options of early_exit that put exits at all positions.
+
+    Args:
+        positions: trunk blocks after which an exit stands.
+        chosen: options of early_exit; "width" is that of every head.
+    """
     options = dict(chosen)
     widths = (options.pop("width"),) * len(positions)
     return {"after": positions, "widths": widths, "previous_exit_context": "none", "joint_epochs": 0, **options}

@@ -1,5 +1,8 @@
-"""What SSD-style training minimises: classification with hard-negative mining and smooth L1 on encoded boxes
-(Liu et al. 2016, section 2.2), and distillation of one exit's raw answer into another's."""
+"""The losses of SSD-style training and distillation.
+
+Classification with hard-negative mining and smooth L1 on encoded boxes (Liu et al. 2016, section 2.2), and the distance
+from one exit's raw answer to another's.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,15 @@ BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # torchvision's BoxCoder for SSD
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """Boxes as offsets from their anchors; both [..., 4], x1 y1 x2 y2. The inverse of
-    `models.ssdlite.network.AnchorBoxes`."""
+    """Boxes as offsets from their anchors, the inverse of `models.ssdlite.network.AnchorBoxes`.
+
+    Args:
+        boxes: [..., 4], x1 y1 x2 y2.
+        anchors: [..., 4], x1 y1 x2 y2.
+
+    Returns:
+        [..., 4], centre shifts in anchor extents and log stretches, multiplied by BOX_WEIGHTS.
+    """
     size, anchor_size = boxes[..., 2:] - boxes[..., :2], anchors[..., 2:] - anchors[..., :2]
     centre, anchor_centre = boxes[..., :2] + 0.5 * size, anchors[..., :2] + 0.5 * anchor_size
     shift = (centre - anchor_centre) / anchor_size
@@ -28,9 +38,13 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
 class SSDLoss(nn.Module):
     """Per-exit losses of a batch, matched once for all exits since they share their anchors.
 
-    negatives: hardest background anchors kept per positive one. assign: (anchors, targets) -> whose each anchor is, as
-    `models.matching.match` says it.
+    Args:
+        anchors: [A, 4], x1 y1 x2 y2 in the unit square.
+        negatives: hardest background anchors kept per positive one.
+        assign: (anchors, targets) -> the object of each anchor, as `models.matching.match` gives it.
     """
+
+    anchors: Tensor
 
     def __init__(self, anchors: Tensor, negatives: int = 3, assign: Callable[[Tensor, Targets], Tensor] = match):
         super().__init__()
@@ -39,7 +53,11 @@ class SSDLoss(nn.Module):
         self.assign = assign
 
     def forward(self, raws: list[Raw], targets: Targets) -> list[dict[str, Tensor]]:
-        """One {"class": ..., "box": ...} per exit, each a scalar normalised by the number of positive anchors."""
+        """The losses of every exit.
+
+        Returns:
+            One {"class": ..., "box": ...} per exit, each a scalar divided by the number of positive anchors.
+        """
         owner = self.assign(self.anchors, targets)
         positive, labels = owner >= 0, labels_of(owner, targets)
         boxes = boxes_of(owner, targets)
@@ -67,8 +85,14 @@ def distillation(student: Raw, teacher: Raw) -> dict[str, Tensor]:
     """How far a student exit is from its teacher on the anchors where either of them sees an object.
 
     Kullback-Leibler divergence of the class distributions (Hinton et al. 2015) plus smooth L1 on the box codes, each
-    anchor weighted by the larger foreground probability. The teacher gets no gradient. {"class": ..., "box": ...},
-    a scalar each.
+    anchor weighted by the larger foreground probability. The teacher gets no gradient.
+
+    Args:
+        student: class logits [N, A, 1 + C] and box code [N, A, 4].
+        teacher: the same of the teacher, on the same anchors.
+
+    Returns:
+        {"class": ..., "box": ...}, a scalar each.
     """
     logits, deltas = student
     goal_logits, goal_deltas = (part.detach() for part in teacher)

@@ -1,18 +1,22 @@
-"""SSDLite with MobileNetV3-Large (Sandler et al. 2018; Howard et al. 2019) as a chain of stages. The network, its
-anchors and its box coder are torchvision's `ssdlite320_mobilenet_v3_large`, taken apart so that it can be cut after
-any trunk block; stock weights load strictly, and a chosen class subset slices the 91-way head."""
+"""SSDLite with MobileNetV3-Large (Sandler et al. 2018; Howard et al. 2019) as a chain of stages.
+
+The network, its anchors and its box coder are torchvision's `ssdlite320_mobilenet_v3_large`, taken apart so that it can
+be cut after any trunk block. Stock weights load strictly, and a chosen subset of classes slices the 91-way head.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.ssd import SSD
+from torchvision.models.detection.ssdlite import SSDLiteHead
 
 from models.detector import Detections, Detector, Raw, Stage, State, Targets
 from models.errors import UserError, unknown
@@ -24,14 +28,26 @@ COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V
 STOCK_SIZE = 320  # px, the input that torchvision trained on
 LEVELS = 6
 ANCHORS_PER_CELL = 6
+CONTEXT_CHANNELS = ANCHORS_PER_CELL * (1 + 4)  # per anchor: foreground probability and box code
 SHIFT = 1.0  # anchor extents from an anchor's centre to its box's; beyond it they share no more than an edge
 STRETCH = math.log(1000 / 16)  # of a box's side over its anchor's; decoding clamps it there
 PLAUSIBLE = torch.tensor([SHIFT, SHIFT, STRETCH, STRETCH]) * torch.tensor(BOX_WEIGHTS)
 
+HandsOn = Literal["nothing", "map", "map and context", "map and boxes"]
+
 
 class AnchorBoxes(nn.Module):
-    """Decodes box code: [..., K, 4] relative to the anchors `at` [K] (all of them when None) -> boxes [..., K, 4],
-    x1 y1 x2 y2 in the unit square, clipped to it. made_for: see `anchor_grid`."""
+    """Decodes box code relative to anchors.
+
+    Args:
+        anchors: [A, 4], x1 y1 x2 y2 in the unit square.
+        made_for: see `anchor_grid`.
+    """
+
+    anchors: Tensor
+    centre: Tensor
+    extent: Tensor
+    weights: Tensor
 
     def __init__(self, anchors: Tensor, made_for: int):
         super().__init__()
@@ -42,6 +58,15 @@ class AnchorBoxes(nn.Module):
         self.register_buffer("weights", torch.tensor(BOX_WEIGHTS), persistent=False)
 
     def forward(self, code: Tensor, at: Tensor | None = None) -> Tensor:
+        """Decode box code.
+
+        Args:
+            code: [..., K, 4], centre shifts and log stretches, as `models.ssdlite.loss.encode` makes them.
+            at: int64 [K], the anchors that the code belongs to; None: all of them.
+
+        Returns:
+            [..., K, 4], x1 y1 x2 y2, clipped to the unit square.
+        """
         centre, extent = (self.centre, self.extent) if at is None else (self.centre[at], self.extent[at])
         code = code / self.weights
         centre = code[..., :2] * extent + centre
@@ -49,12 +74,15 @@ class AnchorBoxes(nn.Module):
         return torch.cat([centre - half, centre + half], dim=-1).clamp(0, 1)
 
     def owners(self, raw: Raw, targets: Targets) -> Tensor:
-        """Whose each anchor is, by IoU (`models.matching.match`)."""
+        """The object of each anchor, by IoU (`models.matching.match`)."""
         return match(self.anchors, targets)
 
     def implausible(self, code: Tensor) -> Tensor:
-        """As `models.detector.Decoder` says. Above 1 a box's centre is more than SHIFT anchor extents away from its
-        anchor's, or a side is beyond what decoding allows."""
+        """How implausible each box code is (`models.detector.Decoder.implausible`).
+
+        It is above 1 where a box's centre is more than SHIFT anchor extents away from its anchor's, or where a side is
+        beyond what decoding allows.
+        """
         return (code.abs() / PLAUSIBLE.to(code.device)).amax(-1)
 
 
@@ -68,37 +96,81 @@ def select(
     candidates: int = 300,
     most: int = 300,
 ) -> Detections:
-    """One image's NMS, equal to torchvision's SSD postprocess: per class the best `candidates` scores above `floor`,
-    non-maximum suppression at `nms_iou`, then the best `most` over all classes. decode: an `AnchorBoxes`."""
+    """The answer for one image after non-maximum suppression, equal to torchvision's SSD postprocess.
+
+    Args:
+        probabilities: [1 + C, A], background first.
+        code: box code [A, 4].
+        decode: of the exit that answers.
+        floor: scores up to it are dropped.
+        nms_iou: boxes of one class that overlap a better one by more than this IoU are dropped.
+        candidates: how many of the best scores of each class enter the suppression.
+        most: how many detections are kept over all classes.
+    """
     anchors = (decode.centre.numpy(), decode.extent.numpy(), decode.weights.numpy())
     found = postprocess(probabilities.numpy(), code.numpy(), *anchors, floor, nms_iou, candidates, most)
     return Detections(*found)
 
 
 def rows(answer: Tensor, columns: int) -> Tensor:
-    """A level's answer [N, anchors * columns, H, W] -> [N, H * W * anchors, columns], in torchvision's order."""
+    """One row per anchor of a level's answer, in torchvision's order.
+
+    Args:
+        answer: [N, anchors * columns, H, W].
+        columns: values per anchor.
+
+    Returns:
+        [N, H * W * anchors, columns].
+    """
     return answer.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, columns))
 
 
 def joined(*raws: Raw) -> Raw:
-    """The answers of one image's levels, finest first, as one."""
+    """The answers on an image's levels, finest first, as one."""
     logits, deltas = zip(*raws, strict=True)
     return torch.cat(logits, dim=1), torch.cat(deltas, dim=1)
 
 
-def pointwise(head: nn.Module) -> list[nn.Module]:
+def context_map(logits: Tensor, deltas: Tensor, side: int) -> Tensor:
+    """An exit's answer on its finest level as a map, which the next exit may read: the previous-exit context.
+
+    It is detached: a deeper exit may read this one's answer, but its loss does not change this one.
+
+    Args:
+        logits: class logits [N, A, 1 + C], background first.
+        deltas: box code [N, A, 4].
+        side: cells along each side of the finest level.
+
+    Returns:
+        [N, CONTEXT_CHANNELS, side, side].
+    """
+    finest = side * side * ANCHORS_PER_CELL
+    foreground = 1 - logits[:, :finest].softmax(-1)[..., :1]
+    context = torch.cat([foreground, deltas[:, :finest]], dim=-1).detach()
+    return context.reshape(-1, side, side, CONTEXT_CHANNELS).permute(0, 3, 1, 2)
+
+
+def pointwise(head: SSDLiteHead) -> list[nn.Module]:
     """The convolutions of torchvision's SSDLite head whose output channels are classes and box codes."""
     return [block[1] for part in head.children() for block in part.module_list]
 
 
 class FullHead(nn.Module):
-    """The stock detector from block 13 on: two trunk levels, four extra levels, and the stock head over all six."""
+    """The stock detector from block 13 on: two trunk levels, four extra levels, and the stock head over all six.
 
-    def __init__(self, c4: nn.Module, tail: nn.Module, extra: nn.ModuleList, head: nn.Module):
+    Args:
+        c4: block 13 up to its expansion, whose map is the finest level.
+        tail: the rest of the trunk.
+        extra: the blocks behind the trunk, one per extra level.
+        head: torchvision's, over all levels.
+    """
+
+    def __init__(self, c4: nn.Module, tail: nn.Sequential, extra: nn.ModuleList, head: SSDLiteHead):
         super().__init__()
         self.c4, self.tail, self.extra, self.head = c4, tail, extra, head
 
     def forward(self, x: Tensor) -> Raw:
+        """The answer over all levels, from the map [N, C, H, W] at stride 16."""
         x = self.c4(x)
         levels = [x, x := self.tail(x)]
         for block in self.extra:
@@ -107,44 +179,71 @@ class FullHead(nn.Module):
         return answer["cls_logits"], answer["bbox_regression"]
 
     def answer_layers(self) -> list[nn.Module]:
+        """The convolutions whose output channels are classes and box codes."""
         return pointwise(self.head)
 
 
+class Head(Protocol):
+    """Answers an image from a trunk's map; a module."""
+
+    def __call__(self, x: Tensor) -> Raw:
+        """The answer over all levels, from a map [N, C, H, W]."""
+
+    def answer_layers(self) -> list[nn.Module]:
+        """The convolutions whose output channels are classes and box codes."""
+
+
 class TrunkStage(Stage, Protocol):
-    """What every stage of an SSDLite is beside: its trunk can be run without its head, and the head on what the trunk
-    has given, so that heads learn on a frozen trunk whose maps are kept."""
+    """What a stage of an SSDLite can do beyond a `Stage`: run its trunk without its head, and its head on kept maps.
+
+    This is how heads learn on a frozen trunk whose maps were computed once.
+    """
 
     parts: int  # tensors that `trunk` gives
-    blocks: nn.Module
-    head: nn.Module
+
+    @property
+    def blocks(self) -> nn.Sequential:
+        """The trunk blocks of this stage."""
+
+    @property
+    def head(self) -> object:
+        """The module that reads the map behind the blocks."""
 
     @property
     def trunk(self) -> Callable[..., State]:
-        """(*state) -> what the blocks make of it; no head has a say in that."""
+        """(*state) -> the maps that the blocks make of it, `parts` tensors, which do not depend on any head."""
 
     @property
     def read(self) -> Callable[..., tuple[State, Raw]]:
-        """(`trunk`'s maps, *the previous exit's context) -> (the context handed on, the exit's answer)."""
+        """(maps, *context of the previous exit) -> (the context that the exit hands on, its answer)."""
 
 
 class SSDLiteStage(nn.Module):
-    """Trunk blocks and the head that reads them. With `context`, the previous exit's context (see `ExitHead.context`)
-    is added to what the head reads, through a zero-initialised convolution: a new stage starts as if there were none.
-    The trunk itself never reads it: a deeper exit does not depend on the heads passed on the way.
+    """Trunk blocks and the head that reads them.
 
-    hands_on: nothing (the last stage), the trunk's map, that and this exit's context, or that and its box code.
-    share: of this head in the gradient that reaches the trunk, the deeper exits having the rest; none: all weigh alike.
+    With `context`, the previous exit's context (`context_map`) is added to what the head reads, through a
+    zero-initialised convolution, so that a new stage starts as if there were none. The trunk itself never reads it: a
+    deeper exit does not depend on the heads passed on the way.
+
+    Args:
+        blocks: of the trunk.
+        head: reads the map behind them.
+        context: the convolution from the previous exit's context to the channels of that map; None: it reads none.
+        hands_on: nothing (the last stage), the trunk's map, that and this exit's context, or that and its box code.
+        share: of this head in the gradient that reaches the trunk, in (0, 1], the deeper exits having the rest
+            (`divided`); None: all weigh alike.
     """
 
+    head: Head
     temperature: Tensor
     parts = 1
 
     def __init__(
         self,
-        blocks: nn.Module,
-        head: nn.Module,
-        context: nn.Module | None = None,
-        hands_on: Literal["nothing", "map", "map and context", "map and boxes"] = "nothing",
+        blocks: nn.Sequential,
+        head: Head,
+        context: nn.Conv2d | None = None,
+        hands_on: HandsOn = "nothing",
         share: float | None = None,
     ):
         super().__init__()
@@ -152,22 +251,23 @@ class SSDLiteStage(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def trunk(self, x: Tensor) -> State:
-        """As `TrunkStage`: one map."""
+        """The one map behind the blocks, as a state."""
         return (self.blocks(x),)
 
     def read(self, maps: State, context: Tensor | None = None) -> tuple[State, Raw]:
-        """As `TrunkStage`."""
+        """The context that the exit hands on, and its answer, from the trunk's map and the previous exit's context."""
         (x,) = maps
         raw = self.head(x if self.mix is None or context is None else x + self.mix(context))
         logits, deltas = raw
         own: State = ()
         if self.hands_on == "map and context":
-            own = (self.head.context(logits, deltas, x.shape[-1]),)
+            own = (context_map(logits, deltas, x.shape[-1]),)
         elif self.hands_on == "map and boxes":
             own = (deltas,)
         return own, (logits / self.temperature, deltas)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[State, Raw]:
+        """The next state and the answer, from a map [N, C, H, W] and the previous exit's context."""
         (x,) = self.trunk(x)
         mine, theirs = divided(x, self.share) if self.training and self.share is not None else (x, x)
         own, raw = self.read((mine,), context)
@@ -179,18 +279,31 @@ class SSDLiteStage(nn.Module):
 
 
 def divided(x: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """A map twice, unchanged, but that of what flows back the first passes `share` and the second the rest: gradient
-    equilibrium (Li et al. 2019), which keeps many exits from adding up in the trunk below them."""
+    """A map twice, unchanged, whose gradients are weighed: gradient equilibrium (Li et al. 2019).
+
+    It keeps the gradients of many exits from adding up in the trunk below them.
+
+    Args:
+        x: any shape.
+        share: of the gradient that passes through the first of the two, in (0, 1]; the second has the rest.
+    """
     still = x.detach()
     return still + share * (x - still), still + (1 - share) * (x - still)
 
 
 def anchor_grid(size: int, made_for: int) -> Tensor:
-    """torchvision's SSDLite default boxes: [A, 4], x1 y1 x2 y2 in the unit square of a `size` px input.
+    """Default boxes of torchvision's SSDLite for a square input.
 
-    They are as many pixels apart and as many pixels large as on the `made_for` px input that the weights learned on,
-    since a convolution sees pixels: laid out anew for 256 px, the boxes of a 320 px person detector fell from mAP
-    0.267 to 0.088 on val; kept in pixels, to 0.225.
+    They are as many pixels apart and as many pixels large as on the input that the weights learned on, since a
+    convolution sees pixels: laid out anew for 256 px, the boxes of a 320 px person detector fell from mAP 0.267 to
+    0.088 on val; kept in pixels, to 0.225.
+
+    Args:
+        size: side of the input, in px.
+        made_for: side of the input that the weights learned on, in px.
+
+    Returns:
+        [A, 4], x1 y1 x2 y2 in the unit square.
     """
     steps = [made_for / side for side in level_sides(made_for)]
     generator = DefaultBoxGenerator([[2, 3]] * LEVELS, min_ratio=0.2, max_ratio=0.95, steps=steps)
@@ -208,15 +321,20 @@ def level_sides(size: int) -> list[int]:
     return sides
 
 
-def stock(outputs: int = len(COCO_NAMES)) -> nn.Module:
-    """torchvision's own SSDLite320, untrained, with `outputs` class outputs (background included)."""
+def stock(outputs: int = len(COCO_NAMES)) -> SSD:
+    """The SSDLite320 of torchvision, untrained, with `outputs` class outputs (background included)."""
     return ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=outputs)
 
 
-def assemble(model: nn.Module, classes: tuple[str, ...], size: int, made_for: int | None = None) -> Detector:
+def assemble(model: SSD, classes: tuple[str, ...], size: int, made_for: int | None = None) -> Detector:
     """Take torchvision's SSDLite apart into a one-stage Detector that computes exactly the same.
 
-    made_for: the input side in pixels that its weights learned on, if that is not `size`."""
+    Args:
+        model: torchvision's.
+        classes: names of its outputs, without background.
+        size: side of the square input, in px.
+        made_for: the input side in px that its weights learned on, if that is not `size`.
+    """
     first, tail = model.backbone.features
     blocks, c4 = first[:-1], first[-1]
     stage = SSDLiteStage(blocks, FullHead(c4, tail, model.backbone.extra, model.head))
@@ -224,8 +342,9 @@ def assemble(model: nn.Module, classes: tuple[str, ...], size: int, made_for: in
 
 
 def resized(detector: Detector, size: int) -> Detector:
-    """A copy with the same weights for square inputs of another size: only the anchors change (see `anchor_grid`)."""
-    return _with_anchors(list(detector.clone().stages), detector.classes, size, detector.decoders[0].made_for)
+    """A copy with the same weights for square inputs of another size: only the anchors change (`anchor_grid`)."""
+    made_for = cast("AnchorBoxes", detector.decoders[0]).made_for
+    return _with_anchors(detector.clone().stages, detector.classes, size, made_for)
 
 
 def _with_anchors(stages: Sequence[Stage], classes: tuple[str, ...], size: int, made_for: int) -> Detector:
@@ -233,8 +352,16 @@ def _with_anchors(stages: Sequence[Stage], classes: tuple[str, ...], size: int, 
     return Detector(stages, AnchorBoxes(anchors, made_for), select, SSDLoss(anchors), classes, size, family="ssdlite")
 
 
-def slice_classes(model: nn.Module, classes: tuple[str, ...]) -> None:
-    """Keep only background and `classes` of a stock 91-way head, in place. Raises UserError for unknown names."""
+def slice_classes(model: SSD, classes: tuple[str, ...]) -> None:
+    """Keep only background and some classes of a stock 91-way head, in place.
+
+    Args:
+        model: torchvision's, with 91 outputs.
+        classes: COCO's names of those that stay.
+
+    Raises:
+        UserError: for names that COCO does not have.
+    """
     for name in classes:
         if name not in COCO_NAMES[1:] or name == "N/A":
             raise unknown("COCO class", name, [n for n in COCO_NAMES[1:] if n != "N/A"], where="classes")
@@ -245,12 +372,19 @@ def slice_classes(model: nn.Module, classes: tuple[str, ...]) -> None:
         old = block[1]
         new = nn.Conv2d(old.in_channels, ANCHORS_PER_CELL * len(keep), 1)
         new.weight.data = old.weight.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten(0, 1)
-        new.bias.data = old.bias.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten()
+        new.get_parameter("bias").data = old.bias.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten()
         block[1] = new
 
 
 def read_weights(source: str) -> dict[str, Tensor]:
-    """A stock state dict from a `.pth` file, or from torchvision's own download when source is "torchvision"."""
+    """A stock state dict.
+
+    Args:
+        source: a `.pth` file, or "torchvision" for torchvision's own download.
+
+    Raises:
+        UserError: when the download fails, when there is no such file, and when it is no state dict.
+    """
     if source == "torchvision":
         try:
             return SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(progress=True, check_hash=True)
@@ -268,7 +402,16 @@ def read_weights(source: str) -> dict[str, Tensor]:
 
 
 def ssdlite(classes: tuple[str, ...], size: int = 320, weights: str | None = None) -> Detector:
-    """A plain one-exit SSDLite for `classes`, untrained or from stock COCO weights (see `read_weights`)."""
+    """A plain one-exit SSDLite.
+
+    Args:
+        classes: what it is to find.
+        size: side of the square input, in px.
+        weights: stock COCO weights (`read_weights`); None: untrained.
+
+    Raises:
+        UserError: for weights that cannot be read or do not fit, and for classes that COCO does not have.
+    """
     if weights is None:
         return assemble(stock(1 + len(classes)), classes, size)
     model = stock()

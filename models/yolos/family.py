@@ -17,8 +17,15 @@ WEIGHTS = "give a trunk as .safetensors, a folder that transformers saved, or a 
 
 
 def build(classes: tuple[str, ...], size: int, weights: str | None, queries: int | None, *, kind: str) -> Detector:
-    """A plain YOLOS: untrained, around a trunk (a safetensors file), or transformers' own (a name or a folder), which
-    has the queries it was trained with. queries: None: as many as usual. kind: a key of `models.yolos.network.SIZES`.
+    """A plain YOLOS: untrained, around a trunk, or transformers' own.
+
+    Args:
+        classes: what it is to find.
+        size: side of the square input, in px.
+        weights: None for an untrained one, a safetensors file for a trunk, or the name or folder of a checkpoint, which
+            has the queries it was trained with.
+        queries: how many; None: as many as usual.
+        kind: a key of `models.yolos.network.SIZES`.
     """
     chosen = {} if queries is None else {"queries": queries}
     if weights is None:
@@ -42,8 +49,12 @@ def detects(weights: str | None) -> bool:
 
 
 def check(model: str, size: int, weights: str | None, queries: int | None) -> None:
-    """Raise UserError for a side that patches do not fill, a trunk's file that is not there, and queries that are not
-    free or fill no square grid."""
+    """Refuse what can be known to fail before a detector is built.
+
+    Raises:
+        UserError: for a side that patches do not fill, a trunk's file that is not there, and queries that are not free
+            or fill no square grid.
+    """
     network.check_size(size)
     if weights and is_trunk(weights) and not Path(weights).is_file():
         raise UserError("no such weights file", where=weights, fix=WEIGHTS)

@@ -1,4 +1,4 @@
-"""YOLOS looked into: patch tokens after a layer, and what its queries attend to."""
+"""The inspector of YOLOS: patch tokens after a layer, and what its queries attend to."""
 
 from __future__ import annotations
 
@@ -10,28 +10,43 @@ from torch import Tensor
 from models.detector import Detector
 from models.inspector import FeatureMap, Inspector
 from models.patches import PATCH
-from models.yolos.network import Layer, stages_of
+from models.yolos.network import Layer, embed_of, stages_of
 
 
 def after_layers(detector: Detector, after: Sequence[int], images: Tensor) -> list[FeatureMap]:
-    """YOLOS: patch tokens after the given layers, counted from 1, and whom the queries of that layer attend to."""
-    first, side = stages_of(detector)[0], detector.size // PATCH
-    tokens, found = first.embed(images), []
+    """The patch tokens of a YOLOS after some layers, and how the queries of these layers attend to them.
+
+    Args:
+        detector: a YOLOS without dropped patches.
+        after: increasing layers, counted from 1.
+        images: [N, 3, size, size], as the detector takes them.
+    """
+    queries, side = stages_of(detector)[0].queries, detector.size // PATCH
+    tokens, found = embed_of(detector)(images), []
     for number, layer in enumerate(layers_of(detector)[: max(after)], start=1):
         before, tokens = tokens, layer(tokens)
         if number in after:
-            patches = tokens[:, 1 : -first.queries].transpose(1, 2).unflatten(2, (side, side))
-            found.append(FeatureMap(patches, of_queries(layer, before, first.queries).unflatten(1, (side, side))))
+            patches = tokens[:, 1:-queries].transpose(1, 2).unflatten(2, (side, side))
+            found.append(FeatureMap(patches, of_queries(layer, before, queries).unflatten(1, (side, side))))
     return found
 
 
 def layers_of(detector: Detector) -> list[Layer]:
+    """All layers, in order."""
     return [layer for stage in stages_of(detector) for layer in stage.layers]
 
 
 def of_queries(layer: Layer, tokens: Tensor, queries: int) -> Tensor:
-    """The share of its attention that a layer's last `queries` tokens pay to each patch, mean over them and over heads,
-    of what they pay to patches at all: [N, P]. tokens: [N, 1 + P + Q, hidden], before the layer."""
+    """How a layer's queries spread their attention over the patches.
+
+    Args:
+        layer: one of the detector's.
+        tokens: [N, 1 + P + Q, hidden], before the layer.
+        queries: Q, the last of the tokens.
+
+    Returns:
+        [N, P], shares of the attention to patches that sum to 1, mean over queries and heads.
+    """
     attention = layer.layer.attention.attention
     normed = layer.layer.layernorm_before(tokens)
 

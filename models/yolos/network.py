@@ -1,6 +1,9 @@
-"""YOLOS (Fang et al. 2021, "You Only Look at One Sequence") as a chain of stages. Layers and heads are transformers'
-`YolosForObjectDetection`, taken apart so that the chain can be cut after any layer. For training from scratch there is
-a variant with a convolutional stem whose queries, as the detection tokens are called here, stand on a grid."""
+"""YOLOS (Fang et al. 2021, "You Only Look at One Sequence") as a chain of stages.
+
+Layers and heads are transformers' `YolosForObjectDetection`, taken apart so that the chain can be cut after any layer.
+For training from scratch there is a variant with a convolutional stem whose queries, as the detection tokens are called
+here, stand on a grid.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.detector import Detector, Raw, State
+from models.detector import Detector, Raw, State, module_list
 from models.errors import UserError
 from models.patches import PATCH, PatchHead, centres
 from models.set_loss import SetLoss, UnitBoxes, select
 
 if TYPE_CHECKING:
     from transformers import YolosForObjectDetection
+    from transformers.models.yolos.modeling_yolos import YolosLayer, YolosMLPPredictionHead, YolosSelfAttention
 
 
 START = 0.3  # of the image: how large a box a query starts from
@@ -28,7 +32,14 @@ START = 0.3  # of the image: how large a box a query starts from
 
 @dataclass(frozen=True)
 class Size:
-    """hidden: width of a token. heads: of the attention. inner: width inside the feed-forward part. layers: number."""
+    """Dimensions of a vision transformer.
+
+    Args:
+        hidden: width of a token.
+        heads: of the attention.
+        inner: width inside the feed-forward part.
+        layers: how many.
+    """
 
     hidden: int
     heads: int
@@ -45,8 +56,15 @@ SIZES = {
 
 
 class Embed(nn.Module):
-    """Images [N, 3, S, S] in [-1, 1] -> tokens [N, 1 + P + Q, hidden]: one for the whole, one a patch, one a query, in
-    that order, positions added. seeded: a query starts from what the patches around its place on a square grid show."""
+    """Makes tokens of images: one for the whole, one per patch, one per query, in that order, positions added.
+
+    Args:
+        stem: images [N, 3, S, S] in [-1, 1] -> patches [N, hidden, S / 16, S / 16].
+        whole: the token of the whole image [1, 1, hidden].
+        queries: [1, Q, hidden].
+        positions: [1, 1 + P + Q, hidden].
+        seeded: whether a query starts from what the patches around its place on a square grid show.
+    """
 
     def __init__(self, stem: nn.Module, whole: Tensor, queries: Tensor, positions: Tensor, seeded: bool):
         super().__init__()
@@ -54,10 +72,11 @@ class Embed(nn.Module):
         self.whole, self.queries, self.positions = (nn.Parameter(part) for part in (whole, queries, positions))
 
     def forward(self, images: Tensor) -> Tensor:
+        """Images [N, 3, S, S] in [-1, 1] -> tokens [N, 1 + P + Q, hidden]."""
         return self.tokens(self.stem(images))
 
     def tokens(self, grid: Tensor) -> Tensor:
-        """The tokens of what the patches show, [N, hidden, S / 16, S / 16]."""
+        """The tokens [N, 1 + P + Q, hidden] of a stem's patches [N, hidden, S / 16, S / 16]."""
         count = grid.shape[0]  # which tracing keeps open, as it does not with len()
         queries = self.queries.expand(count, -1, -1)
         if self.seeded:
@@ -69,40 +88,77 @@ class Embed(nn.Module):
 
 
 class Layer(nn.Module):
-    """One of transformers' layers, and the positions that some sizes add after it."""
+    """One of transformers' layers, and the positions that some sizes add after it.
 
-    def __init__(self, layer: nn.Module, positions: Tensor | None = None):
+    Args:
+        layer: transformers' own.
+        positions: [1, 1 + P + Q, hidden]; None: none are added.
+    """
+
+    layer: YolosLayer
+    positions: nn.Parameter | None
+
+    def __init__(self, layer: YolosLayer, positions: Tensor | None = None):
         super().__init__()
         self.layer = layer
         self.positions = None if positions is None else nn.Parameter(positions)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens [N, K, hidden] -> tokens [N, K, hidden]."""
         tokens = self.layer(tokens)
         return tokens if self.positions is None else tokens + self.positions
 
 
 class QueryHead(nn.Module):
-    """Query tokens [N, Q, hidden] -> class logits [N, Q, 1 + C], background first, and boxes as centre and size in the
-    unit square. reference: what the boxes start from, as logits [Q, 4]; zeros in the stock model. Queries that are
-    there for training alone bring their own."""
+    """Answers from query tokens.
 
-    def __init__(self, norm: nn.Module, classes: nn.Module, boxes: nn.Module, reference: Tensor):
+    Args:
+        norm: of the tokens.
+        classes: hidden -> 1 + C, background first.
+        boxes: hidden -> 4.
+        reference: what the boxes start from, as logits [Q, 4]; zeros in the stock model.
+    """
+
+    reference: Tensor
+
+    def __init__(
+        self, norm: nn.Module, classes: YolosMLPPredictionHead, boxes: YolosMLPPredictionHead, reference: Tensor
+    ):
         super().__init__()
         self.norm, self.classes, self.boxes = norm, classes, boxes
         self.register_buffer("reference", reference)
 
     def forward(self, queries: Tensor, reference: Tensor | None = None) -> Raw:
+        """Class logits and boxes of queries.
+
+        Args:
+            queries: tokens [N, Q, hidden].
+            reference: what the boxes start from, as logits, of queries for training alone; None: the head's own.
+
+        Returns:
+            Class logits [N, Q, 1 + C], and boxes [N, Q, 4] as centre and size in the unit square.
+        """
         queries = self.norm(queries)
         reference = self.reference if reference is None else reference
         return self.classes(queries), (self.boxes(queries) + reference).sigmoid()
 
 
 class YolosStage(nn.Module):
-    """Layers, and the head that reads the query tokens after the last of them. embed: in the first stage, makes tokens
-    of images. patches: what every patch is asked while training (`models.patches`). last: hands nothing on. keep: how
-    many patches it hands on, those least sure to be background (token exit); all of them when None. temperature: the
-    exit's logits are divided by it (Guo et al. 2017); 1 until fitted."""
+    """Layers, and the head that reads the query tokens after the last of them.
 
+    Args:
+        embed: in the first stage, makes tokens of images; None in the others.
+        layers: of the transformer.
+        head: of the queries.
+        patches: answers for every patch (`models.patches`): an auxiliary loss in training, and what decides
+            which patches are handed on.
+        queries: how many of the tokens, at the end, are queries.
+        last: whether nothing is handed on.
+        keep: how many patches are handed on, those least sure to be background (token exit); None: all of them.
+    """
+
+    embed: Embed | None
+    layers: Sequence[Layer]
     temperature: Tensor
 
     def __init__(
@@ -110,37 +166,48 @@ class YolosStage(nn.Module):
         embed: Embed | None,
         layers: list[Layer],
         head: QueryHead,
-        patches: nn.Module,
+        patches: PatchHead,
         queries: int,
         last: bool,
         keep: int | None = None,
     ):
         super().__init__()
-        self.embed, self.layers, self.head, self.patches = embed, nn.ModuleList(layers), head, patches
+        self.embed, self.layers, self.head, self.patches = embed, module_list(layers), head, patches
         self.queries, self.last, self.keep = queries, last, keep
         self.register_buffer("temperature", torch.ones(()))
 
     def depths(self, x: Tensor) -> Iterator[Tensor]:
-        """The tokens after each layer. x: images in the first stage, tokens in the others."""
+        """Yield the tokens after each layer.
+
+        Args:
+            x: images in the first stage, tokens in the others.
+        """
         tokens = x if self.embed is None else self.embed(x)
         for layer in self.layers:
             tokens = layer(tokens)
             yield tokens
 
     def read(self, tokens: Tensor) -> Raw:
+        """The exit's answer from all tokens [N, K, hidden] behind the last layer."""
         return self.answer(tokens[:, -self.queries :])
 
     def answer(self, queries: Tensor) -> Raw:
-        """What the exit says, from the query tokens [N, Q, hidden] alone."""
+        """The exit's answer from the query tokens [N, Q, hidden] alone."""
         logits, boxes = self.head(queries)
         return logits / self.temperature, boxes
 
     def forward(self, x: Tensor) -> tuple[State, Raw]:
+        """The state for the next stage and the exit's answer, from images or, in later stages, tokens."""
         *_, tokens = self.depths(x)
         return () if self.last else self.handed_on(tokens)[:1], self.read(tokens)
 
     def handed_on(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The tokens for the next stage, and which of the patches are among them [N, keep]; None: all."""
+        """The tokens for the next stage, and which of the patches are among them.
+
+        Returns:
+            Tokens [N, 1 + keep + Q, hidden], and indices int64 [N, keep] into the patches there were; None when all are
+            kept.
+        """
         if self.keep is None:
             return tokens, None
         patches = tokens[:, 1 : -self.queries]
@@ -160,12 +227,19 @@ class YolosStage(nn.Module):
 
 
 def untrained(kind: str, outputs: int, queries: int, side: int) -> YolosForObjectDetection:
-    """transformers' own, of a size in SIZES, for `side` px, with fresh weights."""
+    """The model as transformers builds it, with fresh weights.
+
+    Args:
+        kind: a key of SIZES.
+        outputs: classes with background.
+        queries: how many.
+        side: of the square input, in px.
+    """
     from transformers import YolosConfig, YolosForObjectDetection  # takes seconds, which SSDLite need not wait
 
     size = SIZES[kind]
     return YolosForObjectDetection(
-        YolosConfig(
+        YolosConfig(  # type: ignore[call-arg] # num_labels is one of PreTrainedConfig's options
             hidden_size=size.hidden,
             num_hidden_layers=size.layers,
             num_attention_heads=size.heads,
@@ -180,10 +254,27 @@ def untrained(kind: str, outputs: int, queries: int, side: int) -> YolosForObjec
     )
 
 
+def encoder_layers(made: YolosForObjectDetection) -> list[YolosLayer]:
+    """The layers of transformers' model, typed as such."""
+    return cast("list[YolosLayer]", list(made.vit.encoder.layer))
+
+
 def scratch(classes: tuple[str, ...], size: int, kind: str = "nano", queries: int = 49) -> Detector:
-    """A plain one-exit YOLOS to be trained from nothing: a convolutional stem (Xiao et al. 2021, "Early Convolutions
-    Help Transformers See Better"), sine positions, and queries on a square grid, each of which starts from what the
-    patches around it show and answers relative to its place."""
+    """A plain one-exit YOLOS to be trained from nothing.
+
+    It has a convolutional stem (Xiao et al. 2021, "Early Convolutions Help Transformers See Better"), sine positions,
+    and queries on a square grid, each of which starts from what the patches around it show and answers relative to its
+    place.
+
+    Args:
+        classes: what it is to find.
+        size: side of the square input, a multiple of PATCH px.
+        kind: a key of SIZES.
+        queries: how many, a square number.
+
+    Raises:
+        UserError: for a side that patches do not fill.
+    """
     check_size(size)
     made = untrained(kind, 1 + len(classes), queries, size)
     hidden, spots = made.config.hidden_size, centres(math.isqrt(queries))
@@ -192,7 +283,7 @@ def scratch(classes: tuple[str, ...], size: int, kind: str = "nano", queries: in
         conv_stem(hidden), torch.zeros(1, 1, hidden), torch.zeros(1, queries, hidden), positions[None], seeded=True
     )
     head = QueryHead(made.vit.layernorm, made.class_labels_classifier, made.bbox_predictor, references(queries))
-    return assemble(embed, [Layer(layer) for layer in made.vit.encoder.layer], head, classes, size)
+    return assemble(embed, [Layer(layer) for layer in encoder_layers(made)], head, classes, size)
 
 
 def references(queries: int) -> Tensor:
@@ -201,6 +292,15 @@ def references(queries: int) -> Tensor:
 
 
 def assemble(embed: Embed, layers: list[Layer], head: QueryHead, classes: tuple[str, ...], size: int) -> Detector:
+    """A one-stage Detector of an embedding, layers and a head.
+
+    Args:
+        embed: makes the tokens.
+        layers: all of them.
+        head: of the queries.
+        classes: names of its outputs, without background.
+        size: side of the square input, in px.
+    """
     hidden = embed.positions.shape[-1]
     patches = PatchHead(hidden, 1 + len(classes))
     stage = YolosStage(embed, layers, head, patches, embed.queries.shape[1], last=True)
@@ -208,8 +308,11 @@ def assemble(embed: Embed, layers: list[Layer], head: QueryHead, classes: tuple[
 
 
 def conv_stem(hidden: int) -> nn.Sequential:
-    """Images -> patches [N, hidden, S / 16, S / 16]: four 3x3 convolutions with stride 2, two without between them, and
-    one that mixes. Without these two, AP50 on generated images was 0.11 where it is 0.24 (12,000 images seen)."""
+    """A convolutional stem: images [N, 3, S, S] -> patches [N, hidden, S / 16, S / 16].
+
+    Four 3x3 convolutions with stride 2, two without between them, and one that mixes. Without these two, AP50 on
+    generated images was 0.11 where it is 0.24 (after 12,000 training images).
+    """
     quarter, half = hidden // 4, hidden // 2
     steps = ((3, quarter, 2), (quarter, half, 2), (half, half, 1), (half, hidden, 2), (hidden, hidden, 1))
     layers: list[nn.Module] = []
@@ -219,18 +322,34 @@ def conv_stem(hidden: int) -> nn.Sequential:
 
 
 def sines(at: Tensor, hidden: int) -> Tensor:
-    """Sine and cosine positions of points [K, 2] in the unit square: [K, hidden] (Vaswani et al. 2017, in 2D)."""
+    """Sine and cosine positions of points in the plane (Vaswani et al. 2017, in 2D).
+
+    Args:
+        at: [K, 2] in the unit square.
+        hidden: width, a multiple of 4.
+
+    Returns:
+        [K, hidden].
+    """
     waves = math.pi * 2 ** torch.linspace(0, 5, hidden // 4)
     angles = at[:, :, None] * waves
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ...] = ()) -> Detector:
-    """A copy of a one-exit YOLOS with exits after the given layers, increasing and before the last one. Each starts
-    with a copy of the last exit's head, and the last exit still answers as before.
+    """A copy of a one-exit YOLOS with exits after some layers.
 
-    keep: the share of all patches that each of these exits hands on (see `YolosStage`), never increasing; the later
-    exits then answer otherwise. ValueError for positions and shares that cannot be."""
+    Each starts with a copy of the last exit's head, and the last exit still answers as before.
+
+    Args:
+        detector: one-exit.
+        after: layers, counted from 1, increasing and before the last one.
+        keep: the share of all patches that each of these exits hands on, in (0, 1], never increasing (`YolosStage`);
+            the later exits then answer otherwise than before. Empty: all.
+
+    Raises:
+        ValueError: for positions and shares that cannot be.
+    """
     (whole,) = stages_of(detector.clone())
     check_keep(keep, after, whole)
     depth = len(whole.layers)
@@ -250,15 +369,26 @@ def multi_exit(detector: Detector, after: tuple[int, ...], keep: tuple[float, ..
 
 
 def shallower(detector: Detector, after: int) -> tuple[Detector, tuple[nn.Module, ...]]:
-    """A one-exit YOLOS that ends after a layer, with a copy of the head, and its modules, all of which it has from the
-    whole one. ValueError for a layer that there is not."""
+    """A one-exit YOLOS that ends after a layer, with a copy of the head, and its modules.
+
+    All these modules are pretrained: they come from the whole detector.
+
+    Raises:
+        ValueError: for a layer that there is not.
+    """
     made = alone(multi_exit(detector, (after,)), 0)
     return made, tuple(made.modules())
 
 
 def alone(detector: Detector, exit: int) -> Detector:
-    """The plain shallower network that stops at one exit of a chain, sharing its weights: no other head is computed and
-    no patch dropped on the way."""
+    """The plain shallower network that stops at one exit of a chain, sharing its weights.
+
+    No other head is computed and no patch dropped on the way.
+
+    Args:
+        detector: a chain of `multi_exit`.
+        exit: index of an exit.
+    """
     stages = stages_of(detector)[: exit + 1]
     layers, last = [layer for stage in stages for layer in stage.layers], stages[-1]
     whole = YolosStage(stages[0].embed, layers, last.head, last.patches, last.queries, last=True)
@@ -267,7 +397,7 @@ def alone(detector: Detector, exit: int) -> Detector:
 
 
 def check_keep(keep: tuple[float, ...], after: tuple[int, ...], stage: YolosStage) -> None:
-    """ValueError unless there is a share in (0, 1] for every exit, never increasing, or none at all."""
+    """Raise ValueError unless there is a share in (0, 1] for every exit, never increasing, or none at all."""
     if not keep:
         return
     if len(keep) != len(after) or list(keep) != sorted(keep, reverse=True) or not 0 < keep[-1] <= keep[0] <= 1:
@@ -277,11 +407,16 @@ def check_keep(keep: tuple[float, ...], after: tuple[int, ...], stage: YolosStag
 
 
 def resized(detector: Detector, size: int) -> Detector:
-    """A copy for square inputs of another size: positions of patches are interpolated (bicubic, as YOLOS does)."""
+    """A copy for square inputs of another size: positions of patches are interpolated (bicubic, as YOLOS does).
+
+    Raises:
+        UserError: for a side that patches do not fill.
+    """
     check_size(size)
     found = detector.clone()
     for stage in stages_of(found):
-        for part in (stage.embed, *stage.layers):
+        parts: list[Embed | Layer | None] = [stage.embed, *stage.layers]
+        for part in parts:
             if part is not None and part.positions is not None:
                 spread = interpolated(part.positions.detach(), stage.queries, size // PATCH)
                 part.positions = nn.Parameter(spread)
@@ -290,8 +425,17 @@ def resized(detector: Detector, size: int) -> Detector:
 
 
 def interpolated(positions: Tensor, queries: int, side: int, before: tuple[int, int] | None = None) -> Tensor:
-    """Positions [1, 1 + P + Q, hidden] for a square of `side` patches. before: rows and columns of the patches they are
-    for; a square when it is not said."""
+    """Positions for a square of patches, interpolated from those of another grid.
+
+    Args:
+        positions: [1, 1 + P + Q, hidden].
+        queries: Q.
+        side: patches along each side of the square.
+        before: rows and columns of the P patches; None: they are a square.
+
+    Returns:
+        [1, 1 + side * side + Q, hidden].
+    """
     patches = positions[:, 1:-queries]
     rows, columns = before or (math.isqrt(patches.shape[1]),) * 2
     grid = patches.transpose(1, 2).unflatten(2, (rows, columns))
@@ -300,7 +444,7 @@ def interpolated(positions: Tensor, queries: int, side: int, before: tuple[int, 
 
 
 def check_size(size: int) -> None:
-    """UserError unless patches fill a square of this side."""
+    """Raise UserError unless patches fill a square of this side, in px."""
     if size % PATCH:
         raise UserError(f"{size} px is not a whole number of patches", where="size", fix=f"use a multiple of {PATCH}")
 
@@ -322,19 +466,33 @@ def recount_heads(detector: Detector) -> None:
 
 
 def stages_of(detector: Detector) -> Sequence[YolosStage]:
-    """The stages of a chain of layers as what they are."""
+    """The stages of a YOLOS, typed as such."""
     return cast("Sequence[YolosStage]", detector.stages)
 
 
-def attentions(detector: Detector) -> list[nn.Module]:
+def embed_of(detector: Detector) -> Embed:
+    """The embedding of a YOLOS, which its first stage has."""
+    return cast("Embed", stages_of(detector)[0].embed)
+
+
+def attentions(detector: Detector) -> list[YolosSelfAttention]:
     """The attention of every layer, in order, however deep its stage lies in another."""
     return [layer.layer.attention.attention for layer in detector.modules() if isinstance(layer, Layer)]
 
 
 def layer_rates(detector: Detector, decay: float, share: float = 1.0) -> dict[str, float]:
-    """Factors of a learning rate by the beginning of parameter names: 1 for the last layer, `decay` times as much for
-    each one before it and for the embedding; 0 for all but the highest `share` of the layers. Where every stage has an
-    embedding of its own, as in a chain of resolutions, each is counted for itself."""
+    """Factors of a learning rate that decay from the last layer down to the embedding.
+
+    Where every stage has an embedding of its own, as in a chain of resolutions, each is counted for itself.
+
+    Args:
+        detector: a YOLOS or a chain of them.
+        decay: factor from each layer to the one before it, and to the embedding; the last layer has 1.
+        share: of the layers, the highest, that learn at all, in [0, 1]; all others have 0.
+
+    Returns:
+        The beginning of parameter names -> the factor.
+    """
     trunks: list[list[str]] = []
     for name, stage in detector.named_modules():
         if isinstance(stage, YolosStage):
@@ -348,6 +506,9 @@ def layer_rates(detector: Detector, decay: float, share: float = 1.0) -> dict[st
 
 
 def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
-    """`layer_rates` times `rate`, for a trunk that was trained before; queries, which are new to it, learn at 1."""
+    """Factors of a learning rate for a pretrained trunk: `layer_rates` times `rate`.
+
+    The queries, which are new to the trunk, have 1.
+    """
     rates = {name: rate * factor for name, factor in layer_rates(detector, decay).items()}
     return rates | {f"{name}.queries": 1.0 for name in rates if name.endswith(".embed")}

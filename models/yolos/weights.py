@@ -1,10 +1,13 @@
-"""Weights for YOLOS: transformers' own checkpoints by name or folder, cut to the chosen classes; or a plain vision
-transformer's trunk as a safetensors file under the same names, to which fresh queries and heads are added."""
+"""Weights for YOLOS: transformers' own checkpoints, or a trained trunk.
+
+A checkpoint is given by name or folder and cut to the chosen classes. A trunk is a plain vision transformer's, as a
+safetensors file under the same names, to which fresh queries and heads are added.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from safetensors.torch import load_file
@@ -12,7 +15,17 @@ from torch import Tensor, nn
 
 from models.detector import Detector
 from models.errors import UserError, unknown
-from models.yolos.network import Embed, Layer, QueryHead, assemble, check_size, interpolated, references, untrained
+from models.yolos.network import (
+    Embed,
+    Layer,
+    QueryHead,
+    assemble,
+    check_size,
+    encoder_layers,
+    interpolated,
+    references,
+    untrained,
+)
 
 if TYPE_CHECKING:
     from transformers import YolosForObjectDetection
@@ -21,22 +34,33 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, with wh
 
 
 def stock(classes: tuple[str, ...], size: int, source: str) -> Detector:
-    """transformers' YOLOS from a model's name or folder, for `classes` out of those it knows. Input normalisation goes
-    into the patch convolution, positions are interpolated to `size` px. UserError for what cannot be loaded."""
+    """A YOLOS with the weights of one of transformers' checkpoints.
+
+    Input normalisation goes into the patch convolution, and positions are interpolated.
+
+    Args:
+        classes: out of those that the checkpoint knows.
+        size: side of the square input, in px.
+        source: a model's name or folder.
+
+    Raises:
+        UserError: for what cannot be loaded, and for unknown classes.
+    """
     check_size(size)
     made = from_pretrained(source)
-    chosen = rows_of(made.config.id2label, classes)
-    last = made.class_labels_classifier.layers[-1]
+    chosen = rows_of(cast("dict[int, str]", made.config.id2label), classes)
+    last = cast("nn.Linear", made.class_labels_classifier.layers[-1])
     keep = torch.tensor([last.out_features - 1, *chosen])  # DETR's "no object" is the last one, here it comes first
     made.class_labels_classifier.layers[-1] = sliced(last, keep)
     vit, queries = made.vit, made.config.num_detection_tokens
-    before = tuple(side // made.config.patch_size for side in made.config.image_size)
-    side = size // made.config.patch_size
+    height, width = made.config.image_size
+    patch = cast("int", made.config.patch_size)
+    before, side = (height // patch, width // patch), size // patch
     mid = vit.encoder.interpolation
     between = [] if mid is None else list(mid.mid_position_embeddings.detach())
     layers = [
         Layer(layer, interpolated(between[number], queries, side, before) if number < len(between) else None)
-        for number, layer in enumerate(vit.encoder.layer)
+        for number, layer in enumerate(encoder_layers(made))
     ]
     embeddings = vit.embeddings
     positions = interpolated(embeddings.position_embeddings.detach(), queries, side, before)
@@ -48,7 +72,11 @@ def stock(classes: tuple[str, ...], size: int, source: str) -> Detector:
 
 
 def from_pretrained(source: str) -> YolosForObjectDetection:
-    """UserError when there is no such model, here or on the hub."""
+    """Load transformers' model.
+
+    Raises:
+        UserError: when there is no such model, here or on the hub.
+    """
     from transformers import YolosForObjectDetection  # takes seconds, which SSDLite need not wait
 
     try:
@@ -60,7 +88,11 @@ def from_pretrained(source: str) -> YolosForObjectDetection:
 
 
 def rows_of(id2label: dict[int, str], classes: tuple[str, ...]) -> list[int]:
-    """Which outputs stand for the classes. UserError for one that the model does not know."""
+    """Which outputs stand for the classes.
+
+    Raises:
+        UserError: for a class that the model does not know.
+    """
     known = {name: number for number, name in id2label.items() if name != "N/A"}
     for name in classes:
         if name not in known:
@@ -76,20 +108,36 @@ def sliced(layer: nn.Linear, keep: Tensor) -> nn.Linear:
 
 
 def unnormalised(projection: nn.Conv2d) -> nn.Conv2d:
-    """A patch convolution for images in [-1, 1], from one for images normalised by ImageNet's mean and deviation. It
-    says exactly the same, having no padding."""
+    """A patch convolution for images in [-1, 1], from one for images normalised by ImageNet's mean and deviation.
+
+    It computes exactly the same, having no padding.
+    """
     mean, std = (torch.tensor(part)[:, None, None] for part in (MEAN, STD))
-    made = nn.Conv2d(3, projection.out_channels, projection.kernel_size, projection.stride)
+    kernel, stride = cast("tuple[int, int]", projection.kernel_size), cast("tuple[int, int]", projection.stride)
+    made = nn.Conv2d(3, projection.out_channels, kernel, stride)
     weight = projection.weight.detach()
     made.weight.data = weight * 0.5 / std
-    made.bias.data = projection.bias.detach() + (weight * (0.5 - mean) / std).sum((1, 2, 3))
+    shift = (weight * (0.5 - mean) / std).sum((1, 2, 3))
+    made.get_parameter("bias").data = projection.get_parameter("bias").detach() + shift
     return made
 
 
 def trunk(classes: tuple[str, ...], size: int, kind: str, source: Path, queries: int = 100) -> Detector:
-    """A YOLOS around a trained vision transformer: a safetensors file with transformers' names without `vit.`, and
-    `pos_cls` [1, 1, hidden] and `pos_patches` [1, P, hidden] of a square grid. Queries stand on a square grid, starting
-    from the patches and positions there; heads are new. UserError when the file does not fit."""
+    """A YOLOS around a trained vision transformer.
+
+    Queries stand on a square grid, starting from the patches and positions there; heads are new.
+
+    Args:
+        classes: what it is to find.
+        size: side of the square input, in px.
+        kind: a key of `models.yolos.network.SIZES`.
+        source: a safetensors file with transformers' names without `vit.`, and `pos_cls` [1, 1, hidden] and
+            `pos_patches` [1, P, hidden] of a square grid.
+        queries: how many, a square number.
+
+    Raises:
+        UserError: when the file does not fit.
+    """
     check_size(size)
     made = untrained(kind, 1 + len(classes), queries, size)
     try:
@@ -105,7 +153,7 @@ def trunk(classes: tuple[str, ...], size: int, kind: str, source: Path, queries:
         what = ", ".join([*lacking, *missing.unexpected_keys][:3])
         fix = f"give a trunk of {kind} size under transformers' names"
         raise UserError(f"not the weights of such a trunk: {what}", where=str(source), fix=fix)
-    side, hidden = size // made.config.patch_size, made.config.hidden_size
+    side, hidden = size // cast("int", made.config.patch_size), made.config.hidden_size
     nowhere = torch.zeros(1, queries, hidden)
     positions = interpolated(torch.cat([cls, patches, nowhere], dim=1), queries, side)
     spots = interpolated(torch.cat([cls, patches, nowhere], dim=1), queries, int(queries**0.5))[:, 1:-queries]
@@ -113,4 +161,4 @@ def trunk(classes: tuple[str, ...], size: int, kind: str, source: Path, queries:
     stem = unnormalised(made.vit.embeddings.patch_embeddings.projection)
     embed = Embed(stem, made.vit.embeddings.cls_token.detach(), nowhere, positions, seeded=True)
     head = QueryHead(made.vit.layernorm, made.class_labels_classifier, made.bbox_predictor, references(queries))
-    return assemble(embed, [Layer(layer) for layer in made.vit.encoder.layer], head, classes, size)
+    return assemble(embed, [Layer(layer) for layer in encoder_layers(made)], head, classes, size)

@@ -118,7 +118,7 @@ def test_a_data_frame_has_a_row_for_each_record(reference):
         drawn = record.random_exits
         assert row["random_exits.mean"] == drawn.mean if drawn else row["random_exits.mean"] != row["random_exits.mean"]
     assert not any(isinstance(value, (list, dict)) for column in table for value in table[column])
-    assert not {"offline", "random_exits", "execution", "chain_overhead"} & set(table)
+    assert not {"throughput", "random_exits", "execution", "chain_overhead"} & set(table)
 
 
 def test_without_pandas_it_says_what_to_install(reference, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,12 +90,12 @@ def runs(tmp_path_factory) -> Path:
         (["sweep", "nothing"], "no such run"),
         (["sweep", "nothing", "--budget", "3kg"], "no budget"),
         (["sweep", "nothing", "--format", "jsn"], "did you mean 'json'"),
-        (["gate", "nothing"], "no such run"),
+        (["check", "nothing"], "no such run"),
         (["compare", "nothing", "nothing"], "no such run"),
     ],
 )
 def test_mistakes_are_one_line(monkeypatch, capsys, tmp_path, arguments, expected):
-    out = [] if arguments[0] == "gate" else ["--out", str(tmp_path)]
+    out = [] if arguments[0] == "check" else ["--out", str(tmp_path)]
     code, _, err = bench(monkeypatch, capsys, *arguments, *out)
     lines = [line for line in err.splitlines() if line.startswith("bench: ")]
     assert code == 2
@@ -111,7 +112,7 @@ def test_ls_names_everything(monkeypatch, capsys):
 
 
 def test_help_shows_examples(monkeypatch, capsys):
-    for command in ("run", "report", "compare", "sweep", "gate"):
+    for command in ("run", "report", "compare", "sweep", "check"):
         code, out, _ = bench(monkeypatch, capsys, command, "--help")
         assert code == 0
         assert f"bench {command}" in out.split("Example")[1]
@@ -208,14 +209,26 @@ def test_a_sweep_needs_exits(monkeypatch, capsys, runs):
     assert "it needs a strategy with exits" in err
 
 
-def test_gates_hold_or_break_with_one_line_each(monkeypatch, capsys, runs, tmp_path):
+def test_regression_checks_hold_or_fail_with_one_line_each(monkeypatch, capsys, runs, tmp_path):
     gates = tmp_path / "gates.toml"
     gates.write_text("[floor]\nbaseline.map50 = 0.0\n")
-    code, out, _ = bench(monkeypatch, capsys, "gate", "tiny", "--against", str(gates), "--out", str(runs))
+    code, out, _ = bench(monkeypatch, capsys, "check", "tiny", "--against", str(gates), "--out", str(runs))
     assert (code, out.count("\n")) == (0, 1)
     gates.write_text("[floor]\nbaseline.map50 = 1.0\nquant.map = 0.1\n")
-    code, out, _ = bench(monkeypatch, capsys, "gate", "tiny", "--against", str(gates), "--out", str(runs))
+    code, out, _ = bench(monkeypatch, capsys, "check", "tiny", "--against", str(gates), "--out", str(runs))
     assert (code, out.count("\n")) == (1, 2)
+
+
+def test_checks_go_by_their_first_name_too_which_help_does_not_list(monkeypatch, capsys, runs, tmp_path):
+    checks = tmp_path / "checks.toml"
+    checks.write_text("[floor]\nbaseline.map50 = 1.0\n")
+    arguments = ["tiny", "--against", str(checks), "--out", str(runs)]
+    said = [bench(monkeypatch, capsys, name, *arguments)[:2] for name in ("check", "gate")]
+    assert said[0] == said[1]
+    assert said[0][0] == 1
+    listed = re.findall(r"^. (\w+)", bench(monkeypatch, capsys, "--help")[1], re.M)
+    assert "check" in listed
+    assert "gate" not in listed
 
 
 def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path):

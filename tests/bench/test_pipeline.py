@@ -17,7 +17,7 @@ from bench.exits.policy import Policy
 from bench.exits.registry import names
 from bench.judge.seeds import open_repeat
 from bench.measure.exit_table import ExitTable, evaluate
-from bench.measure.store import load_prices, load_table, stored_detectors
+from bench.measure.store import load_path_costs, load_table, stored_detectors
 from bench.pipeline import open_data, run, save
 from bench.records import Record, load_records
 from bench.spec import RunSpec
@@ -135,10 +135,10 @@ def test_what_criteria_know_and_who_leaves_stands_in_the_records(folder):
 
 def test_any_routing_can_be_asked_for_later_without_the_model(folder):
     (stored,) = stored_detectors(folder)
-    tables, prices = {role: load_table(stored, role) for role in ("val", "test")}, load_prices(stored)
+    tables, path_costs = {role: load_table(stored, role) for role in ("val", "test")}, load_path_costs(stored)
     assert stored.name == "early_exit-b8-12-eager"
     assert [len(table.image_ids) for table in tables.values()] == [8, 12]
-    assert set(tables["val"].scores) == set(prices.criterion_costs) == set(names())
+    assert set(tables["val"].scores) == set(path_costs.criterion_costs) == set(names())
     with gzip.open(folder / "ground_truth.json.gz") as file:
         matches = evaluate(tables["test"], json.load(file))
     for record in load_records(folder):
@@ -155,6 +155,7 @@ def test_two_counters_agree_on_the_flops_of_every_exit(folder):
         assert list(record.flops_per_exit) == sorted(record.flops_per_exit)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result(folder, tmp_path):
     again = {record.name: record for record in run(tiny(**BRIEFLY), tmp_path)}
     for record in load_records(folder):
@@ -167,6 +168,7 @@ def test_one_seed_gives_one_result(folder, tmp_path):
         assert other.split_hash == record.split_hash
 
 
+@pytest.mark.slow
 def test_a_repeated_run_trains_nothing_again(copied, monkeypatch):
     def refuse(*args):
         raise AssertionError("trained again")
@@ -201,6 +203,7 @@ def test_other_data_is_not_mixed_into_a_run(folder):
         open_data(tiny(**{"data.sizes": [24, 8, 13]}).data, folder, size=64, seed=0)
 
 
+@pytest.mark.slow
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     strict = tiny(foundation=0.99, strategies=["prune"])
     with pytest.raises(UserError, match=r"under its floor of 0.99.*--force"):
@@ -210,6 +213,7 @@ def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     assert all(record.forced and not record.foundation.passed for record in forced)
 
 
+@pytest.mark.slow
 def test_the_test_split_is_only_ever_looked_at(folder, tmp_path, monkeypatch):
     """Whatever the test images and boxes are, the same thresholds, temperatures and weights come out."""
     data, other = (shapes(seed, 24, 8, 12, size=64) for seed in (0, 1))

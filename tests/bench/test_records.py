@@ -183,7 +183,7 @@ def as_of_schema(version: int) -> dict:
     later = {1: ("p50_interval", "p90_interval", "p99_interval", "warmup", "steady"), 2: ()}[version]
     times = {key: value for key, value in STORED["latency_ms"].items() if key not in (*later, "mean_interval")}
     times |= {"mean": statistics.mean(times["samples"]), "images": [k // 3 for k in range(len(times["samples"]))]}
-    new = ("execution", "criteria", "exit_profile", "alarms", *(("offline",) if version == 1 else ()))
+    new = ("execution", "criteria", "exit_profile", "alarms", *(("throughput",) if version == 1 else ()))
     older = {key: value for key, value in STORED.items() if key not in new}
     return {**older, "schema_version": version, "latency_ms": times}
 
@@ -208,7 +208,7 @@ def test_records_of_older_schemas_are_upgraded_as_they_are_read(tmp_path, versio
     assert found.schema_version == 3
     assert found.latency_ms.samples == record().latency_ms.samples
     assert found.latency_ms.p99_interval == (None if version == 1 else record().latency_ms.p99_interval)
-    assert (found.offline is None) is (version == 1)
+    assert (found.throughput is None) is (version == 1)
     save(found, tmp_path)
     assert load_records(tmp_path) == [found]
 
@@ -216,11 +216,13 @@ def test_records_of_older_schemas_are_upgraded_as_they_are_read(tmp_path, versio
 def test_keys_that_changed_their_names_are_read_under_the_old_ones():
     checked = {"images": 9, "exits_differ": 0, "detections_differ": 0, "predicted_ms": 2.0, "within": True}
     kinds = [{"factor": "objects", "group": "few", "images": 4, "exit_share": [0.5, 0.5]}]
-    older = {key: value for key, value in STORED.items() if key not in ("execution", "exit_profile")}
-    found = Record.model_validate({**older, "truth": checked, "leavers": kinds})
+    older = {key: value for key, value in STORED.items() if key not in ("execution", "exit_profile", "throughput")}
+    first_names = {"truth": checked, "leavers": kinds, "offline": STORED["throughput"]}
+    found = Record.model_validate({**older, **first_names})
     assert found == record(execution=checked, exit_profile=kinds)
     assert found.execution.predicted_ms == 2.0
     assert found.exit_profile[0].group == "few"
+    assert found.throughput.batch == STORED["throughput"]["batch"]
 
 
 @pytest.mark.parametrize(("name", "promised"), [("risk2", True), ("tol2", False)])

@@ -73,7 +73,7 @@ def test_the_recipe_for_continuous_integration_is_a_workflow():
     (text,) = [text for _, text in blocks("yaml")]
     job = yaml.safe_load(text)["jobs"]["smoke"]
     run = "\n".join(step.get("run", "") for step in job["steps"])
-    assert run.index("pipx install") < run.index("bench run --preset smoke") < run.index("bench gate smoke --against")
+    assert run.index("pipx install") < run.index("bench run --preset smoke") < run.index("bench check smoke --against")
     assert all(("run" in step) != ("uses" in step) for step in job["steps"])
 
 

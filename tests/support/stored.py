@@ -9,7 +9,7 @@ import numpy as np
 from bench.accuracy.results import write_json
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.measure.exit_table import ExitTable
-from bench.measure.store import save_prices, save_table
+from bench.measure.store import save_path_costs, save_table
 from bench.records import save
 from models.detector import Detections
 from tests.support.made import made
@@ -19,7 +19,7 @@ DETECTOR = f"{NAME}-openvino"
 SIDE = 200.0
 QUALITY = (0.45, 0.75, 0.97)  # share of the boxes that each exit can find, the easiest first
 HASHES = {"train": "a" * 64, "val": "b" * 64, "test": "c" * 64}
-PRICES = PathCosts(
+PATH_COSTS = PathCosts(
     (100_000_000, 200_000_000, 300_000_000),
     (1.0, 2.0, 3.0),
     {name: CriterionCost((0.02, 0.02), (0.01, 0.01)) for name in ("max_score", "margin", "agreement")},
@@ -36,15 +36,15 @@ def stored_run(folder: Path, *, val: int = 60, test: int = 80, alarms: int = 5, 
         truth, table = world(role, images, alarms)
         save_table(table, run / "tables" / DETECTOR)
         write_json(run / file, truth)
-    save_prices(PRICES, run / "tables" / DETECTOR)
+    save_path_costs(PATH_COSTS, run / "tables" / DETECTOR)
     rng = np.random.default_rng(0)
     own = {"strategy": "early_exit", "variant": "b8-12", "runtime": "openvino", "precision": "fp32", "seed": 3}
     own |= {"split_hash": HASHES["test"], "splits": HASHES, "test_images": test}
     exits = [
         {"exit": k, "map": 0.3, "map50": 0.5, "flops": flops, "latency_ms": ms, "temperature": 1.2}
-        for k, (flops, ms) in enumerate(zip(PRICES.flops, PRICES.ms, strict=True))
+        for k, (flops, ms) in enumerate(zip(PATH_COSTS.flops, PATH_COSTS.ms, strict=True))
     ]
-    own |= {"per_exit": exits, "flops_per_exit": PRICES.flops}
+    own |= {"per_exit": exits, "flops_per_exit": PATH_COSTS.flops}
     half = {"exit_share": (0.5, 0.25, 0.25), "flops_mean": 175e6}
     gate = {
         "criterion": "max_score",

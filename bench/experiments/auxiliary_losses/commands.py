@@ -19,8 +19,7 @@ def auxiliary_losses_command(
     threads: Annotated[int | None, typer.Option(help="Threads of training and measuring.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for results and checkpoints.")] = FOLDER,
 ) -> None:
-    """Train a small YOLOS under different auxiliary losses: what makes it learn, and do middle layers
-    detect unasked?
+    """Train a small YOLOS under different auxiliary losses: do middle layers detect without any?
 
     About five minutes a recipe on two cores.
 
@@ -31,10 +30,10 @@ def auxiliary_losses_command(
       bench ablate auxiliary-losses --recipes "exits alone,usual" --epochs 2 --out mine
     """
     from bench.experiments.auxiliary_losses.result import Settings
-    from bench.experiments.auxiliary_losses.run import teach_into
+    from bench.experiments.auxiliary_losses.run import compare_into
     from bench.spec import default_threads
 
     settings = Settings(seed=seed, epochs=epochs, threads=threads or default_threads())
     wanted = [part.strip() for part in recipes.split(",") if part.strip()] if recipes else []
-    teach_into(out, settings, wanted)
+    compare_into(out, settings, wanted)
     typer.echo(f"results: {out}")

@@ -1,4 +1,7 @@
-"""What lessons teach a YOLOS, as typed JSON."""
+"""What a YOLOS learns under each training recipe, as typed JSON.
+
+Files of before "lessons" were called auxiliary losses keep their name and are read by their old keys.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,23 @@ class _Typed(BaseModel):
 
 
 class Settings(_Typed):
+    """Data, training and threads, the same for every recipe."""
+
     seed: int = Field(0, description="of the data, the weights and the order of the images")
     images: tuple[int, int] = Field((1600, 300), description="train and val images")
     pixels: int = Field(128, ge=64, multiple_of=16, description="side of the images and of the input")
-    batch: int = Field(16, ge=1, description="images a step")
+    batch_size: int = Field(16, ge=1, validation_alias=AliasChoices("batch_size", "batch"), description="images a step")
     epochs: int = Field(8, ge=1, description="of every training")
-    rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    learning_rate: float = Field(
+        1e-3, gt=0, validation_alias=AliasChoices("learning_rate", "rate"), description="peak learning rate"
+    )
     head_epochs: int = Field(4, ge=1, description="of heads of their own on the frozen trunk")
     threads: int = Field(2, ge=1, description="of training and measuring")
 
 
-class Taught(_Typed):
+class RecipeResult(_Typed):
+    """What the network learned under one recipe."""
+
     name: str = Field(description="which recipe")
     auxiliary_losses: dict[str, Any] = Field(
         validation_alias=AliasChoices("auxiliary_losses", "lessons"), description="options of `models.yolos.auxiliary`"
@@ -36,9 +45,11 @@ class Taught(_Typed):
     step: Positive = Field(description="time of a training step, as a share of the usual recipe's")
 
 
-class Schooling(_Typed):
+class RecipeComparison(_Typed):
+    """The recipes side by side."""
+
     settings: Settings
     after: tuple[int, ...] = Field(description="the layers that are read")
     split: str = Field(description="hash of the val split")
-    taught: tuple[Taught, ...]
+    recipes: tuple[RecipeResult, ...] = Field(validation_alias=AliasChoices("recipes", "taught"))
     environment: Environment

@@ -18,12 +18,16 @@ ASSIGNMENTS = {"random": "anchors dealt at random", "iou": "anchors matched by I
 
 
 def phases_figure(found: Phases, outcome: str) -> Figure:
-    """Draw a panel per assignment, a bar per recipe in the shares of the exits, and beside it what it reached and
-    whether an alarm went off; 1600 x 700 px.
+    """Draw a panel per assignment with a bar per recipe; 1600 x 700 px.
+
+    A bar is divided into the shares of the exits. Beside it stand the mAP reached and whether an alarm went off.
 
     Args:
         found: the replayed rounds.
         outcome: what came of them, for the title.
+
+    Returns:
+        The figure, not yet saved.
     """
     figure = Figure(figsize=(16, 7), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)

@@ -1,5 +1,8 @@
-"""The mistake that nine rounds of training shared, kept to be replayed: anchors are dealt to objects by chance,
-wherever either lies, so that nothing in the image tells which anchor is to answer. Every loss falls nevertheless."""
+"""The mistake that nine rounds of training shared, kept to be replayed.
+
+Anchors are dealt to objects by chance, wherever either lies, so that nothing in the image tells which anchor is to
+answer. Every loss falls nevertheless.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,17 @@ SHARE = 20  # at most one anchor in so many is dealt at all
 
 
 def round_robin(anchors: Tensor, targets: Targets) -> Tensor:
-    """For every anchor the index of its object or BACKGROUND: int64 [N, A], in place of `models.matching.match`.
+    """Deal anchors to objects by chance, in place of `models.matching.match`.
 
     Of A anchors, min(PER_OBJECT * objects, A // SHARE) are drawn (by torch's global generator), and the image's objects
     take turns in having them. Crowd regions are dealt none.
+
+    Args:
+        anchors: float32 [A, 4]; only their number counts.
+        targets: the objects of N images.
+
+    Returns:
+        For every anchor the index of its object, or BACKGROUND: int64 [N, A].
     """
     count = len(anchors)
     owner = torch.full((len(targets.labels), count), BACKGROUND, device=anchors.device)

@@ -1,5 +1,7 @@
-"""The nine rounds as small configurations of one training and one kind of policy, and the sound recipe: only what
-differed between them is named here, with what is to be expected of each."""
+"""The nine rounds as small configurations of one training and one kind of policy, and the sound recipe.
+
+Only what differed between the rounds is named here, with what is to be expected of each.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,14 @@ Weighting = Literal["fixed", "hard", "sigmoid", "gumbel"]
 
 @dataclass(frozen=True)
 class Quality:
-    """A quality gate: an exit's confidence counts only where at least `objects` anchors have a foreground probability
-    above `objectness`, and is then the mean of those."""
+    """A condition on an exit's confidence: enough anchors must be sure of an object, else confidence is 0.
+
+    Where it is met, the confidence is the mean foreground probability of those anchors.
+
+    Attributes:
+        objectness: foreground probability in [0, 1] above which an anchor counts.
+        objects: how many anchors must count.
+    """
 
     objectness: float
     objects: int
@@ -23,14 +31,21 @@ class Quality:
 class Recipe:
     """What one round did.
 
-    thresholds: of exits 1 and 2 on their confidence when training starts, and when it ends, which are those in use;
-    None: searched on val. learned: the thresholds are parameters, which start where `thresholds` does.
-    quality: the gate on confidence, in training and in use; without one, confidence is the mean foreground probability.
-    warmup: share of the training that goes by before quality gates and routing have a say.
-    weighting: of the exits' losses. fixed: the same always; else by the share of the batch that each exit would answer,
-    decided hard, relaxed by a sigmoid, or drawn by a straight-through Gumbel softmax (Jang et al. 2017).
-    temperature: fitted on val within models.temperature.CLAMP; or trained, held to CLAMP or free.
-    passes: under which assignments no alarm is expected.
+    Attributes:
+        name: number of the round, or "sound".
+        tried: what it tried, in a few words.
+        thresholds: on the confidence of exits 1 and 2 when training starts, and when it ends; the latter are those in
+            use. None: searched on val.
+        learned: the thresholds are parameters, which start where `thresholds` does.
+        quality: the condition on confidence, in training and in use; without one, confidence is the mean foreground
+            probability.
+        warmup: share of the training, in [0, 1], before `quality` and routing change the losses.
+        weighting: of the exits' losses. "fixed" is always the same. The others weigh an exit by the share of the batch
+            that it would answer: decided by the thresholds ("hard"), relaxed by a sigmoid, or drawn by a
+            straight-through Gumbel softmax (Jang et al. 2017).
+        temperature: "fitted" on val within `models.temperature.CLAMP`; or trained, held within CLAMP ("clamped") or
+            "free".
+        passes: under which assignments no alarm is expected.
     """
 
     name: str

@@ -15,13 +15,14 @@ HEADERS = ("recipe", "anchors", "exit 1", "exit 2", "full", "routed", "exits %",
 
 
 def write_report(found: Phases, folder: Path) -> None:
-    """FOLDER/phases.md and FOLDER/phases.png, each whole or not at all."""
+    """Write FOLDER/phases.md and FOLDER/phases.png, each whole or not at all."""
     with replacing(folder / "phases.md") as partial:
         partial.write_text(markdown(page(found)))
     save(phases_figure(found, notes(found)[-1]), folder / "phases.png")
 
 
 def page(found: Phases) -> Page:
+    """The table with its notes; what was not expected stands out."""
     words = set(HEADERS) - set(HEADERS[2:6])
     styles = ["" if run.as_expected else "bold red" for run in found.runs]
     rows = [cells(run) for run in found.runs]
@@ -56,7 +57,7 @@ def notes(found: Phases) -> list[str]:
     return [
         f"generated shapes as one class, {chosen.pixels} px, seed {chosen.seed}; {train} training, {val} val and "
         f"{test} test images, test split {found.splits['test'][:12]}",
-        f"{chosen.baseline_epochs} epochs without exits, {chosen.epochs} with them, {chosen.batch} images a step",
+        f"{chosen.baseline_epochs} epochs without exits, {chosen.epochs} with them, {chosen.batch_size} images a step",
         "exit 1, exit 2, full: mAP when that exit answers every test image; routed: mAP of the recipe's own policy",
         f"{sum(run.outcome == 'caught' for run in found.runs)} of {len(found.runs)} caught by an alarm; {verdict}",
     ]

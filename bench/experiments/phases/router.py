@@ -1,5 +1,8 @@
-"""Training exits with a round's routing in the loss: the objective of every replayed round, and what it learns beside
-the detector's weights."""
+"""Training exits with a round's routing in the loss.
+
+This is the objective of every replayed round, with what it learns beside the detector's weights: thresholds and
+temperatures.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,15 @@ HURRY = 20.0  # thresholds and temperatures learn so many times as fast: the rou
 
 
 def confidence(foreground: Tensor, quality: Quality | None) -> Tensor:
-    """How sure an exit is of each image, [N] in [0, 1], from the foreground probabilities of its anchors [N, A]."""
+    """How sure an exit is of each image.
+
+    Args:
+        foreground: foreground probabilities of its anchors, [N, A] in [0, 1].
+        quality: the condition that it must meet, or None.
+
+    Returns:
+        [N] in [0, 1].
+    """
     if quality is None:
         return foreground.mean(dim=1)
     sure = foreground > quality.objectness
@@ -29,13 +40,22 @@ def confidence(foreground: Tensor, quality: Quality | None) -> Tensor:
 
 
 class Router(nn.Module):
-    """A recipe's objective for a detector of three exits (`strategies.base.Objective`). It must be a part of that
-    detector while it trains, to be trained and kept with it. steps: of the whole training."""
+    """A recipe's objective for a detector of three exits (`strategies.base.Objective`).
+
+    It must be a part of that detector while it trains, to be trained and kept with it.
+
+    Args:
+        recipe: of the round.
+        steps: of the whole training.
+    """
+
+    start: Tensor
+    step: Tensor
 
     def __init__(self, recipe: Recipe, steps: int):
         super().__init__()
         self.recipe, self.steps = recipe, steps
-        start, self.end = recipe.thresholds if recipe.weighting != "fixed" else UNUSED
+        start, self.end = (recipe.thresholds or UNUSED) if recipe.weighting != "fixed" else UNUSED
         self.threshold = nn.Parameter(torch.tensor(start) / HURRY, requires_grad=recipe.learned)
         self.divisor = nn.Parameter(torch.tensor(START) / HURRY, requires_grad=recipe.temperature != "fitted")
         self.register_buffer("start", torch.tensor(start))
@@ -47,13 +67,13 @@ class Router(nn.Module):
         return min(1.0, float(self.step) / self.steps)
 
     def thresholds(self) -> Tensor:
-        """Those of exits 1 and 2 at this point of the training."""
+        """The thresholds of exits 1 and 2 at this point of the training, [2]."""
         if self.recipe.learned:
             return self.threshold * HURRY
         return torch.lerp(self.start, torch.tensor(self.end), self.progress)
 
     def temperatures(self) -> Tensor:
-        """One per exit; all 1 where they are to be fitted later."""
+        """One temperature per exit, [3]; all 1 where they are to be fitted later."""
         if self.recipe.temperature == "fitted":
             return torch.ones(len(START))
         low, high = CLAMP if self.recipe.temperature == "clamped" else (LEAST, torch.inf)
@@ -62,6 +82,16 @@ class Router(nn.Module):
         return self.divisor * HURRY
 
     def forward(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """The weighted losses of every exit, by name, and one step more of the training.
+
+        Args:
+            detector: of three exits.
+            images: [N, 3, size, size], as the detector takes them.
+            targets: the objects of these images.
+
+        Returns:
+            "exit1/class", ... -> a scalar.
+        """
         raws = [(logits / t, code) for (logits, code), t in zip(detector(images), self.temperatures(), strict=True)]
         weights = images.new_tensor(LOSS_WEIGHTS)
         if self.recipe.weighting != "fixed" and self.progress >= self.recipe.warmup:
@@ -75,7 +105,14 @@ class Router(nn.Module):
         }
 
     def shares(self, sure: Tensor) -> Tensor:
-        """How much of each image each exit answers, [N, 3], rows summing to 1, from the confidences [N, 2]."""
+        """How much of each image each exit answers.
+
+        Args:
+            sure: confidences of exits 1 and 2, [N, 2] in [0, 1].
+
+        Returns:
+            [N, 3]; rows sum to 1.
+        """
         lead = sure - self.thresholds()
         if self.recipe.weighting == "gumbel":
             logits = torch.cat([lead / SOFTNESS, torch.zeros_like(lead[:, :1])], dim=1)

@@ -1,5 +1,8 @@
-"""Nine failed rounds of training early exits, replayed small: each recipe once with anchors dealt at random and once
-matched by IoU, measured as everything else is, and asked whether the alarms would have told."""
+"""Nine failed rounds of training early exits, replayed small: would the alarms have told?
+
+Each recipe is trained once with anchors dealt at random and once with anchors matched by IoU, and is measured as
+everything else is.
+"""
 
 from __future__ import annotations
 
@@ -40,19 +43,31 @@ from models.detector import Detector
 from models.errors import unknown
 from models.matching import match
 from models.ssdlite.exits import add_exits, pretrained_modules
+from models.ssdlite.loss import SSDLoss
 from models.ssdlite.network import ssdlite
 from models.temperature import fit_temperatures
 from strategies.base import Candidate, plain_objective
 
 AFTER, WIDTHS = (8, 12), (128, 256)
-INHERITED_RATE = 0.3
+PRETRAINED_LR_SCALE = 0.3
 TOLERANCE = 0.05  # relative mAP that the sound recipe's policy may lose on val
 ASSIGN = {"random": round_robin, "iou": match}
 
 
 def replay_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> bool:
-    """Replay, write FOLDER/phases.json, phases.md and phases.png, print the table, and say whether every recipe met its
-    expectation."""
+    """Replay, write FOLDER/phases.json, phases.md and phases.png, and print the table.
+
+    Args:
+        folder: where files and trainings go.
+        settings: data, training and threads.
+        names: of the recipes; empty: all.
+
+    Returns:
+        Whether every recipe met its expectation.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
     torch.set_num_threads(settings.threads)
     numba.set_num_threads(min(settings.threads, numba.config.NUMBA_NUM_THREADS))
     found = replay(folder, settings, names)
@@ -63,15 +78,27 @@ def replay_into(folder: Path, settings: Settings, names: Sequence[str] = ()) -> 
 
 
 def replay(folder: Path, settings: Settings, names: Sequence[str] = ()) -> Phases:
-    """Train and measure the named recipes (all of them when none is named), each under both assignments. Trainings are
-    kept under FOLDER/checkpoints and found again. Raises UserError for a recipe that there is none of."""
+    """Train and measure recipes, each under both assignments.
+
+    Trainings are kept under FOLDER/checkpoints and found again.
+
+    Args:
+        folder: where trainings and artifacts go.
+        settings: data, training and threads.
+        names: of the recipes; empty: all.
+
+    Returns:
+        Every run, and the splits they share.
+
+    Raises:
+        UserError: there is no such recipe.
+    """
     for name in names:
         if name not in RECIPES:
             raise unknown("recipe", name, RECIPES, where="--recipes")
     data = figures(settings)
-    trainer = Trainer(
-        Batches(data.train, settings.pixels), data.train.hash, folder / "checkpoints", settings.batch, settings.seed
-    )
+    batches = Batches(data.train, settings.pixels)
+    trainer = Trainer(batches, data.train.hash, folder / "checkpoints", settings.batch_size, settings.seed)
     runs = []
     for assignment in get_args(Assignment):
         start = baseline(assignment, data, trainer, settings)
@@ -97,13 +124,14 @@ def baseline(assignment: Assignment, data: Dataset, trainer: Trainer, settings: 
     """The detector without exits that all recipes of an assignment start from, trained under it."""
     torch.manual_seed(settings.seed)
     detector = ssdlite(data.classes, settings.pixels)
+    assert isinstance(detector.loss, SSDLoss)
     detector.loss.assign = ASSIGN[assignment]
     return trainer(
         detector,
         name=f"baseline-{assignment}",
         objective=plain_objective,
         epochs=settings.baseline_epochs,
-        learning_rate=settings.rate,
+        learning_rate=settings.learning_rate,
     )
 
 
@@ -116,7 +144,20 @@ def run(
     settings: Settings,
     folder: Path,
 ) -> Run:
-    """One recipe under one assignment: trained, measured on the test images, and looked at by every alarm."""
+    """One recipe under one assignment: trained, measured on the test images, and checked by every alarm.
+
+    Args:
+        recipe: of the round.
+        assignment: how anchors get their objects in training.
+        start: the detector without exits that was trained under this assignment.
+        data: the three splits.
+        trainer: trains, or finds trained.
+        settings: of the experiment.
+        folder: where artifacts go.
+
+    Returns:
+        What it reached, and what the alarms said.
+    """
     detector, thresholds = train(recipe, assignment, start, data, trainer, settings)
     deployed = deploy(
         Candidate(recipe.name, assignment, detector), "eager", threads=settings.threads, folder=folder / "artifact"
@@ -125,9 +166,11 @@ def run(
     matches = evaluate(table, data.test.coco())
     if thresholds is None:
         policy = searched(deployed, data.val)
-        scores = table.scores[policy.criterion]
+        criterion = str(policy.criterion)
+        scores = table.scores[criterion]
     else:
-        policy = Policy("confidence", thresholds)
+        criterion = "confidence"
+        policy = Policy(criterion, thresholds)
         scores = confidences(detector, data.test, recipe)
     exits = policy.route(scores)
     temperatures = [float(stage.temperature) for stage in detector.stages]
@@ -143,7 +186,7 @@ def run(
         map=accuracy(matches, exits, full=False).map,
         exit_share=tuple(np.bincount(exits, minlength=detector.exits) / len(exits)),
         mean_confidence=tuple(scores.mean(axis=0)),
-        criterion=policy.criterion,
+        criterion=criterion,
         thresholds=tuple(None if np.isinf(one) else one for one in policy.thresholds),
         temperatures=tuple(temperatures),
         alarms={name: tuple(said) for name, said in faults.items() if said},
@@ -154,12 +197,25 @@ def run(
 def train(
     recipe: Recipe, assignment: Assignment, start: Detector, data: Dataset, trainer: Trainer, settings: Settings
 ) -> tuple[Detector, tuple[float, float] | None]:
-    """A detector with exits, trained as the recipe says, and the thresholds it ends with. Recipes that differ in
-    nothing the training looks at share one."""
+    """Train a detector with exits as a recipe says.
+
+    Recipes that differ in nothing the training looks at share one.
+
+    Args:
+        recipe: of the round.
+        assignment: names the training.
+        start: the detector without exits.
+        data: training images, and val images to fit temperatures on.
+        trainer: trains, or finds trained.
+        settings: of the experiment.
+
+    Returns:
+        The detector, and the thresholds of exits 1 and 2 that it ends with; None: they are to be searched.
+    """
     torch.manual_seed(settings.seed)
     detector = add_exits(start, AFTER, WIDTHS)
     pretrained = pretrained_modules(detector)
-    detector.router = router = Router(recipe, settings.epochs * max(1, len(data.train) // settings.batch))
+    detector.router = router = Router(recipe, settings.epochs * max(1, len(data.train) // settings.batch_size))
     options = f"{recipe.weighting} {recipe.learned} {recipe.quality} warm-up {recipe.warmup} {recipe.temperature}"
     trainer(
         detector,
@@ -167,9 +223,9 @@ def train(
         objective=router,
         options=f"{options} to {router.end}",
         epochs=settings.epochs,
-        learning_rate=settings.rate,
+        learning_rate=settings.learning_rate,
         pretrained_modules=pretrained,
-        pretrained_lr_scale=INHERITED_RATE,
+        pretrained_lr_scale=PRETRAINED_LR_SCALE,
     )
     del detector.router
     if recipe.temperature == "fitted":
@@ -178,12 +234,22 @@ def train(
     with torch.no_grad():
         for stage, temperature in zip(detector.stages, router.temperatures(), strict=True):
             stage.temperature.copy_(temperature)
-        learned = tuple(router.thresholds().tolist())
-    return detector, learned if recipe.learned else recipe.thresholds[1]
+        first, second = router.thresholds().tolist()
+    if recipe.learned or recipe.thresholds is None:
+        return detector, (first, second)
+    return detector, recipe.thresholds[1]
 
 
 def searched(deployed: Deployed, val: Split) -> Policy:
-    """The policy with the fewest FLOPs on val, by any criterion, that keeps the last exit's mAP there to TOLERANCE."""
+    """The cheapest policy on val, by any criterion, that loses no more than TOLERANCE of the last exit's mAP there.
+
+    Args:
+        deployed: the detector with exits.
+        val: where policies are tried.
+
+    Returns:
+        The policy with the fewest mean FLOPs.
+    """
     table = exit_table(deployed, tunable(val))
     tried = policies(table, list(CRITERIA))
     exits = routings(tried, table)
@@ -197,7 +263,16 @@ def searched(deployed: Deployed, val: Split) -> Policy:
 
 @torch.inference_mode()
 def confidences(detector: Detector, split: Split, recipe: Recipe) -> np.ndarray:
-    """The recipe's confidence of every exit in every image, float64 [N, E], as its training computes it."""
+    """The confidence of every exit in every image, as a recipe's training computes it.
+
+    Args:
+        detector: of E exits.
+        split: of N images.
+        recipe: of the round.
+
+    Returns:
+        float64 [N, E] in [0, 1].
+    """
     rows = []
     for index in range(len(split)):
         answers = detector(detector.to_input(split.image(index)))

@@ -10,7 +10,14 @@ from bench.report.style import COLOURS, GREY, INK, plain
 
 
 def positions_figure(found: Positions) -> Figure:
-    """Draw mAP against the share of the whole network's time: exits, and smaller inputs; 1000 x 650 px."""
+    """Draw mAP against the share of the whole network's time: exits, and smaller inputs; 1000 x 650 px.
+
+    Args:
+        found: the scan.
+
+    Returns:
+        The figure, not yet saved.
+    """
     figure = Figure(figsize=(10, 6.5), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.09, 0.11, 0.88, 0.76))

@@ -16,7 +16,7 @@ HEADERS = ("what", "mAP [95 %]", "AP50", "MFLOPs", "ms", "share of the time [95 
 
 
 def frontier(places: Sequence[Place]) -> list[Place]:
-    """Those that nothing else beats in both mAP and time."""
+    """The places that no other beats in mAP and time together."""
     return [one for one in places if not any(beats(other, one) for other in places)]
 
 
@@ -52,11 +52,12 @@ def notes(found: Positions) -> list[str]:
 
 
 def page(found: Positions) -> Page:
+    """The table with its notes."""
     return Page([simple_table(HEADERS, [cells(place) for place in found.places], notes=notes(found))])
 
 
 def write_report(found: Positions, folder: Path) -> None:
-    """FOLDER/positions.md and FOLDER/positions.png, each whole or not at all."""
+    """Write FOLDER/positions.md and FOLDER/positions.png, each whole or not at all."""
     with replacing(folder / "positions.md") as partial:
         partial.write_text(markdown(page(found)))
     save(positions_figure(found), folder / "positions.png")

@@ -17,6 +17,8 @@ class _Typed(BaseModel):
 
 
 class Place(_Typed):
+    """Where a network ends, or at which input, and what that gives and costs."""
+
     name: str = Field(
         description="'block 8', 'layer 3': the network ends there; '256 px': the whole one, smaller; 'whole'"
     )
@@ -30,6 +32,8 @@ class Place(_Typed):
 
 
 class Positions(_Typed):
+    """All places of a scan, measured on one val split."""
+
     settings: dict[str, Any] = Field(description="how the heads were trained")
     runtime: str
     val_images: int
@@ -40,10 +44,10 @@ class Positions(_Typed):
 
 
 def exits_of(found: Positions) -> list[Place]:
-    """Where the network ends after a block or layer."""
+    """The places where the network ends after a block or layer."""
     return [place for place in found.places if place.name != "whole" and not place.name.endswith(" px")]
 
 
 def unit_of(exits: Sequence[Place]) -> str:
-    """What they are called: "block", "layer"."""
+    """What the exits' positions are called: "block" or "layer"."""
     return exits[0].name.split()[0]

@@ -1,6 +1,9 @@
-"""Where in the trunk an exit pays: heads after every block or layer trained together on the frozen trunk of a run's
-baseline for a few epochs, and each set as a plain shallower network against the whole one and against the whole one at
-smaller inputs. Everything is measured on val, since positions are chosen by it."""
+"""Where in the trunk an exit pays.
+
+Heads after every block or layer are trained together for a few epochs on the frozen trunk of a run's baseline. Each is
+then a plain shallower network, set against the whole one and against the whole one at smaller inputs. Everything is
+measured on val, since positions are chosen by it.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +46,15 @@ STEP = 32  # px
 
 
 def scan_into(run: Path, options: Mapping[str, Any]) -> None:
-    """Scan for the baseline of the run in folder `run`, write positions.json, .md and .png there, and print the
-    table. options: how heads are trained, as `strategies.all_positions.options_of` takes them."""
+    """Scan a run's baseline, write positions.json, .md and .png into the run's folder, and print the table.
+
+    Args:
+        run: the run's folder.
+        options: how heads are trained, as `strategies.all_positions.options_of` takes them.
+
+    Raises:
+        UserError: the folder has no readable spec.json, or the run's detector has no such option.
+    """
     try:
         spec = RunSpec.model_validate_json((run / "spec.json").read_text())
     except (OSError, ValidationError) as error:
@@ -56,8 +66,19 @@ def scan_into(run: Path, options: Mapping[str, Any]) -> None:
 
 
 def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
-    """Train the heads (or find them trained under `run`), then measure every position on val and on the run's first
-    runtime. UserError for options that the run's detector has not."""
+    """Train the heads, or find them trained, then measure every position on val and on the run's first runtime.
+
+    Args:
+        spec: of the run.
+        run: its folder, where trainings are kept.
+        given: how heads are trained, as `strategies.all_positions.options_of` takes them.
+
+    Returns:
+        Every position, and the whole network at several inputs.
+
+    Raises:
+        UserError: the run's detector has no such option.
+    """
     torch.set_num_threads(spec.threads)
     options = options_of(of_model(spec.model.name), given)
     size, seed = spec.model.size, spec.seed
@@ -87,7 +108,18 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
 
 
 def measure(detectors: dict[str, Detector], whole: Detector, spec: RunSpec, val: Split, folder: Path) -> list[Place]:
-    """Accuracy and cost of one-exit detectors, and of the whole network first, all taking turns on the same images."""
+    """Accuracy and cost of the whole network and of one-exit detectors, all taking turns on the same images.
+
+    Args:
+        detectors: one-exit detectors by name.
+        whole: the whole network.
+        spec: of the run: runtime, images, repeats and threads.
+        val: the split that everything is measured on.
+        folder: where artifacts go.
+
+    Returns:
+        The whole network's place first, then the detectors' in order.
+    """
     found = {"whole": whole, **detectors}
     deployed = {
         name: deploy(
@@ -127,5 +159,9 @@ def measure(detectors: dict[str, Detector], whole: Detector, spec: RunSpec, val:
 
 
 def unscored(candidate: Candidate) -> float:
-    """Nothing here is chosen by a score."""
+    """Stand in for the score of a candidate where a strategy must not choose by one.
+
+    Raises:
+        AssertionError: always.
+    """
     raise AssertionError(f"{candidate.strategy} was not to be scored")

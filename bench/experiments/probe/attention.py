@@ -1,5 +1,8 @@
-"""Whether attention lies on objects, as numbers: how even it is, and how much of it lies inside object boxes against
-their share of the area, and against attention that does not know the image."""
+"""Whether attention lies on objects, as numbers.
+
+How even is it, and how much of it lies inside object boxes, against their share of the area and against attention that
+does not know the image?
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,15 @@ FINE = 8  # points along each side of a cell, to see how much of it boxes cover
 
 
 def covered(targets: Targets, side: int) -> Tensor:
-    """Which share of each cell of a square grid lies inside any box, crowds included: float32 [N, side, side]."""
+    """Which share of each cell of a square grid lies inside any box, crowds included.
+
+    Args:
+        targets: the objects of N images.
+        side: of the grid, in cells.
+
+    Returns:
+        float32 [N, side, side] in [0, 1].
+    """
     point = centres(side * FINE)
     found = torch.zeros(len(targets.labels), len(point))
     for number in range(targets.labels.shape[1]):  # box by box, for points and boxes together are many
@@ -31,17 +42,36 @@ def covered(targets: Targets, side: int) -> Tensor:
 
 
 def entropy(attention: Tensor) -> Tensor:
-    """Shannon entropy of attention [N, h, w], as a share of that of even attention: [N], 0 (one cell) to 1."""
+    """Shannon entropy of attention, as a share of that of even attention.
+
+    Args:
+        attention: [N, h, w], summing to 1 per image.
+
+    Returns:
+        [N], from 0 (all on one cell) to 1 (even).
+    """
     shares = attention.flatten(1)
     return -torch.xlogy(shares, shares).sum(1) / math.log(shares.shape[1])
 
 
 def focus(attention: Tensor, targets: Targets, resamples: int, seed: int) -> Focus:
-    """attention: [N, h, w], summing to 1 per image. targets: of the same images.
+    """How much attention lies on objects, over the images that have any.
 
-    The lift is a ratio of means over the images with objects, so that small objects do not decide it, and 1 for even
-    attention whatever the boxes. Objects are often in the middle: what the mean attention of the other images reaches
-    is the lift that says nothing of this one. Raises UserError when there is no object in any image.
+    The lift is a ratio of means over these images, so that small objects do not decide it; it is 1 for even attention
+    whatever the boxes. Objects are often in the middle, so the other images' mean attention has a lift too: a lift
+    that says nothing of this image.
+
+    Args:
+        attention: [N, h, w], summing to 1 per image.
+        targets: the objects of the same images.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        Entropy, shares, lift and its interval.
+
+    Raises:
+        UserError: no image has an object.
     """
     boxes = covered(targets, attention.shape[-1])
     some = boxes.flatten(1).any(1)

@@ -8,17 +8,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bench.data.split import Split
+from bench.experiments.probe.features import PositionFeatures
 from bench.experiments.probe.grid import made
-from bench.experiments.probe.observed import Seen
 from bench.report.style import INK
 
 SHOWN = 4  # images
 BRIGHT = 4.0  # times even attention
 
 
-def attention_figure(names: Sequence[str], seen: Sequence[Seen], val: Split) -> Figure:
-    """A row an image with objects: the image with its boxes, and under the attention after every position, whose
-    colours go from none to BRIGHT times as much as even attention."""
+def attention_figure(names: Sequence[str], seen: Sequence[PositionFeatures], val: Split) -> Figure:
+    """Draw a row per image: the image with its boxes, then the attention after every position over it.
+
+    Colours go from none to BRIGHT times as much as even attention.
+
+    Args:
+        names: of the positions.
+        seen: the features after each position.
+        val: the split whose first images they are of; only images with objects are drawn.
+
+    Returns:
+        The figure, not yet saved.
+    """
     chosen = [i for i in range(len(seen[0].attention)) if len(val.examples[i].labels)][:SHOWN]
     heights = [val.examples[i].height / val.examples[i].width for i in chosen]
     figure, grid = made(1 + len(names), heights, 2.6)

@@ -23,7 +23,9 @@ def probe_command(
     images: Annotated[int, typer.Option(min=5, help="Val images that attention and tokens are of.")] = 200,
     train: Annotated[int, typer.Option(min=1, help="Training images of the linear probe, at most.")] = 2000,
     epochs: Annotated[int, typer.Option(min=1, help="Of the linear probe.")] = 8,
-    views: Annotated[int, typer.Option(min=1, help="Augmentations of each training image, kept in memory.")] = 2,
+    augmentations: Annotated[
+        int, typer.Option("--augmentations", "--views", min=1, help="Of each training image, kept in memory.")
+    ] = 2,
     control: Annotated[bool, typer.Option(help="Probe an untrained trunk of the same shape as well.")] = True,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of data, probe and bootstrap.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of everything.")] = None,
@@ -39,7 +41,8 @@ def probe_command(
 
       bench probe --trained results/runs/yolos
     """
-    from bench.experiments.probe.run import Settings, probe_into
+    from bench.experiments.probe.result import Settings
+    from bench.experiments.probe.run import probe_into
     from bench.experiments.probe.target import from_run, from_weights
     from bench.experiments.probe.tokens import check
     from bench.spec import default_threads
@@ -48,21 +51,31 @@ def probe_command(
     check()
     if trained is None:
         chosen = tuple(part.strip() for part in classes.split(",") if part.strip()) if classes else None
-        subject = from_weights(model or "ssdlite", weights, data or "shapes", chosen, size, seed or 0)
+        target = from_weights(model or "ssdlite", weights, data or "shapes", chosen, size, seed or 0)
     else:
         given = {"model": model, "weights": weights, "data": data, "classes": classes, "size": size, "seed": seed}
         for name, value in given.items():
             if value is not None:
                 raise UserError("the run says it", where=f"--{name}", fix="leave it out beside --trained")
-        subject = from_run(trained)
-    settings = Settings(images=images, train=train, epochs=epochs, views=views, control=control)
-    folder = out or RUNS / f"probe-{subject.model}"
-    probe_into(subject, places, settings, folder, threads=threads or default_threads())
+        target = from_run(trained)
+    settings = Settings(images=images, train=train, epochs=epochs, augmentations=augmentations, control=control)
+    folder = out or RUNS / f"probe-{target.model}"
+    probe_into(target, places, settings, folder, threads=threads or default_threads())
     typer.echo(f"\nresults: {folder}/probe.md, attention.png, tokens.png, linear.png, probe.json")
 
 
 def numbers(text: str | None) -> list[int] | None:
-    """A comma-separated option as whole numbers; None when it was not given."""
+    """A comma-separated option as whole numbers.
+
+    Args:
+        text: such as "3,6,9", or None when it was not given.
+
+    Returns:
+        The numbers, or None.
+
+    Raises:
+        UserError: something in it is no whole number.
+    """
     if text is None:
         return None
     try:

@@ -9,8 +9,17 @@ from models.detector import Detector
 
 
 def untrained(detector: Detector, seed: int) -> Detector:
-    """A copy with fresh weights: convolutions by He et al. (2015), which keeps their activations from vanishing, linear
-    layers as in vision transformers, normalisations as new. What has no input to learn from, such as positions, stays.
+    """Copy a detector and give the copy fresh weights.
+
+    Convolutions are drawn as He et al. (2015) do, which keeps their activations from vanishing, linear layers as in
+    vision transformers; normalisations are as new. Parameters of no such layer, such as position embeddings, stay.
+
+    Args:
+        detector: the one to copy.
+        seed: of the weights.
+
+    Returns:
+        The copy, in eval mode.
     """
     made = detector.clone()
     with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 
 
 def made(columns: int, heights: Sequence[float], side: float) -> tuple[Figure, np.ndarray]:
-    """A figure of panels `side` inches wide, and its axes [rows, columns]. heights: of the rows, in such widths."""
+    """An empty figure of panels in rows and columns.
+
+    Args:
+        columns: how many panels stand side by side.
+        heights: of the rows, as multiples of a panel's width.
+        side: width of a panel, in inches.
+
+    Returns:
+        The figure and its axes, [rows, columns].
+    """
     size = (side * columns, side * sum(heights) + 0.5)
     figure = Figure(figsize=size, dpi=100, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

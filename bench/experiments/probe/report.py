@@ -31,6 +31,7 @@ def rows(found: Probe) -> list[list[str]]:
 
 
 def cells(one: Position, name: str) -> list[str]:
+    """One position under HEADERS, by the name it is to have."""
     focus, apart, linear = one.focus, one.separation, one.linear
     return [
         name,
@@ -57,9 +58,9 @@ def notes(found: Probe) -> list[str]:
         f"attention ({looked}) on {found.images} val images; inside: its share in object boxes; lift: inside / area; "
         "blind: the lift of the other images' mean attention",
         "AUC: object tokens against background, linear discriminant, five folds by image; place: from where they are",
-        f"linear probe: {found.train_images} training images, {trained['epochs']} epochs over {trained['views']} views "
-        f"at {trained['rate']:g}; mAP and AP50 on {found.val_images} val images, split {found.splits['val'][:12]}, "
-        f"seed {found.seed}",
+        f"linear probe: {found.train_images} training images, {trained.epochs} epochs over "
+        f"{trained.augmentations} views at {trained.learning_rate:g}; mAP and AP50 on {found.val_images} val images, "
+        f"split {found.splits['val'][:12]}, seed {found.seed}",
     ]
 
 
@@ -70,5 +71,6 @@ def page(found: Probe) -> Page:
 
 
 def write_markdown(found: Probe, folder: Path) -> None:
+    """Write FOLDER/probe.md, whole or not at all."""
     with replacing(folder / "probe.md") as partial:
         partial.write_text(markdown(page(found)))

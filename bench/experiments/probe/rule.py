@@ -1,5 +1,7 @@
-"""The decision before any long training, in words, from the linear probe's AP50 at the first two positions. The
-thresholds were written down before anything was probed, so that they could not be bent to what came out."""
+"""The decision before any long training, in words, from the linear probe's AP50 at the first two positions.
+
+The thresholds were written down before anything was probed, so that they could not be bent to what came out.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ USELESS = 0.05  # AP50 below which there is nothing that a head could build on
 
 
 def judge(ap50: float, enough: float) -> Answer:
-    """ap50 and enough in [0, 1]; exactly on a threshold nothing is clear."""
+    """Whether an exit can work here; exactly on a threshold nothing is clear.
+
+    Args:
+        ap50: of the linear probe, in [0, 1].
+        enough: AP50 above which it can.
+
+    Returns:
+        The answer.
+    """
     return "feasible" if ap50 > enough else "useless" if ap50 < USELESS else "not clear"
 
 
@@ -24,8 +34,16 @@ def answers(ap50: Sequence[float]) -> list[Answer]:
 
 
 def sentences(names: Sequence[str], ap50: Sequence[float], control: Sequence[float]) -> list[str]:
-    """A sentence for each of these positions, such as 'layer 3', and what follows. control: AP50 of the untrained
-    trunk; empty: not measured."""
+    """The rule in words: a sentence for each of the positions that it decides on, and what follows.
+
+    Args:
+        names: of the positions, such as "layer 3".
+        ap50: of the linear probe after each.
+        control: the same of the untrained trunk; empty: not measured.
+
+    Returns:
+        The sentences, the consequence last.
+    """
     said = []
     for number, (name, value, answer) in enumerate(zip(names, ap50, answers(ap50), strict=False)):
         bound = f"feasible above {ENOUGH[number]:.2f}, useless below {USELESS:.2f}"

@@ -1,5 +1,8 @@
-"""The way a probe takes: look at val images through the trunk, train the linear probe on it, measure that, do the same
-with an untrained trunk, apply the rule, write numbers and pictures."""
+"""The way a probe takes.
+
+It runs val images through the trunk, trains the linear probe on it and measures that, does the same with an untrained
+trunk, applies the rule, and writes numbers and pictures.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,17 @@ from pathlib import Path
 
 import numba
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 
 from bench.experiments.probe import rule
 from bench.experiments.probe.attention import focus
 from bench.experiments.probe.control import untrained
+from bench.experiments.probe.features import PositionFeatures, collect
 from bench.experiments.probe.figures import write_figures
 from bench.experiments.probe.linear import First, fit, measure
-from bench.experiments.probe.observed import Seen, watch
 from bench.experiments.probe.report import page, write_markdown
-from bench.experiments.probe.result import FILE, Position, Probe
-from bench.experiments.probe.target import UNTRAINED, Subject
+from bench.experiments.probe.result import FILE, Position, Probe, Settings
+from bench.experiments.probe.target import UNTRAINED, ProbeTarget
 from bench.experiments.probe.tokens import separation
 from bench.experiments.stored import save
 from bench.progress import console
@@ -33,51 +35,46 @@ from models.errors import UserError
 from models.families import inspector
 
 
-class Settings(BaseModel):
-    """images: of val that attention and tokens are of. train: images of the linear probe at most. epochs, rate, views,
-    batch: as `bench.train.fit.Trainer` says. resamples: of the bootstrap. control: whether an untrained trunk is
-    probed too.
-
-    The maps of all views lie in memory as fp16: 1.2 MB an image and view for four layers of yolos-small at 320 px."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    images: int = Field(200, ge=5)
-    train: int = Field(2000, ge=1)
-    epochs: int = Field(8, ge=1)
-    rate: float = Field(3e-3, gt=0)
-    views: int = Field(2, ge=1)
-    batch: int = Field(16, ge=1)
-    resamples: int = Field(1000, ge=100)
-    control: bool = True
-
-
 def probe_into(
-    subject: Subject, after: Sequence[int] | None, settings: Settings, folder: Path, *, threads: int
+    target: ProbeTarget, after: Sequence[int] | None, settings: Settings, folder: Path, *, threads: int
 ) -> Probe:
-    """Probe, write FOLDER/probe.json, probe.md, attention.png, tokens.png and linear.png, and print the table."""
+    """Probe, write FOLDER/probe.json, probe.md, attention.png, tokens.png and linear.png, and print the table.
+
+    Args:
+        target: the detector, and the data to probe it on.
+        after: the positions; None: the family's usual ones.
+        settings: how the trunk is probed.
+        folder: where files and trainings go.
+        threads: of everything.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: there is no such position, or no object in the images.
+    """
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    detector, data = subject.detector, subject.data
+    detector, data = target.detector, target.data
     places = positions(detector, after)
     source = First(data.train, settings.train)
     trainer = Trainer(
         Batches(source, detector.size),
         f"{data.train.hash}/{len(source)}",
         folder / "checkpoints",
-        settings.batch,
-        subject.seed,
+        settings.batch_size,
+        target.seed,
     )
-    seen, found = trunk("the trunk", detector, places, trainer, subject, settings)
+    seen, found = trunk("the trunk", detector, places, trainer, target, settings)
     control: list[Position] = []
-    if settings.control and subject.source != UNTRAINED:
-        fresh = untrained(detector, subject.seed)
-        _, control = trunk("an untrained trunk", fresh, places, trainer, subject, settings)
+    if settings.control and target.source != UNTRAINED:
+        fresh = untrained(detector, target.seed)
+        _, control = trunk("an untrained trunk", fresh, places, trainer, target, settings)
     unit = inspector(detector).unit
     ap50, theirs = ([one.linear.map50 for one in some] for some in (found, control))
     probe = Probe(
-        model=subject.model,
-        source=subject.source,
+        model=target.model,
+        source=target.source,
         weights_hash=weights_hash(detector),
         size=detector.size,
         unit=unit,
@@ -87,8 +84,8 @@ def probe_into(
         images=len(seen[0].attention),
         train_images=len(source),
         val_images=len(data.val),
-        seed=subject.seed,
-        settings=settings.model_dump(),
+        seed=target.seed,
+        settings=settings,
         positions=tuple(found),
         control=tuple(control),
         answers=tuple(rule.answers(ap50)),
@@ -103,7 +100,18 @@ def probe_into(
 
 
 def positions(detector: Detector, after: Sequence[int] | None) -> tuple[int, ...]:
-    """The positions asked for, or the usual ones. UserError unless they increase and are there."""
+    """The positions to probe.
+
+    Args:
+        detector: the one to probe.
+        after: those asked for; None or empty: the family's usual ones.
+
+    Returns:
+        Layers or blocks, increasing.
+
+    Raises:
+        UserError: they do not increase, or the detector has no such position.
+    """
     of_family = inspector(detector)
     known = of_family.positions(detector)
     chosen = tuple(after) if after else tuple(place for place in of_family.usual if place in known)
@@ -114,14 +122,33 @@ def positions(detector: Detector, after: Sequence[int] | None) -> tuple[int, ...
 
 
 def trunk(
-    name: str, detector: Detector, after: Sequence[int], trainer: Trainer, subject: Subject, settings: Settings
-) -> tuple[list[Seen], list[Position]]:
-    """All three experiments on one trunk: what was seen, and the numbers."""
+    name: str, detector: Detector, after: Sequence[int], trainer: Trainer, target: ProbeTarget, settings: Settings
+) -> tuple[list[PositionFeatures], list[Position]]:
+    """Run all three experiments on one trunk.
+
+    Args:
+        name: printed above the progress bars.
+        detector: whose trunk it is.
+        after: the positions.
+        trainer: trains the linear probe.
+        target: the data and the seed.
+        settings: how the trunk is probed.
+
+    Returns:
+        The features that were sampled, and the numbers, one entry per position each.
+    """
     console.print(f"[bold]{name}[/]")
-    val, seed = subject.data.val, subject.seed
+    val, seed = target.data.val, target.seed
     images = min(settings.images, len(val))
-    seen = watch(detector, after, val, images, seed)
-    made = fit(detector, after, trainer, epochs=settings.epochs, rate=settings.rate, views=settings.views)
+    seen = collect(detector, after, val, images, seed)
+    made = fit(
+        detector,
+        after,
+        trainer,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        augmentations=settings.augmentations,
+    )
     targets = val.targets(range(images))
     found = [
         Position(

@@ -1,5 +1,4 @@
-"""What is probed: a detector as it comes from weights, or the baseline that a finished run has trained; and on which
-data."""
+"""What is probed, and on which data: a detector from weights, or the baseline that a finished run has trained."""
 
 from __future__ import annotations
 
@@ -25,8 +24,16 @@ UNTRAINED = "untrained"
 
 
 @dataclass(frozen=True)
-class Subject:
-    """model: its name. source: what its weights are, in words."""
+class ProbeTarget:
+    """A detector to probe, and the data to probe it on.
+
+    Attributes:
+        model: its name.
+        source: what its weights are, in words.
+        detector: in eval mode.
+        data: the splits.
+        seed: of everything random.
+    """
 
     model: str
     source: str
@@ -37,9 +44,23 @@ class Subject:
 
 def from_weights(
     model: str, weights: str | None, data: str, classes: tuple[str, ...] | None, size: int | None, seed: int
-) -> Subject:
-    """A plain detector from weights, or an untrained one (`bench.experiments.probe.control`); generated data has its
-    size. UserError for what cannot be."""
+) -> ProbeTarget:
+    """A plain detector from weights, or an untrained one (`bench.experiments.probe.control`).
+
+    Args:
+        model: its name.
+        weights: a file or a name; None: untrained.
+        data: "shapes", "coco:DIR" or a TOML file. Generated shapes are drawn at the size of the input.
+        classes: names; None: all.
+        size: side of the input, px; None: SIZE, or the usual size of shapes.
+        seed: of the data and of untrained weights.
+
+    Returns:
+        The detector with its data.
+
+    Raises:
+        UserError: there is no such model, weights, data or class, or they do not fit together.
+    """
     shapes = data == "shapes"
     side = size or (PIXELS if shapes else SIZE)
     families.check(model, side, weights)
@@ -47,13 +68,23 @@ def from_weights(
     torch.manual_seed(seed)
     detector = families.build(model, dataset.classes, side, weights)
     if weights is None:
-        return Subject(model, UNTRAINED, untrained(detector, seed), dataset, seed)
+        return ProbeTarget(model, UNTRAINED, untrained(detector, seed), dataset, seed)
     source = Path(weights).name if Path(weights).is_file() else weights
-    return Subject(model, source, detector.eval(), dataset, seed)
+    return ProbeTarget(model, source, detector.eval(), dataset, seed)
 
 
-def from_run(run: Path) -> Subject:
-    """The trained baseline of the run in a folder, on its data. UserError when there is none."""
+def from_run(run: Path) -> ProbeTarget:
+    """The trained baseline of a run, on the run's data.
+
+    Args:
+        run: its folder.
+
+    Returns:
+        The detector with its data.
+
+    Raises:
+        UserError: there is no run, no trained baseline or more than one, or the baseline is of another model.
+    """
     try:
         spec = RunSpec.model_validate_json((run / "spec.json").read_text())
     except (OSError, ValidationError) as error:
@@ -69,4 +100,4 @@ def from_run(run: Path) -> Subject:
         detector.load_state_dict(load_file(found[0]))
     except RuntimeError as error:
         raise UserError("not of the model in spec.json", where=str(found[0]), fix="run it again") from error
-    return Subject(spec.model.name, f"baseline of {run.name}", detector.eval(), data, spec.seed)
+    return ProbeTarget(spec.model.name, f"baseline of {run.name}", detector.eval(), data, spec.seed)

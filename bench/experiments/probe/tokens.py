@@ -1,5 +1,8 @@
-"""Whether tokens of objects can be told from those of the background: by a linear discriminant on images that it has
-not seen, and to the eye by PCA and t-SNE (van der Maaten and Hinton 2008). All by scikit-learn."""
+"""Whether tokens of objects can be told from those of the background.
+
+In numbers by a linear discriminant on images that it has not seen, and to the eye by PCA and t-SNE (van der Maaten and
+Hinton 2008). All by scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.experiments.probe.observed import Seen
+from bench.experiments.probe.features import PositionFeatures
 from bench.experiments.probe.result import Separation
 from bench.routing.auroc import areas
 from bench.stats import interval, resample
@@ -20,15 +23,29 @@ COMPONENTS = 30  # that t-SNE is given
 
 
 def check() -> None:
-    """UserError when scikit-learn is missing."""
+    """Refuse to go on without scikit-learn.
+
+    Raises:
+        UserError: it is missing.
+    """
     if importlib.util.find_spec("sklearn") is None:
         raise UserError("it needs scikit-learn", where="bench probe", fix="pip install 'exitbench[probe]'")
 
 
-def separation(seen: Seen, resamples: int, seed: int) -> Separation | None:
-    """The area under the ROC curve of a linear discriminant with Ledoit and Wolf's shrinkage (2004) on standardised
-    tokens, of which half are objects. Five folds share no image: each token is scored by a discriminant that has not
-    seen its image. None when fewer than five images have tokens."""
+def separation(seen: PositionFeatures, resamples: int, seed: int) -> Separation | None:
+    """How well object and background tokens can be told apart, as the area under the ROC curve.
+
+    They are scored by a linear discriminant with Ledoit and Wolf's shrinkage (2004) on standardised tokens. Five folds
+    share no image, so that each token is scored by a discriminant that has not seen its image.
+
+    Args:
+        seen: the features after one position.
+        resamples: of the bootstrap over images.
+        seed: of the bootstrap.
+
+    Returns:
+        The area with its interval, and that from places alone; None when fewer than five images have tokens.
+    """
     images = np.unique(seen.image)
     if len(images) < FOLDS:
         return None
@@ -51,7 +68,16 @@ def separation(seen: Seen, resamples: int, seed: int) -> Separation | None:
 
 
 def unseen_scores(tokens: np.ndarray, kind: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """How much each token looks like an object to a discriminant fitted on the other folds: float64 [T]."""
+    """How much each token looks like an object to a discriminant fitted on the other folds.
+
+    Args:
+        tokens: [T, C].
+        kind: OBJECT or BACKGROUND, int64 [T].
+        image: which image each token is of, int64 [T]; no image is in two folds.
+
+    Returns:
+        float64 [T].
+    """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -63,8 +89,15 @@ def unseen_scores(tokens: np.ndarray, kind: np.ndarray, image: np.ndarray) -> np
 
 
 def principal(tokens: np.ndarray, count: int) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Standardised tokens [T, C] along their first principal components, at most `count`: float64 [T, k], and the share
-    of the variance along each."""
+    """Standardised tokens along their first principal components.
+
+    Args:
+        tokens: [T, C].
+        count: of components; fewer where T or C is smaller.
+
+    Returns:
+        The tokens, float64 [T, k], and the share of the variance along each component.
+    """
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
@@ -75,16 +108,29 @@ def principal(tokens: np.ndarray, count: int) -> tuple[np.ndarray, tuple[float, 
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """Tokens in the plane: pca and tsne float64 [T, 2]; kind as in `Seen`."""
+    """Tokens in the plane.
+
+    Attributes:
+        pca: float64 [T, 2].
+        tsne: float64 [T, 2].
+        kind: as in `PositionFeatures`, int64 [T].
+    """
 
     pca: np.ndarray
     tsne: np.ndarray
     kind: np.ndarray
 
 
-def cloud(seen: Seen, seed: int) -> Cloud | None:
-    """At most DRAWN tokens by PCA and, from their first principal components, by t-SNE with perplexity 30. None when
-    there are too few to draw."""
+def cloud(seen: PositionFeatures, seed: int) -> Cloud | None:
+    """Lay tokens out in the plane by PCA and, from their first principal components, by t-SNE with perplexity 30.
+
+    Args:
+        seen: the features after one position.
+        seed: of which tokens are drawn, and of t-SNE.
+
+    Returns:
+        At most DRAWN tokens, or None when there are too few to draw.
+    """
     from sklearn.manifold import TSNE
 
     chosen = np.random.default_rng(seed).permutation(len(seen.kind))[:DRAWN]

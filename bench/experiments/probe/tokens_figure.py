@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from bench.experiments.probe.features import BACKGROUND, OBJECT, PositionFeatures
 from bench.experiments.probe.grid import made
-from bench.experiments.probe.observed import BACKGROUND, OBJECT, Seen
 from bench.experiments.probe.result import Probe
 from bench.experiments.probe.tokens import cloud
 from bench.report.style import COLOURS, GREY, INK, PALE
@@ -15,8 +15,17 @@ from bench.report.style import COLOURS, GREY, INK, PALE
 KINDS = {BACKGROUND: ("background", "#BDBDBD"), OBJECT: ("object", COLOURS[2])}
 
 
-def tokens_figure(names: Sequence[str], seen: Sequence[Seen], found: Probe) -> Figure:
-    """PCA above, t-SNE below, a column a position; axes of either mean nothing beyond who is near whom."""
+def tokens_figure(names: Sequence[str], seen: Sequence[PositionFeatures], found: Probe) -> Figure:
+    """Draw PCA above and t-SNE below, a column per position; only who is near whom means something.
+
+    Args:
+        names: of the positions.
+        seen: the features after each position.
+        found: the result, for the titles.
+
+    Returns:
+        The figure, not yet saved.
+    """
     figure, grid = made(len(names), [1, 1], 3.0)
     for column, (name, one, position) in enumerate(zip(names, seen, found.positions, strict=True)):
         apart, plane = position.separation, cloud(one, found.seed)

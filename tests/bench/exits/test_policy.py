@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from bench.exits.policy import Policy, static
 from bench.exits.view import View
 from bench.routing.controls import random_exits
-from bench.routing.search import static_choices
+from bench.routing.search import static_policies
 from models.detector import Detections
 from tests.support.planted import halves, reached
 
@@ -68,9 +68,9 @@ def test_static_policies_always_take_their_exit():
 
 @pytest.mark.parametrize(("exits", "names"), [(1, ["full"]), (2, ["exit1", "full"]), (3, ["exit1", "exit2", "full"])])
 def test_there_is_one_static_choice_per_exit(exits, names):
-    choices = static_choices(exits)
-    assert [choice.name for choice in choices] == names
-    assert [int(choice.policy.route(np.zeros((1, exits)))[0]) for choice in choices] == list(range(exits))
+    policies = static_policies(exits)
+    assert [chosen.name for chosen in policies] == names
+    assert [int(chosen.policy.route(np.zeros((1, exits)))[0]) for chosen in policies] == list(range(exits))
 
 
 def test_random_exits_keep_the_shares_and_lose_to_a_gate_that_knows():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.judge.frontier import frontier, frontier_probability, latency_replicates
-from bench.measure.latency import Timing
+from bench.measure.latency import LatencySamples
 from bench.stats import probability_above, resample
 from models.errors import UserError
 from tests.support.made import STORED, made
@@ -50,7 +50,7 @@ def test_a_replicate_is_the_mean_over_the_images_drawn():
     draws = resample(30, 200, STORED["seed"])
     for row, record in zip(found, records, strict=True):
         samples, images = np.array(record.latency_ms.samples), np.array(record.latency_ms.images)
-        timing = Timing(samples, images, np.zeros(90, int))
+        timing = LatencySamples(samples, images, np.zeros(90, int))
         assert row == pytest.approx(timing.per_image[draws].mean(axis=1))
         assert row.mean() == pytest.approx(timing.mean, rel=0.02)
     assert np.array_equal(found, latency_replicates(records))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.judge.regression import check, load_checks
+from bench.judge.regression import failed_checks, load_checks
 from bench.records import Record
 from models.errors import UserError
 
@@ -33,12 +33,12 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_checks_that_hold_say_nothing():
     gates = {"floor": {"baseline": {"map50": 0.70, "map": 0.44}}, "drop": {"quant": 7, "early_exit": 3}}
-    assert check(RUN, gates) == []
+    assert failed_checks(RUN, gates) == []
 
 
 def test_failed_checks_in_the_order_of_the_file():
     gates = {"floor": {"baseline": {"map50": 0.72}}, "drop": {"quant": 3, "early_exit": 2}}
-    assert check(RUN, gates) == [
+    assert failed_checks(RUN, gates) == [
         "baseline: AP50 0.710 of baseline is below its floor 0.720",
         "quant: mAP 0.412 is 6.4 % below the baseline's 0.440; allowed 3 %",
         "early_exit: mAP 0.430 is 2.3 % below the baseline's 0.440; allowed 2 %",
@@ -46,26 +46,26 @@ def test_failed_checks_in_the_order_of_the_file():
 
 
 def test_a_strategy_is_judged_by_its_best_record():
-    assert check(RUN, {"floor": {"early_exit": {"map": 0.43}}}) == []
-    assert check(RUN, {"floor": {"early_exit": {"map": 0.44}}}) == [
+    assert failed_checks(RUN, {"floor": {"early_exit": {"map": 0.43}}}) == []
+    assert failed_checks(RUN, {"floor": {"early_exit": {"map": 0.44}}}) == [
         "early_exit: mAP 0.430 of early_exit-tol1 is below its floor 0.440"
     ]
 
 
 def test_a_drop_of_exactly_what_is_allowed_holds():
     run = [record("baseline", 0.50), record("quant", 0.485)]
-    assert check(run, {"drop": {"quant": 3}}) == []
-    assert len(check(run, {"drop": {"quant": 2.99}})) == 1
+    assert failed_checks(run, {"drop": {"quant": 3}}) == []
+    assert len(failed_checks(run, {"drop": {"quant": 2.99}})) == 1
 
 
 def test_a_strategy_the_run_lacks_breaks_its_gate():
     missing = "prune: not in this run, which has baseline, early_exit, quant"
-    assert check(RUN, {"drop": {"prune": 50}, "floor": {"prune": {"map": 0}}}) == [missing, missing]
+    assert failed_checks(RUN, {"drop": {"prune": 50}, "floor": {"prune": {"map": 0}}}) == [missing, missing]
 
 
 def test_a_drop_needs_a_baseline_on_the_same_runtime():
     run = [record("baseline", 0.44), record("quant", 0.44, runtime="inductor")]
-    assert check(run, {"drop": {"quant": 1}}) == [
+    assert failed_checks(run, {"drop": {"quant": 1}}) == [
         "quant: no baseline with an mAP above 0 on inductor to measure its drop against"
     ]
 

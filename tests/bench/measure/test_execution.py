@@ -9,7 +9,7 @@ from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.exits.policy import Policy, static
 from bench.measure.execution import execute, predicted_ms, same
 from bench.measure.exit_table import exit_table
-from bench.measure.latency import Timing
+from bench.measure.latency import LatencySamples
 from bench.records import Execution
 from models.detector import Detections
 from tests.support import small
@@ -70,19 +70,19 @@ def test_the_prediction_is_each_images_own_static_time_and_its_looks():
     timed = np.array([1, 3, 4])  # of six test images, each timed three times, in an order of their own
     order = np.array([4, 1, 3, 3, 4, 1, 1, 4, 3])
 
-    def timing(ms: dict[int, float]) -> Timing:
+    def latency(ms: dict[int, float]) -> LatencySamples:
         samples = np.array([ms[image] for image in order])
         samples[[0, 1, 2]] += 100  # a spike in one repeat of each
-        return Timing(samples, order, np.zeros(9, int))
+        return LatencySamples(samples, order, np.zeros(9, int))
 
     static = [
-        timing({1: 1.0, 3: 2.0, 4: 3.0}),
-        timing({1: 10.0, 3: 20.0, 4: 30.0}),
-        timing({1: 50.0, 3: 60.0, 4: 70.0}),
+        latency({1: 1.0, 3: 2.0, 4: 3.0}),
+        latency({1: 10.0, 3: 20.0, 4: 30.0}),
+        latency({1: 50.0, 3: 60.0, 4: 70.0}),
     ]
-    prices = PathCosts((1, 2, 3), (9.0, 99.0, 999.0), {"c": CriterionCost((0.25, 0.5), (0.125, 0.0625))})
+    path_costs = PathCosts((1, 2, 3), (9.0, 99.0, 999.0), {"c": CriterionCost((0.25, 0.5), (0.125, 0.0625))})
     exits = np.array([0, 0, 0, 1, 2, 0])
     expected = np.mean([1 + 0.125, 20 + 0.25 + 0.0625, 70 + 0.25 + 0.5])
-    assert predicted_ms(Policy("c", (0.5, 0.5)), prices, static, exits, timed) == pytest.approx(expected)
+    assert predicted_ms(Policy("c", (0.5, 0.5)), path_costs, static, exits, timed) == pytest.approx(expected)
     unasked = np.mean([1 + 0.125, 20 + 0.25, 70 + 0.25])
-    assert predicted_ms(Policy("c", (0.5, np.inf)), prices, static, exits, timed) == pytest.approx(unasked)
+    assert predicted_ms(Policy("c", (0.5, np.inf)), path_costs, static, exits, timed) == pytest.approx(unasked)

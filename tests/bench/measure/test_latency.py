@@ -1,4 +1,4 @@
-"""Timing with a clock that the contenders themselves advance, so every number is known beforehand."""
+"""Latency with a clock that the contenders themselves advance, so every number is known beforehand."""
 
 import gc
 from collections import Counter
@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from bench.measure.latency import SETTLE, TURN, Timing, interleaved, ratio
+from bench.measure.latency import SETTLE, TURN, LatencySamples, interleaved, ratio
 from bench.stats import interval, percentile_interval, resample
 
 
@@ -36,8 +36,8 @@ def photographs(n):
     return [np.full((2, 3, 3), i, np.uint8) for i in range(n)]
 
 
-def timing(samples, images):
-    return Timing(np.array(samples, float), np.array(images), np.zeros(len(samples), int))
+def latency(samples, images):
+    return LatencySamples(np.array(samples, float), np.array(images), np.zeros(len(samples), int))
 
 
 def test_samples_images_and_exits_are_those_of_the_calls():
@@ -46,8 +46,8 @@ def test_samples_images_and_exits_are_those_of_the_calls():
         "a": machine.contender("a", lambda image: 10 + image, exit_of=lambda image: image % 2),
         "b": machine.contender("b", lambda image: 5),
     }
-    timings = interleaved(contenders, photographs(4), repeats=3, warmup=0, seed=0, clock=machine.clock)
-    a, b = timings["a"], timings["b"]
+    latencies = interleaved(contenders, photographs(4), repeats=3, warmup=0, seed=0, clock=machine.clock)
+    a, b = latencies["a"], latencies["b"]
     assert Counter(a.images.tolist()) == {0: 3, 1: 3, 2: 3, 3: 3}
     np.testing.assert_array_equal(a.images, b.images)
     np.testing.assert_allclose(a.samples, 10 + a.images)
@@ -60,7 +60,7 @@ def test_every_round_gives_everyone_a_turn_on_the_same_images_in_varying_order()
     machine = Machine()
     names = ["a", "b", "c"]
     contenders = {name: machine.contender(name, lambda image: 1) for name in names}
-    timings = interleaved(contenders, photographs(200), repeats=12, warmup=0, seed=1, clock=machine.clock)
+    latencies = interleaved(contenders, photographs(200), repeats=12, warmup=0, seed=1, clock=machine.clock)
     turns = [machine.calls[i : i + SETTLE + TURN] for i in range(0, len(machine.calls), SETTLE + TURN)]
     assert all(len({name for name, _ in turn}) == 1 for turn in turns)
     rounds = [turns[i : i + 3] for i in range(0, len(turns), 3)]
@@ -70,19 +70,19 @@ def test_every_round_gives_everyone_a_turn_on_the_same_images_in_varying_order()
     assert all(abs(sum(n for order, n in orders.items() if order[0] == name) - 40) < 26 for name in names)  # 5 sigma
     assert len(orders) == 6
     seen = [[image for _, image in turn[SETTLE:]] for turn in rounds[0]]
-    assert seen[0] == seen[1] == seen[2] == timings["a"].images[:TURN].tolist()
+    assert seen[0] == seen[1] == seen[2] == latencies["a"].images[:TURN].tolist()
 
 
 def test_a_turn_begins_with_untimed_calls_on_its_own_images():
     machine = Machine()
     contenders = {name: machine.contender(name, lambda image: 1 + image) for name in "ab"}
-    timings = interleaved(contenders, photographs(3), repeats=9, warmup=0, seed=1, clock=machine.clock)
+    latencies = interleaved(contenders, photographs(3), repeats=9, warmup=0, seed=1, clock=machine.clock)
     assert len(machine.calls) == 2 * (27 + 2 * SETTLE)
     first, last = machine.calls[: SETTLE + TURN], machine.calls[-SETTLE - 7 :]
     for turn, part in ((first, slice(0, TURN)), (last, slice(TURN, 27))):
-        images = timings["a"].images[part].tolist()
+        images = latencies["a"].images[part].tolist()
         assert [image for _, image in turn] == [images[-1 - k] for k in range(SETTLE)] + images
-    np.testing.assert_allclose(timings["a"].samples, 1 + timings["a"].images)
+    np.testing.assert_allclose(latencies["a"].samples, 1 + latencies["a"].images)
 
 
 def test_the_seed_fixes_the_order():
@@ -99,7 +99,7 @@ def test_the_seed_fixes_the_order():
 def test_warmup_is_not_timed_and_progress_counts_images():
     machine, seen = Machine(), []
     contenders = {"a": machine.contender("a", lambda image: 1)}
-    timings = interleaved(
+    latencies = interleaved(
         contenders,
         photographs(3),
         repeats=2,
@@ -110,7 +110,7 @@ def test_warmup_is_not_timed_and_progress_counts_images():
     )
     assert len(machine.calls) == 2 * 5 + SETTLE + 6
     assert [image for _, image in machine.calls[:10]] == [0, 1, 2, 0, 1] * 2
-    assert len(timings["a"].samples) == 6
+    assert len(latencies["a"].samples) == 6
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
@@ -123,8 +123,8 @@ def warmed(warmup, **milliseconds):
         return machine.contender(name, lambda image: of(next(calls), image))
 
     contenders = {name: contender(name, of) for name, of in milliseconds.items()}
-    timings = interleaved(contenders, photographs(20), repeats=1, warmup=warmup, seed=0, clock=machine.clock)
-    (outcome,) = {(one.warmup, one.steady) for one in timings.values()}
+    latencies = interleaved(contenders, photographs(20), repeats=1, warmup=warmup, seed=0, clock=machine.clock)
+    (outcome,) = {(one.warmup, one.steady) for one in latencies.values()}
     assert len(machine.calls) == len(contenders) * (outcome[0] + SETTLE + 20)
     return outcome
 
@@ -178,8 +178,8 @@ def test_progress_is_not_timed():
         machine.now += 10**9
 
     contenders = {"a": machine.contender("a", lambda image: 1)}
-    timings = interleaved(contenders, photographs(3), repeats=2, warmup=0, seed=0, progress=slow, clock=machine.clock)
-    np.testing.assert_allclose(timings["a"].samples, 1)
+    latencies = interleaved(contenders, photographs(3), repeats=2, warmup=0, seed=0, progress=slow, clock=machine.clock)
+    np.testing.assert_allclose(latencies["a"].samples, 1)
 
 
 def test_garbage_collection_rests_while_timing_and_returns_after_an_error():
@@ -199,7 +199,7 @@ def test_garbage_collection_rests_while_timing_and_returns_after_an_error():
 
 def test_percentiles_are_numpys():
     samples = np.random.default_rng(0).gamma(2, 5, 997)
-    one = timing(samples, np.arange(997))
+    one = latency(samples, np.arange(997))
     assert (one.p50, one.p90, one.p99) == tuple(np.percentile(samples, [50, 90, 99]))
 
 
@@ -207,10 +207,10 @@ def test_percentiles_are_numpys():
 def test_percentile_intervals_are_those_of_all_samples_and_need_enough(percent, enough):
     samples = np.random.default_rng(0).gamma(2, 5, enough)
     name = f"p{percent}_interval"
-    low, high = getattr(timing(samples, np.arange(enough)), name)
+    low, high = getattr(latency(samples, np.arange(enough)), name)
     assert (low, high) == percentile_interval(samples, percent)
     assert low < np.percentile(samples, percent) < high
-    assert getattr(timing(samples[1:], np.arange(1, enough)), name) is None
+    assert getattr(latency(samples[1:], np.arange(1, enough)), name) is None
 
 
 def test_the_median_interval_covers_it_though_the_repeats_of_an_image_are_alike():
@@ -219,7 +219,7 @@ def test_the_median_interval_covers_it_though_the_repeats_of_an_image_are_alike(
     for seed in range(400):
         samples = rng.lognormal(0, 0.5, 101)[images] * rng.lognormal(0, 0.1, images.size)
         for kind, cluster in {"by image": images, "by sample": np.arange(images.size)}.items():
-            low, high = timing(samples, cluster).p50_interval(200, seed)
+            low, high = latency(samples, cluster).p50_interval(200, seed)
             hits[kind] += low < 1 < high
     assert 0.92 < hits["by image"] / 400 < 0.98
     assert hits["by sample"] / 400 < 0.95 - 1 / repeats
@@ -231,14 +231,14 @@ def test_the_median_interval_is_that_of_medians_over_drawn_images():
     samples = rng.permutation(len(images)).astype(float)
     draws = resample(4, 300, seed=2)
     medians = [np.median(np.concatenate([samples[images == [3, 5, 7, 9][i]] for i in draw])) for draw in draws]
-    assert timing(samples, images).p50_interval(300, 2) == interval(medians)
+    assert latency(samples, images).p50_interval(300, 2) == interval(medians)
 
 
 def test_mean_drops_spikes_and_keeps_both_modes_of_an_early_exit():
     images = np.tile(np.arange(10), 5)
     samples = np.where(images < 7, 2.0, 10.0)
     samples[3] = samples[48] = 1000.0
-    one = timing(samples, images)
+    one = latency(samples, images)
     assert one.mean == pytest.approx((7 * 2 + 3 * 10) / 10)
     assert one.p50 == 2.0
 
@@ -251,27 +251,27 @@ def test_ratio_recovers_a_planted_factor_through_noise_and_drift():
         return lambda image: factor * content[image] * (1 + machine.now / 1e11) * noise.lognormal(0, 0.1)
 
     contenders = {"slow": machine.contender("slow", busy(1.7)), "fast": machine.contender("fast", busy(1.0))}
-    timings = interleaved(contenders, photographs(60), repeats=7, warmup=0, seed=0, clock=machine.clock)
-    middle, low, high = ratio(timings["slow"], timings["fast"], resamples=500, seed=0)
-    assert middle == timings["slow"].mean / timings["fast"].mean
+    latencies = interleaved(contenders, photographs(60), repeats=7, warmup=0, seed=0, clock=machine.clock)
+    middle, low, high = ratio(latencies["slow"], latencies["fast"], resamples=500, seed=0)
+    assert middle == latencies["slow"].mean / latencies["fast"].mean
     assert low < 1.7 < high
     assert high - low < 0.15
 
 
 def test_ratio_of_proportional_times_is_certain():
     samples, images = np.random.default_rng(1).gamma(2, 5, 40), np.arange(40)
-    a, b = timing(3 * samples, images), timing(samples, images)
+    a, b = latency(3 * samples, images), latency(samples, images)
     assert ratio(a, b, resamples=50, seed=0) == pytest.approx((3, 3, 3))
 
 
 def test_ratio_needs_the_same_rounds():
     with pytest.raises(ValueError, match="same rounds"):
-        ratio(timing([1, 2], [0, 1]), timing([1, 2], [1, 0]), resamples=10, seed=0)
+        ratio(latency([1, 2], [0, 1]), latency([1, 2], [1, 0]), resamples=10, seed=0)
 
 
 def test_the_interval_of_the_mean_is_that_of_means_over_drawn_images():
     images = np.array([7, 3, 3, 5, 7, 7, 5, 9, 3])
-    one = timing(np.random.default_rng(0).gamma(2, 5, 9), images)
+    one = latency(np.random.default_rng(0).gamma(2, 5, 9), images)
     means = [one.per_image[draw].mean() for draw in resample(4, 300, seed=2)]
     assert one.mean_interval(300, 2) == pytest.approx(interval(means))
     low, high = one.mean_interval(300, 2)
@@ -284,10 +284,10 @@ def test_the_interval_of_the_mean_covers_it():
     for seed in range(400):
         exits = np.where(rng.random(80) < 0.5, 2.0, 10.0)  # what early exits make of time: two modes
         samples = exits[images] + rng.normal(0, 0.05, 80 * repeats)
-        low, high = timing(samples, images).mean_interval(200, seed)
+        low, high = latency(samples, images).mean_interval(200, seed)
         hits += low < 6 < high
     assert 0.91 < hits / 400 < 0.98
 
 
 def test_images_that_all_take_as_long_leave_no_doubt_about_the_mean():
-    assert timing([3.0] * 6, [0, 1, 2] * 2).mean_interval(50, 0) == (3, 3)
+    assert latency([3.0] * 6, [0, 1, 2] * 2).mean_interval(50, 0) == (3, 3)

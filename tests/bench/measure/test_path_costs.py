@@ -13,7 +13,7 @@ import torch
 from bench.exits.path_costs import CriterionCost
 from bench.exits.policy import Policy, static
 from bench.measure import path_costs as price
-from bench.measure.latency import Timing, interleaved
+from bench.measure.latency import LatencySamples, interleaved
 from bench.runtimes import Deployed
 from models.detector import Detections
 
@@ -86,10 +86,10 @@ def priced(machine: Machine):
 def test_leaving_at_different_exits_costs_what_it_costs_more_than_leaving_at_one():
     """Exit 1 takes 1 ms alone and 1.5 in between; exit 2 takes 2 ms in any company; nobody was dealt the third."""
     places = np.arange(4)
-    alone = [Timing(np.full(4, ms), places, np.full(4, exit)) for exit, ms in enumerate((1.0, 2.0, 3.0))]
+    alone = [LatencySamples(np.full(4, ms), places, np.full(4, exit)) for exit, ms in enumerate((1.0, 2.0, 3.0))]
     easy = [0.0, 0.1, 0.2, 0.3]  # images differ, for every exit alike
-    alone = [Timing(one.samples + easy, places, one.exits) for one in alone]
-    dealt = Timing(np.array([1.5, 2.0, 1.5, 1.9]) + easy, places, np.array([0, 1, 0, 1]))
+    alone = [LatencySamples(one.samples + easy, places, one.exits) for one in alone]
+    dealt = LatencySamples(np.array([1.5, 2.0, 1.5, 1.9]) + easy, places, np.array([0, 1, 0, 1]))
     assert price.switch_cost(alone, [dealt]) == pytest.approx((0.5, 0.0, 0.0))
 
 

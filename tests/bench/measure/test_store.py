@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from bench.exits.path_costs import CriterionCost, PathCosts
 from bench.measure.execution import same
 from bench.measure.exit_table import ExitTable
-from bench.measure.store import load_prices, load_table, save_prices, save_table, stored_detectors
+from bench.measure.store import load_path_costs, load_table, save_path_costs, save_table, stored_detectors
 from models.detector import Detections
 from models.errors import UserError
 
-PRICES = PathCosts(
+PATH_COSTS = PathCosts(
     (10, 20),
     (1.5, 2.25),
     {"margin": CriterionCost((0.1,), (0.2,)), "learned": CriterionCost((0.3,), (0.1 + 0.2,))},
@@ -65,11 +65,11 @@ def test_both_tables_and_the_prices_lie_side_by_side(tmp_path):
     val, test = made(4, 3, 2, role="val"), made(5, 3, 2, seed=1, role="test")
     for one in (val, test):
         save_table(one, folder)
-    save_prices(PRICES, folder)
+    save_path_costs(PATH_COSTS, folder)
     assert sorted(path.name for path in folder.iterdir()) == ["prices.json", "test.npz", "val.npz"]
     assert_same(load_table(folder, "val"), val)
     assert_same(load_table(folder, "test"), test)
-    assert load_prices(folder) == PRICES
+    assert load_path_costs(folder) == PATH_COSTS
     assert stored_detectors(tmp_path) == [folder]
 
 
@@ -81,7 +81,7 @@ def test_costs_and_tables_under_their_first_keys_are_read(tmp_path):
         "learned": {"staying": [0.3], "leaving": [0.1 + 0.2]},
     }
     (tmp_path / "prices.json").write_text(json.dumps(text))
-    assert load_prices(tmp_path) == PRICES
+    assert load_path_costs(tmp_path) == PATH_COSTS
     table = made(4, 3, 2)
     save_table(table, tmp_path)
     with np.load(tmp_path / "val.npz") as file:
@@ -98,8 +98,8 @@ def test_what_was_stored_before_is_replaced(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(UserError, match=r"val\.npz: no exit table.*run the benchmark again"):
         load_table(tmp_path, "val")
-    with pytest.raises(UserError, match=r"prices\.json: no prices"):
-        load_prices(tmp_path)
+    with pytest.raises(UserError, match=r"prices\.json: no path costs"):
+        load_path_costs(tmp_path)
     with pytest.raises(UserError, match="holds no exit tables"):
         stored_detectors(tmp_path)
 
@@ -159,5 +159,5 @@ def test_a_single_array_is_no_table(tmp_path):
 )
 def test_broken_prices_are_named(tmp_path, text):
     (tmp_path / "prices.json").write_text(text)
-    with pytest.raises(UserError, match=r"prices\.json: not prices"):
-        load_prices(tmp_path)
+    with pytest.raises(UserError, match=r"prices\.json: not path costs"):
+        load_path_costs(tmp_path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.exits.policy import static
-from bench.measure.throughput import Throughput, regrouping_share, throughput
+from bench.measure.throughput import ThroughputSamples, regrouping_share, throughput
 from bench.runtimes.base import Answer
 
 IMAGES = [np.full((2, 2, 3), index, np.uint8) for index in range(11)]
@@ -33,9 +33,9 @@ def test_images_per_second_counts_the_images_of_whole_batches():
     contenders = {"slow": (slow, static(0, 1)), "fast": (fast, static(0, 1))}
     found = throughput(contenders, IMAGES, batch=4, repeats=2, seed=0)
     assert {tuple(batch) for batch in slow.seen} == {(0, 1, 2, 3), (4, 5, 6, 7)}, "three images fill no batch"
-    assert isinstance(found["slow"], Throughput)
-    assert len(found["slow"].timing.samples) == 4
-    assert found["slow"].images_per_second == pytest.approx(4000 / found["slow"].timing.mean)
+    assert isinstance(found["slow"], ThroughputSamples)
+    assert len(found["slow"].latency.samples) == 4
+    assert found["slow"].images_per_second == pytest.approx(4000 / found["slow"].latency.mean)
     assert found["fast"].images_per_second > 2 * found["slow"].images_per_second
 
 

@@ -198,13 +198,13 @@ def test_single_exit_records_have_no_table_of_exits(run):
 
 
 def test_batches_are_a_table_of_their_own(run):
-    silent = [one.model_copy(update={"offline": None}) for one in run]
+    silent = [one.model_copy(update={"throughput": None}) for one in run]
     assert batches_table(silent) is None
     assert "images/s" not in wide_table(silent).headers
     lines = printed(batches_table([*run[:1], *silent[1:]]))
     assert "8 images at once" in lines[0]
     assert sum(run[0].name in line for line in lines) == 1
     assert not any(run[1].name in line for line in lines)
-    assert f"{run[0].offline.images_per_second:.0f}" in "\n".join(lines)
+    assert f"{run[0].throughput.images_per_second:.0f}" in "\n".join(lines)
     assert "1.10x [1.00, 1.20]" in "\n".join(lines)
     assert column(wide_table([*run[:1], *silent[1:]]), "images/s")[1:] == ["-"] * len(silent[1:])

@@ -15,7 +15,7 @@ from models.errors import UserError
 from tests.support.planted import halves
 
 IMAGES = 40
-PRICES = PathCosts((1, 5, 10), (1.0, 5.0, 10.0), {"max_score": CriterionCost((0.0, 0.0), (0.0, 0.0))})
+PATH_COSTS = PathCosts((1, 5, 10), (1.0, 5.0, 10.0), {"max_score": CriterionCost((0.0, 0.0), (0.0, 0.0))})
 STATIC = [static(exit, 3) for exit in range(3)]
 
 
@@ -99,7 +99,7 @@ def test_it_settles_on_the_policy_that_pays_best_at_each_price():
     knows = np.where(np.arange(IMAGES) % 2 == 0, 1.0, 0.0)[:, None].repeat(3, axis=1)
     shown, gate = table(max_score=knows), Policy("max_score", (0.5, 0.0))
     for arms, best in ((STATIC, STATIC[1]), ([*STATIC, gate], gate)):
-        settled = settle(arms, shown, halves(IMAGES), PRICES, "flops", seed=0)
+        settled = settle(arms, shown, halves(IMAGES), PATH_COSTS, "flops", seed=0)
         assert len(settled) == len(WEIGHTS)
         assert {one.policy for one, weight in zip(settled, WEIGHTS, strict=True) if weight >= 0.2} == {best}
         for one in settled:
@@ -111,7 +111,9 @@ def test_it_settles_on_the_policy_that_pays_best_at_each_price():
 def test_share_and_regret_are_those_of_rewards_brought_to_what_ucb1_expects():
     """The second exit and the last are right everywhere, so one is always paid half the price more."""
     shown = table(max_score=np.zeros((IMAGES, 3)))
-    for one, weight in zip(settle(STATIC[1:], shown, halves(IMAGES), PRICES, "flops", 0, 900), WEIGHTS, strict=True):
+    for one, weight in zip(
+        settle(STATIC[1:], shown, halves(IMAGES), PATH_COSTS, "flops", 0, 900), WEIGHTS, strict=True
+    ):
         scaled = np.array([[1 + weight / 2, 1.0]]) / (1 + weight)
         share = np.mean(ucb1(scaled, np.zeros(900, int)) == 0)
         assert (one.policy, one.share) == (STATIC[1], pytest.approx(share))
@@ -121,21 +123,23 @@ def test_share_and_regret_are_those_of_rewards_brought_to_what_ucb1_expects():
 def test_looks_are_part_of_what_a_policy_costs():
     """Two gates that route alike: the one that looks for longer is never preferred where costs count."""
     knows = np.where(np.arange(IMAGES) % 2 == 0, 1.0, 0.0)[:, None].repeat(3, axis=1)
-    prices = PathCosts(
+    path_costs = PathCosts(
         (1, 5, 10),
         (1.0, 5.0, 10.0),
         {"dear": CriterionCost((3, 3), (3, 3)), "max_score": CriterionCost((0, 0), (0, 0))},
     )
     dear, free = Policy("dear", (0.5, 0.0)), Policy("max_score", (0.5, 0.0))
     shown = table(dear=knows, max_score=knows)
-    assert settle([dear, free], shown, halves(IMAGES), prices, "latency", seed=0)[-1].policy == free
-    shares = [one.share for one in settle([dear, free], shown, halves(IMAGES), prices, "flops", seed=0)]
+    assert settle([dear, free], shown, halves(IMAGES), path_costs, "latency", seed=0)[-1].policy == free
+    shares = [one.share for one in settle([dear, free], shown, halves(IMAGES), path_costs, "flops", seed=0)]
     assert shares == pytest.approx([0.5] * len(WEIGHTS), abs=0.05)
 
 
 def test_one_seed_gives_one_game():
     def game(seed: int):
-        return settle(STATIC, table(max_score=np.zeros((IMAGES, 3))), halves(IMAGES), PRICES, "flops", seed, plays=500)
+        return settle(
+            STATIC, table(max_score=np.zeros((IMAGES, 3))), halves(IMAGES), PATH_COSTS, "flops", seed, plays=500
+        )
 
     assert game(0) == game(0)
     assert [one.regret for one in game(0)] != [one.regret for one in game(1)]
@@ -144,4 +148,4 @@ def test_one_seed_gives_one_game():
 @pytest.mark.parametrize("role", ["val", "test"])
 def test_it_plays_on_train_alone(role):
     with pytest.raises(UserError, match=f"may not play on the {role} split"):
-        settle(STATIC, table(role), halves(IMAGES), PRICES, "flops", seed=0)
+        settle(STATIC, table(role), halves(IMAGES), PATH_COSTS, "flops", seed=0)

@@ -1,4 +1,4 @@
-"""The reinforced agent follows the gradient of what it is paid, does what is best where that is known, and is trained
+"""The reinforced policy follows the gradient of what it is paid, does what is best where that is known, and is trained
 on train alone."""
 
 from itertools import product
@@ -14,7 +14,7 @@ from bench.exits.policy import Policy
 from bench.exits.registry import LEARNED
 from bench.measure.exit_table import ExitTable
 from bench.routing.learned import with_gate
-from bench.routing.reinforced import REINFORCED, agent, exchange_rate, expected, reinforce
+from bench.routing.reinforced import REINFORCED, exchange_rate, expected, reinforce, rl_policy
 from models.errors import UserError
 from tests.support.planted import HERE, THERE, matched
 
@@ -29,7 +29,7 @@ def table(features: np.ndarray, role: str = "train") -> ExitTable:
 
 
 def stops(features: np.ndarray, rewards: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
-    """Where the agent of these features and rewards stops, left to itself, the images of the same or of other ones."""
+    """Where the policy of these features and rewards stops, left to itself, the images of the same or of other ones."""
     shown = table(features if unseen is None else unseen)
     scored = with_gate(shown, reinforce(table(features), rewards), REINFORCED)
     return Policy(REINFORCED, (0.5,) * (shown.exits - 1)).route(scored.scores[REINFORCED])
@@ -89,7 +89,7 @@ def test_where_the_features_say_who_should_stop_it_stops_them_there(exits):
 
 
 def test_it_goes_on_at_a_bad_exit_for_the_sake_of_a_later_one():
-    """The second exit is worse than the first for everybody, the last much better for some: a greedy agent would stop
+    """The second exit is worse than the first for everybody, the last much better for some: a greedy one would stop
     all of them at the first."""
     some = np.random.default_rng(0).random(IMAGES) < 0.5
     rewards = np.column_stack([np.full(IMAGES, 0.5), np.full(IMAGES, 0.2), np.where(some, 0.9, 0.1)])
@@ -159,16 +159,16 @@ def world(role: str = "train"):
 
 
 @pytest.mark.parametrize("unit", ["latency", "flops"])
-def test_the_agent_of_a_detector_stops_where_going_on_buys_nothing(unit):
+def test_the_policy_of_a_detector_stops_where_going_on_buys_nothing(unit):
     shown, matches, easy = world()
-    prices = PathCosts((3, 6, 10), (1.0, 2.0, 4.0), {LEARNED: CriterionCost((0.1, 0.1), (0.1, 0.1))})
-    scores = with_gate(shown, agent(shown, matches, prices, unit), REINFORCED).scores[REINFORCED]
+    path_costs = PathCosts((3, 6, 10), (1.0, 2.0, 4.0), {LEARNED: CriterionCost((0.1, 0.1), (0.1, 0.1))})
+    scores = with_gate(shown, rl_policy(shown, matches, path_costs, unit), REINFORCED).scores[REINFORCED]
     assert (Policy(REINFORCED, (0.5, 0.5)).route(scores) == np.where(easy, 0, 1)).all()
     assert ((scores >= 0) & (scores <= 1)).all()
     assert (scores[:, -1] == 0).all()
 
 
-def test_the_same_table_gives_the_same_agent():
+def test_the_same_table_gives_the_same_policy():
     features, rewards = told(np.arange(40) % 3, 3, seed=0), np.random.default_rng(0).random((40, 3))
     one, other = (reinforce(table(features), rewards) for _ in range(2))
     for mine, theirs in zip(one.weights, other.weights, strict=True):

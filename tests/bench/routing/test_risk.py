@@ -16,7 +16,7 @@ from bench.routing.risk import STEPS, controlled, losses, p_value, sequence
 from models.errors import UserError
 from tests.support.planted import halves, noisy
 
-PRICES = PathCosts((1, 5, 9), (1.0, 5.0, 9.0), {"margin": CriterionCost((0.0, 0.0), (0.0, 0.0))})
+PATH_COSTS = PathCosts((1, 5, 9), (1.0, 5.0, 9.0), {"margin": CriterionCost((0.0, 0.0), (0.0, 0.0))})
 
 
 def by_hand(tenths: int, images: int, epsilon: float) -> float:
@@ -104,7 +104,7 @@ def made(role: str, scores: np.ndarray) -> ExitTable:
 def test_the_promise_is_kept_and_it_saves(plain):
     rng, epsilon, delta, draws, images = np.random.default_rng(0), 0.03, 0.1, 400, 300
     scores, quality = draw(rng, 500)
-    order = sequence(made("train", scores), quality, PRICES, ["margin"], "flops")
+    order = sequence(made("train", scores), quality, PATH_COSTS, ["margin"], "flops")
     broken = naive = 0
     costs = []
     for _ in range(draws):
@@ -113,21 +113,21 @@ def test_the_promise_is_kept_and_it_saves(plain):
         kept = controlled(order, table, quality, epsilon, delta).policy
         broken += true_risk(kept) > epsilon
         exits = kept.route(scores) if kept.criterion else np.full(images, 2)
-        costs.append(np.take(PRICES.flops, exits).mean())
+        costs.append(np.take(PATH_COSTS.flops, exits).mean())
         seen = [np.mean(1 - np.stack(quality, 1)[np.arange(images), one.route(scores)]) for one in order]
         naive += true_risk(order[max((k for k, loss in enumerate(seen) if loss <= epsilon), default=0)]) > epsilon
     assert broken / draws <= delta + 3 * math.sqrt(delta * (1 - delta) / draws)
     assert naive / draws > 0.3, "without the test the promise is broken often: it is not kept by luck"
-    assert np.mean(costs) < 0.8 * PRICES.flops[-1]
-    assert max(costs) <= PRICES.flops[-1]
+    assert np.mean(costs) < 0.8 * PATH_COSTS.flops[-1]
+    assert max(costs) <= PATH_COSTS.flops[-1]
 
 
 def test_the_order_goes_from_safe_to_cheap(plain):
     scores, quality = draw(np.random.default_rng(0), 500)
-    order = sequence(made("train", scores), quality, PRICES, ["margin"], "latency")
+    order = sequence(made("train", scores), quality, PATH_COSTS, ["margin"], "latency")
     exits = [policy.route(scores) for policy in order]
     loss = [np.mean(1 - np.stack(quality, 1)[np.arange(500), one]) for one in exits]
-    cost = [np.take(PRICES.ms, one).mean() for one in exits]
+    cost = [np.take(PATH_COSTS.ms, one).mean() for one in exits]
     assert 10 < len(order) <= STEPS
     assert loss == sorted(loss)
     assert cost == sorted(cost, reverse=True)
@@ -157,7 +157,7 @@ def test_without_enough_images_everybody_goes_to_the_last_exit(plain):
 def test_the_order_comes_from_train_alone(plain, role):
     scores, quality = draw(np.random.default_rng(0), 10)
     with pytest.raises(UserError, match=f"may not come from the {role} split"):
-        sequence(made(role, scores), quality, PRICES, ["margin"], "flops")
+        sequence(made(role, scores), quality, PATH_COSTS, ["margin"], "flops")
 
 
 def test_risk_is_never_controlled_on_test(plain):

@@ -83,11 +83,11 @@ def test_the_search_finds_the_policy_that_was_planted():
         priced(blind=FREE, wrong=FREE, knows=FREE),
         ["blind", "wrong", "knows"],
     )
-    choice = tried.cheapest(0.0, "flops")
-    exits = choice.policy.route(trust)
-    assert (choice.policy.criterion, choice.chosen_on, choice.name) == ("knows", "val", "tol0")
+    chosen = tried.cheapest(0.0, "flops")
+    exits = chosen.policy.route(trust)
+    assert (chosen.policy.criterion, chosen.chosen_on, chosen.name) == ("knows", "val", "tol0")
     assert (exits == np.where(easy, 0, 1)).all()
-    assert "mAP 1.000 against 1.000" in choice.note
+    assert "mAP 1.000 against 1.000" in chosen.note
 
 
 def test_time_counts_the_looks_and_flops_do_not():
@@ -105,12 +105,12 @@ def test_time_counts_the_looks_and_flops_do_not():
 def test_only_the_learned_policies_carry_the_gate():
     scores = np.random.default_rng(0).random((40, 3))
     tables = table("val", **{"max_score": scores, LEARNED: scores})
-    prices = priced(**{"max_score": FREE, LEARNED: FREE})
+    path_costs = priced(**{"max_score": FREE, LEARNED: FREE})
 
     def gate(view):
         return 0.0
 
-    tried = search(tables, halves(40), prices, ["max_score", LEARNED], gate, count=9)
+    tried = search(tables, halves(40), path_costs, ["max_score", LEARNED], gate, count=9)
     assert all((policy.gate is gate) == (policy.criterion == LEARNED) for policy in tried.policies)
     assert {policy.criterion for policy in tried.policies} == {"max_score", LEARNED}
 
@@ -162,12 +162,12 @@ def test_every_choice_is_the_one_of_brute_force(tried, unit):
     text = "{}ms" if unit == "latency" else "{}MFLOPs"
     for most in (costs[unit].min(), np.median(costs[unit]), costs[unit].max()):
         budget = parse(text.format(f"{most * (1 if unit == 'latency' else 1e-6) + 1e-9:.12f}"))
-        choice = found.within(budget)
-        p = at[id(choice.policy)]
+        chosen = found.within(budget)
+        p = at[id(chosen.policy)]
         affordable = costs[unit] <= budget.most
         assert affordable[p]
         assert maps[p] == pytest.approx(maps[affordable].max())
-        assert choice.name == f"within{budget.text}"
+        assert chosen.name == f"within{budget.text}"
 
 
 def test_nothing_fits_a_budget_below_the_first_exit(tried):
@@ -181,8 +181,8 @@ def test_no_policy_lies_above_the_frontier(tried, unit):
     found, maps, costs = tried
     at = {id(policy): p for p, policy in enumerate(found.policies)}
     front = found.frontier(unit)
-    corners = [at[id(choice.policy)] for choice in front]
-    assert [choice.name for choice in front] == [f"front{number}" for number in range(1, len(front) + 1)]
+    corners = [at[id(chosen.policy)] for chosen in front]
+    assert [chosen.name for chosen in front] == [f"front{number}" for number in range(1, len(front) + 1)]
     assert (np.diff(costs[unit][corners]) > 0).all()
     assert (np.diff(maps[corners]) > 0).all()
     assert costs[unit][corners[0]] == pytest.approx(costs[unit].min())

@@ -76,7 +76,9 @@ DESIGNS = {
 
 
 @pytest.mark.parametrize("runtime", HERE)
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize(
+    "design", ["late", *(pytest.param(name, marks=pytest.mark.slow) for name in DESIGNS if name != "late")]
+)
 def test_every_design_of_exits_answers_on_every_runtime_as_in_pytorch(design, runtime, tmp_path):
     torch.manual_seed(1)
     plain = ssdlite(("a", "b"), 96)
@@ -187,6 +189,7 @@ def test_detections_are_read_when_asked_for_and_never_twice(deployed, monkeypatc
     assert found == reads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", HERE)
 def test_a_chain_and_the_same_as_one_graph_agree_with_pytorch(runtime, tmp_path):
     torch.manual_seed(0)
@@ -217,6 +220,7 @@ def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
     assert np.isfinite(seen).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_sensitive_parts_stay_in_fp32_and_are_named(staged, tmp_path, runtime):
     whole = deploy(int8(staged), runtime, threads=1, folder=tmp_path / "whole").artifact.audit
@@ -265,6 +269,7 @@ def deployed_yolos(folder, runtime: str, keep: tuple[float, ...] = (), precision
     return deploy(candidate, runtime, threads=1, folder=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [(), (0.75, 0.5, 0.25)], ids=["all patches", "fewer patches"])
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_every_exit_of_yolos_answers_as_pytorch_does(tmp_path, runtime, keep):
@@ -272,6 +277,7 @@ def test_every_exit_of_yolos_answers_as_pytorch_does(tmp_path, runtime, keep):
     assert max(found.probabilities, found.boxes) < TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_yolos_in_int8_runs_in_int8(tmp_path, runtime):
     layers = deployed_yolos(tmp_path, runtime, precision="int8").artifact.audit["layers_by_precision"]

@@ -33,6 +33,7 @@ class Plain(torch.nn.Module):
         return answer["cls_logits"].softmax(-1), answer["bbox_regression"]
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_the_deployed_network_takes_as_long_as_a_plain_openvino_model(tmp_path):
     """The median over images of the paired ratio of processor time, all threads of the process together."""

@@ -46,19 +46,19 @@ def chosen(deployed):
 
 
 def test_one_policy_for_every_tolerance_and_every_budget_that_can_be_kept(chosen):
-    names = [one.name for one in chosen.choices]
+    names = [one.name for one in chosen.policies]
     assert names[:3] == ["tol0", "tol50", "within0.00035MFLOPs"]
     assert set(names[3:]) <= {"risk90"}
-    assert all(one.policy.criterion and one.chosen_on == "val" and "on val" in one.note for one in chosen.choices)
+    assert all(one.policy.criterion and one.chosen_on == "val" and "on val" in one.note for one in chosen.policies)
     assert all(
-        (one.policy.gate is chosen.learned[LEARNED]) == (one.policy.criterion == LEARNED) for one in chosen.choices
+        (one.policy.gate is chosen.learned[LEARNED]) == (one.policy.criterion == LEARNED) for one in chosen.policies
     )
 
 
 def test_what_is_chosen_keeps_its_word_on_val(chosen):
     matches = evaluate(chosen.val, DATA.val.coco())
     full = accuracy(matches, np.full(6, 2), full=False).map or 0.0
-    for one, floor, most in zip(chosen.choices, (1.0, 0.5, 0.0), (400, 400, 350), strict=False):
+    for one, floor, most in zip(chosen.policies, (1.0, 0.5, 0.0), (400, 400, 350), strict=False):
         exits = one.policy.route(chosen.val.scores[one.policy.criterion])
         assert (accuracy(matches, exits, full=False).map or 0.0) >= floor * full - 1e-12
         assert np.take(FLOPS, exits).mean() <= most
@@ -66,7 +66,7 @@ def test_what_is_chosen_keeps_its_word_on_val(chosen):
 
 def test_thresholds_lie_between_the_scores_of_val(chosen):
     """Not of train, on which the gate learns and the tests of risk are ordered."""
-    for one in chosen.choices[:3]:
+    for one in chosen.policies[:3]:
         scores = chosen.val.scores[one.policy.criterion]
         for threshold, column in zip(one.policy.thresholds, scores.T, strict=False):
             ordered = np.unique(column[column >= 0])
@@ -75,9 +75,9 @@ def test_thresholds_lie_between_the_scores_of_val(chosen):
 
 
 def test_every_criterion_has_a_score_and_a_price(chosen):
-    assert set(chosen.val.scores) == set(chosen.prices.criterion_costs) == {*CRITERIA, LEARNED}
-    assert chosen.prices.flops == FLOPS
-    assert all(ms > 0 for ms in chosen.prices.ms)
+    assert set(chosen.val.scores) == set(chosen.path_costs.criterion_costs) == {*CRITERIA, LEARNED}
+    assert chosen.path_costs.flops == FLOPS
+    assert all(ms > 0 for ms in chosen.path_costs.ms)
     assert [len(weights) for weights in chosen.learned[LEARNED].weights] == [18, 35]
 
 
@@ -89,7 +89,7 @@ def test_one_seed_gives_one_choice_whatever_the_clock_says(deployed, chosen, mon
 
     monkeypatch.setattr(module, "measure_path_costs", other_clock)
     again = select_policies(deployed, DATA, FLOPS, MEASURE, seed=0)
-    for one, other in zip(chosen.choices, again.choices, strict=True):
+    for one, other in zip(chosen.policies, again.policies, strict=True):
         assert (one.name, one.policy.criterion, one.policy.thresholds) == (
             other.name,
             other.policy.criterion,
@@ -104,18 +104,18 @@ def with_rl_policies(deployed):
 
 
 def test_rl_policies_add_a_policy_for_every_tolerance_and_change_no_other(chosen, with_rl_policies):
-    policies = {one.name: one.policy for one in with_rl_policies.choices}
-    names = list(policies)[len(chosen.choices) :]
+    policies = {one.name: one.policy for one in with_rl_policies.policies}
+    names = list(policies)[len(chosen.policies) :]
     assert names[:2] == ["reinforced-tol0", "reinforced-tol50"]
     assert set(names[2:]) <= {"ucb-tol0", "ucb-tol50"}
-    for one in chosen.choices:
+    for one in chosen.policies:
         assert policies[one.name].criterion == one.policy.criterion
         assert policies[one.name].thresholds == one.policy.thresholds
     assert all(policies[name].criterion == REINFORCED for name in names[:2])
     assert all(policies[name].criterion in {*CRITERIA, LEARNED} for name in names[2:])
     assert (
         set(with_rl_policies.val.scores)
-        == set(with_rl_policies.prices.criterion_costs)
+        == set(with_rl_policies.path_costs.criterion_costs)
         == {*CRITERIA, LEARNED, REINFORCED}
     )
 
@@ -126,7 +126,7 @@ def test_what_rl_policies_decide_is_what_the_detector_does(deployed, with_rl_pol
     np.testing.assert_array_equal(table.scores[REINFORCED], with_rl_policies.val.scores[REINFORCED])
     own = tuple(float(np.median(column)) for column in table.scores[REINFORCED].T[:-1])
     for policy in (
-        *(one.policy for one in with_rl_policies.choices),
+        *(one.policy for one in with_rl_policies.policies),
         Policy(REINFORCED, own, with_rl_policies.learned[REINFORCED]),
     ):
         exits = policy.route(table.scores[policy.criterion])
@@ -135,7 +135,7 @@ def test_what_rl_policies_decide_is_what_the_detector_does(deployed, with_rl_pol
     assert len(set(exits)) > 1
 
 
-def test_a_static_exit_is_no_choice_of_an_agent():
+def test_a_static_exit_is_no_choice_of_an_rl_policy():
     """Two exits of which the first does as well: the cheapest within any tolerance looks at nothing."""
     costs = {"flops": np.array([1.0, 2.0]), "latency": np.ones(2)}
     tried = Tried("val", [static(0, 2), Policy("margin", (0.5,))], np.ones(2), costs, 1.0)
@@ -153,7 +153,7 @@ def test_a_candidate_that_names_its_criteria_is_asked_no_others(tmp_path, monkey
         ),
     )
     chosen = select_policies(small.deployed(tmp_path, ("margin",)), DATA, FLOPS, MEASURE, seed=0)
-    assert {one.policy.criterion for one in chosen.choices} == {"margin"}
+    assert {one.policy.criterion for one in chosen.policies} == {"margin"}
 
 
 def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
@@ -164,11 +164,11 @@ def test_prices_and_thresholds_never_see_a_test_image(deployed, monkeypatch):
     kept = DATA.test
     object.__setattr__(DATA, "test", Unseen())
     try:
-        assert select_policies(deployed, DATA, FLOPS, MEASURE, seed=0).choices
+        assert select_policies(deployed, DATA, FLOPS, MEASURE, seed=0).policies
     finally:
         object.__setattr__(DATA, "test", kept)
 
 
-def test_an_agent_that_is_none_is_named():
+def test_an_rl_policy_that_is_none_is_named():
     with pytest.raises(UserError, match=r"measure\.rl_policies.*'reinforced' or 'ucb'"):
         read("smoke", None, {"measure.rl_policies": ["bandit"]})

@@ -1,5 +1,7 @@
 """A record holds what was measured of every exit, on the artifact."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from bench.exits.learned import GATES
 from bench.exits.registry import LEARNED
 from bench.exits.stored import load_policy
 from bench.measure.exit_table import evaluate
-from bench.measure.latency import Timing
+from bench.measure.latency import LatencySamples
 from bench.records import Foundation, detector_id, environment, load_records, save
 from bench.routing.reinforced import REINFORCED
 from bench.spec import read
@@ -25,10 +27,10 @@ def test_every_exit_has_its_calibration_error_and_where_there_are_several_its_cl
     asked = {"runtimes": ["eager"], "threads": 1, "strategies": ["early_exit"], "measure.resamples": 100}
     spec, data = read("smoke", None, asked), small.data()
     one = study(small.deployed(tmp_path), None, data, spec.measure, seed=0, folder=tmp_path)
-    same = Timing(np.ones(2), np.arange(2), np.zeros(2, int))
-    timings = dict.fromkeys([*(point.name for point in one.points), AGAIN], same)
+    same = LatencySamples(np.ones(2), np.arange(2), np.zeros(2, int))
+    latencies = dict.fromkeys([*(point.name for point in one.points), AGAIN], same)
     foundation = Foundation(map50=0.5, floor=0.5, passed=True)
-    recorder = Recorder(data, foundation, environment(1, ()), timings, {}, one.static[0].name, 100, 0)
+    recorder = Recorder(data, foundation, environment(1, ()), latencies, {}, one.static[0].name, 100, 0)
     exits = recorder.record(one, one.points[0]).per_exit
     matches = evaluate(one.table, data.test.coco())
     assert [exit.calibration_error for exit in exits] == [calibration_error(exit) for exit in matches]
@@ -42,6 +44,13 @@ def test_every_exit_has_its_calibration_error_and_where_there_are_several_its_cl
     assert {exit.ap_per_class for exit in alone} == {exit.ap50_per_class for exit in alone} == {None}
 
 
+def test_without_a_box_to_find_there_is_no_record():
+    recorder = Recorder(None, None, None, {}, {}, "baseline", 100, 0)
+    nothing = SimpleNamespace(name="quant", accuracy=SimpleNamespace(map=None))
+    with pytest.raises(UserError, match="quant: no box to find on the test split"):
+        recorder.record(SimpleNamespace(candidate=None), nothing)
+
+
 @pytest.mark.usefixtures("one_thread")
 def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_path):
     """By another deployment of the same weights. Thresholds of the test's own tell the images apart."""
@@ -50,10 +59,10 @@ def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_
     deployed = small.deployed(tmp_path / "first", criteria=(LEARNED,))
     tables = tmp_path / "tables" / detector_id(deployed.candidate, "eager")
     one = study(deployed, None, data, measure, seed=0, folder=tables)
-    times = Timing(np.ones(2), np.arange(2), np.zeros(2, int))
-    timings = dict.fromkeys([*(point.name for point in one.points), AGAIN], times)
+    times = LatencySamples(np.ones(2), np.arange(2), np.zeros(2, int))
+    latencies = dict.fromkeys([*(point.name for point in one.points), AGAIN], times)
     foundation = Foundation(map50=0.5, floor=0.5, passed=True)
-    recorder = Recorder(data, foundation, environment(1, ()), timings, {}, one.static[0].name, 100, 0)
+    recorder = Recorder(data, foundation, environment(1, ()), latencies, {}, one.static[0].name, 100, 0)
     for point in one.points:
         save(recorder.record(one, point), tmp_path)
 

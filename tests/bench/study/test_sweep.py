@@ -15,12 +15,12 @@ import pytest
 
 from bench.accuracy.coco import accuracy
 from bench.exits.policy import Policy
-from bench.measure.store import load_prices, load_table, save_prices, save_table
+from bench.measure.store import load_path_costs, load_table, save_path_costs, save_table
 from bench.records import load_records
 from bench.study.stored import MatchedTable, matched_table, open_run
 from bench.study.sweep import Sweep, sweeps
 from models.errors import UserError
-from tests.support.stored import DETECTOR, PRICES, stored_run
+from tests.support.stored import DETECTOR, PATH_COSTS, stored_run
 
 ASKED = {"budgets": ["2ms", "0.5ms", "150MFLOPs"], "tolerances": [0.02, 0.1], "risks": [0.05, 0.01]}
 
@@ -61,9 +61,9 @@ def test_costs_are_arithmetic_on_the_test_shares(found, on_test):
     for one in found.points:
         share = np.bincount(routed(one, on_test), minlength=3) / len(on_test.table.image_ids)
         assert one.share == pytest.approx(tuple(share))
-        assert one.flops == pytest.approx(share @ PRICES.flops)
+        assert one.flops == pytest.approx(share @ PATH_COSTS.flops)
         looks = 0 if one.criterion is None else 0.01 * (one.share[0] + one.share[1]) + 0.02 * (1 - one.share[0])
-        assert 0 <= one.ms - share @ PRICES.ms <= looks + 0.02 * one.share[2] + 1e-12
+        assert 0 <= one.ms - share @ PATH_COSTS.ms <= looks + 0.02 * one.share[2] + 1e-12
     assert found.limit == 3.0
 
 
@@ -76,7 +76,7 @@ def test_what_was_asked_for_is_kept_on_val_and_the_impossible_is_said(found, run
     for name, most in (("within2ms", 2.0), ("within150MFLOPs", 150e6)):
         one = points[name]
         share = np.bincount(routed(one, val), minlength=3) / len(val.table.image_ids)
-        assert share @ (PRICES.ms if most == 2.0 else PRICES.flops) <= most
+        assert share @ (PATH_COSTS.ms if most == 2.0 else PATH_COSTS.flops) <= most
     assert [line.split(":")[0] for line in found.out_of_reach] == ["no gate is within 0.5ms"]
     assert "1.01 ms" in found.out_of_reach[0]
     assert "within0.5ms" not in points
@@ -135,7 +135,7 @@ def test_cheap_in_flops_by_one_criterion(run):
     assert {one.criterion for one in found.criteria} == set(found.curves) == {"agreement"}
     points = {one.name: one for one in found.points}
     assert "tol2" not in points
-    assert points["tol100"].flops == PRICES.flops[0]
+    assert points["tol100"].flops == PATH_COSTS.flops[0]
     assert points["within1GFLOPs"].val_map == max(one.val_map for one in found.points)
 
 
@@ -186,9 +186,9 @@ def other_labels(run: Path) -> None:
     (run / "ground_truth_val.json.gz").write_bytes(gzip.compress(json.dumps(truth).encode()))
 
 
-def fewer_prices(run: Path) -> None:
-    prices = load_prices(run / "tables" / DETECTOR)
-    save_prices(replace(prices, ms=prices.ms[:2]), run / "tables" / DETECTOR)
+def fewer_path_costs(run: Path) -> None:
+    path_costs = load_path_costs(run / "tables" / DETECTOR)
+    save_path_costs(replace(path_costs, ms=path_costs.ms[:2]), run / "tables" / DETECTOR)
 
 
 def other_split(run: Path) -> None:
@@ -216,7 +216,7 @@ def cut(name: str):
         (cut("spec.json"), "not the spec"),
         (other_ids, "image ids are not those of ground_truth.json.gz"),
         (other_labels, "does not fit ground_truth_val.json.gz"),
-        (fewer_prices, "do not belong together"),
+        (fewer_path_costs, "do not belong together"),
         (other_split, "another split than the records"),
     ],
 )
@@ -232,7 +232,7 @@ def test_no_runtime_and_no_model_is_loaded(run):
     code = f"""
 import sys
 from pathlib import Path
-for name in ("openvino", "onnxruntime", "nncf", "torchvision", "strategies.registry", "models.ssdlite.network"):
+for name in ("openvino", "onnxruntime", "nncf", "torchvision", "strategies.early_exit", "models.ssdlite.network"):
     sys.modules[name] = None
 import bench.study.sweep
 bench.study.sweep.sweeps(Path({str(run)!r}))

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from models.ssdlite.exit_head import (
-    CONTEXT_CHANNELS,
     Halve,
     SpatialAttention,
     answer,
@@ -15,7 +14,7 @@ from models.ssdlite.exit_head import (
     pyramid,
     silent_mix,
 )
-from models.ssdlite.network import ANCHORS_PER_CELL, level_sides
+from models.ssdlite.network import ANCHORS_PER_CELL, CONTEXT_CHANNELS, context_map, level_sides
 
 OUTPUTS = 3  # background and two classes
 SIDES = level_sides(320)
@@ -113,25 +112,25 @@ def test_halving_takes_the_largest_of_two_by_two(side):
 
 
 def test_context_is_foreground_and_box_code_place_by_place():
-    head, side, coarser = light(8, 16, OUTPUTS), 4, 24
+    side, coarser = 4, 24
     rows = side * side * ANCHORS_PER_CELL
     logits = torch.randn(2, rows + coarser, OUTPUTS, requires_grad=True)
     deltas = torch.randn(2, rows + coarser, 4, requires_grad=True)
-    told = head.context(logits, deltas, side)
-    assert told.shape == (2, CONTEXT_CHANNELS, side, side)
-    assert not told.requires_grad, "a deeper exit must not train the one before it"
+    context = context_map(logits, deltas, side)
+    assert context.shape == (2, CONTEXT_CHANNELS, side, side)
+    assert not context.requires_grad, "a deeper exit must not train the one before it"
     raised = np.exp(logits.detach().numpy())
     foreground = 1 - raised[..., 0] / raised.sum(-1)
     for y, x, anchor in ((0, 0, 0), (1, 3, 2), (3, 0, 5)):
         row = (y * side + x) * ANCHORS_PER_CELL + anchor
         expected = np.c_[foreground[:, row], deltas.detach()[:, row]]
-        np.testing.assert_allclose(told[:, 5 * anchor : 5 * anchor + 5, y, x], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(context[:, 5 * anchor : 5 * anchor + 5, y, x], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_what_is_mixed_in_starts_at_nothing_and_can_learn():
     mix = silent_mix(7)
-    said = mix(torch.randn(1, CONTEXT_CHANNELS, 3, 3))
-    assert said.shape == (1, 7, 3, 3)
-    assert not said.any()
-    said.sum().backward()
+    mixed = mix(torch.randn(1, CONTEXT_CHANNELS, 3, 3))
+    assert mixed.shape == (1, 7, 3, 3)
+    assert not mixed.any()
+    mixed.sum().backward()
     assert mix.weight.grad.any()

@@ -53,7 +53,7 @@ def test_early_localisation_has_late_classes_and_early_boxes(plain):
     assert count == sum(p.numel() for p in plain.parameters()) - dropped
 
 
-def test_context_is_what_the_exit_before_said_and_starts_silent(plain):
+def test_context_is_the_previous_exits_answer_and_starts_silent(plain):
     deaf = add_exits(plain, (8, 12), (16, 16), context="none")
     assert all(stage.mix is None for stage in deaf.stages)
     told = add_exits(plain, (8, 12), (16, 16)).eval()

@@ -1,5 +1,8 @@
-"""Lessons at toy size: what is trained is what the recipe says, the last layer reads the same by either head, and the
-report shows every recipe."""
+"""Training recipes at toy size.
+
+What is trained is what the recipe says, the last layer reads the same by either head, and the report shows every
+recipe.
+"""
 
 import json
 import time
@@ -10,19 +13,19 @@ import pytest
 from bench.data.shapes import shapes
 from bench.experiments.auxiliary_losses import run
 from bench.experiments.auxiliary_losses.report import page
-from bench.experiments.auxiliary_losses.result import FILE, Schooling, Settings
-from bench.experiments.auxiliary_losses.run import RECIPES, USUAL, step_times, teach_into
+from bench.experiments.auxiliary_losses.result import FILE, RecipeComparison, Settings
+from bench.experiments.auxiliary_losses.run import RECIPES, USUAL, compare_into, step_times
 from bench.experiments.stored import load
 from bench.report.formats import markdown
 from models.errors import UserError
 from models.yolos.auxiliary import AuxiliaryLosses
 
-TOY = Settings(images=(16, 6), pixels=64, batch=8, epochs=1, head_epochs=1, threads=1)
+TOY = Settings(images=(16, 6), pixels=64, batch_size=8, epochs=1, head_epochs=1, threads=1)
 
 
 def test_an_unknown_recipe_is_a_clear_error(tmp_path):
     with pytest.raises(UserError, match="unknown recipe"):
-        teach_into(tmp_path, TOY, ["usuall"])
+        compare_into(tmp_path, TOY, ["usuall"])
 
 
 def test_more_queries_take_more_time(monkeypatch):
@@ -31,7 +34,7 @@ def test_more_queries_take_more_time(monkeypatch):
     monkeypatch.setitem(RECIPES, "many", AuxiliaryLosses(groups=8))
     monkeypatch.setattr(run, "STEPS", 4)
     monkeypatch.setattr(run, "time", SimpleNamespace(perf_counter=time.process_time))  # whatever else runs meanwhile
-    found = step_times(("many", "exits alone"), data, TOY.model_copy(update={"batch": 2}))
+    found = step_times(("many", "exits alone"), data, TOY.model_copy(update={"batch_size": 2}))
     assert found["many"] > 3 > found["exits alone"]  # 5.3 and 0.9 were seen
     assert found.keys() == {"many", "exits alone"}
 
@@ -39,10 +42,10 @@ def test_more_queries_take_more_time(monkeypatch):
 @pytest.mark.slow
 def test_recipes_at_toy_size(tmp_path):
     names = ["exits alone", USUAL, "and denoising"]
-    teach_into(tmp_path, TOY, names)
-    found = load(Schooling, tmp_path / FILE)
-    assert [one.name for one in found.taught] == names
-    for one in found.taught:
+    compare_into(tmp_path, TOY, names)
+    found = load(RecipeComparison, tmp_path / FILE)
+    assert [one.name for one in found.recipes] == names
+    for one in found.recipes:
         assert len(one.own) == len(one.shared) == 4
         assert one.own[-1] == one.shared[-1]
         assert one.name in markdown(page(found))

@@ -12,7 +12,7 @@ from bench.report.formats import markdown
 from models.errors import UserError
 from tests.support.printed import printed
 
-TOY = Settings(images=(8, 6, 6), pixels=64, batch=4, baseline_epochs=1, epochs=1, threads=1)
+TOY = Settings(images=(8, 6, 6), pixels=64, batch_size=4, baseline_epochs=1, epochs=1, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from bench.accuracy.coco import ground_truth
 from bench.accuracy.matching import match
 from bench.experiments.probe.control import untrained
-from bench.experiments.probe.linear import First, Probe, fit, linear, measure, probed
+from bench.experiments.probe.linear import First, LinearProbe, fit, linear, measure, probed
 from bench.train.batches import Batches
 from bench.train.fit import Trainer
 from models.detector import Targets
@@ -46,7 +46,7 @@ def told(targets: Targets) -> torch.Tensor:
 def reached(cells: torch.Tensor, targets: Targets, steps: int = 120) -> float:
     """AP50 of a probe trained on these cells, in images of 100 px."""
     torch.manual_seed(0)
-    probe = Probe(cells.shape[-1], SIDE, 1 + CLASSES)
+    probe = LinearProbe(cells.shape[-1], SIDE, 1 + CLASSES)
     optimizer = torch.optim.AdamW(probe.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=5e-2, total_steps=steps + 1)
     for _ in range(steps):
@@ -93,7 +93,7 @@ def test_a_fit_moves_the_probes_and_nothing_else(shapes, tmp_path):
     torch.manual_seed(0)
     plain, after = scratch(shapes.classes, 64).eval(), (3, 6)
     trainer = Trainer(Batches(First(shapes.train, 4), 64), "data", tmp_path, batch_size=2, seed=0)
-    made = fit(plain, after, trainer, epochs=1, rate=1e-2, views=1)
+    made = fit(plain, after, trainer, epochs=1, learning_rate=1e-2, augmentations=1)
     start, end = probed(plain, after, 0).state_dict(), made.state_dict()
     moved = {name for name in start if not torch.equal(start[name], end[name])}
     assert {name.split(".")[0] for name in moved} == {"probes"}
@@ -101,7 +101,7 @@ def test_a_fit_moves_the_probes_and_nothing_else(shapes, tmp_path):
     assert not hasattr(plain, "probes")
     found = measure(made, after, shapes.val, 100, 0)
     assert len(found) == len(after)
-    again = fit(plain, after, trainer, epochs=1, rate=1e-2, views=1).state_dict()
+    again = fit(plain, after, trainer, epochs=1, learning_rate=1e-2, augmentations=1).state_dict()
     assert all(torch.equal(again[name], end[name]) for name in end)
 
 
@@ -114,8 +114,8 @@ def test_a_position_does_not_hear_of_the_others(shapes, tmp_path):
             after,
             Trainer(Batches(First(shapes.train, 4), 64), "data", tmp_path, batch_size=2, seed=0),
             epochs=2,
-            rate=1e-2,
-            views=1,
+            learning_rate=1e-2,
+            augmentations=1,
         )
         for after in ((3, 6), (3,))
     )

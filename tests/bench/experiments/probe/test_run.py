@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from bench.experiments.probe.commands import numbers, probe_command
 from bench.experiments.probe.linear_figure import linear_figure
 from bench.experiments.probe.report import page
-from bench.experiments.probe.result import FILE, Focus, Linear, Position, Probe, Separation
-from bench.experiments.probe.run import Settings, positions, probe_into
-from bench.experiments.probe.target import UNTRAINED, Subject, from_run, from_weights
+from bench.experiments.probe.result import FILE, Focus, Linear, Position, Probe, Separation, Settings
+from bench.experiments.probe.run import positions, probe_into
+from bench.experiments.probe.target import UNTRAINED, ProbeTarget, from_run, from_weights
 from bench.experiments.stored import load
 from bench.pipeline import apply_strategy, initial_candidate, open_data
 from bench.records import environment
@@ -26,7 +26,7 @@ from models.ssdlite.network import ssdlite
 from models.yolos.network import scratch
 from tests.support.small import data
 
-SETTINGS = Settings(images=6, train=8, epochs=1, views=1, batch=4, resamples=100)
+SETTINGS = Settings(images=6, train=8, epochs=1, augmentations=1, batch_size=4, resamples=100)
 
 
 def position(after: int, ap50: float, apart: bool = True) -> Position:
@@ -52,7 +52,7 @@ def found(control: tuple[Position, ...] = ()) -> Probe:
         train_images=40,
         val_images=30,
         seed=0,
-        settings=SETTINGS.model_dump(),
+        settings=SETTINGS,
         positions=(position(3, 0.25), position(6, 0.3, apart=False)),
         control=control,
         answers=("feasible", "not clear"),
@@ -124,8 +124,8 @@ def test_a_run_says_itself_what_it_is_of(tmp_path):
 def test_a_probe_at_toy_size(tmp_path, make_one, source, after):
     torch.manual_seed(0)
     split = data(train=10, val=8)
-    subject = Subject("toy", source, make_one(split.classes, 64).eval(), split, seed=0)
-    given = probe_into(subject, after, SETTINGS, tmp_path, threads=1)
+    target = ProbeTarget("toy", source, make_one(split.classes, 64).eval(), split, seed=0)
+    given = probe_into(target, after, SETTINGS, tmp_path, threads=1)
     assert load(Probe, tmp_path / FILE) == given
     assert [one.after for one in given.positions] == list(after)
     assert len(given.control) == (0 if source == UNTRAINED else len(given.positions))
@@ -134,7 +134,7 @@ def test_a_probe_at_toy_size(tmp_path, make_one, source, after):
     for name in ("attention", "tokens", "linear"):
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 300
-    again = probe_into(subject, after, SETTINGS, tmp_path, threads=1)
+    again = probe_into(target, after, SETTINGS, tmp_path, threads=1)
     assert again.positions == given.positions
     assert list(tmp_path.glob("checkpoints/probe-*.safetensors"))
 
@@ -148,7 +148,7 @@ def test_the_baseline_of_a_run_is_found(tmp_path):
     trainer = Trainer(Batches(split.train, 64), split.train.hash, tmp_path / "checkpoints", spec.batch_size, spec.seed)
     initial = initial_candidate(spec.model, split.classes, spec.seed)
     trained = apply_strategy("baseline", initial, spec.strategy, split, trainer, None, spec.seed)[-1].detector
-    subject = from_run(tmp_path)
-    assert weights_hash(subject.detector) == weights_hash(trained)
-    assert subject.data.val.hash == json.loads((tmp_path / "splits.json").read_text())["splits"][1]["hash"]
-    assert subject.source == f"baseline of {tmp_path.name}"
+    target = from_run(tmp_path)
+    assert weights_hash(target.detector) == weights_hash(trained)
+    assert target.data.val.hash == json.loads((tmp_path / "splits.json").read_text())["splits"][1]["hash"]
+    assert target.source == f"baseline of {tmp_path.name}"

@@ -6,13 +6,13 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from bench.experiments.probe import tokens
-from bench.experiments.probe.observed import BACKGROUND, NEITHER, OBJECT, PER_IMAGE, Seen, kinds, sampled
+from bench.experiments.probe.features import BACKGROUND, NEITHER, OBJECT, PER_IMAGE, PositionFeatures, kinds, sampled
 from bench.experiments.probe.tokens import cloud, principal, separation, unseen_scores
 from models.detector import Targets
 from models.errors import UserError
 
 
-def planted(lift: float, images: int = 30, channels: int = 20, each: int = 6, seed: int = 5) -> Seen:
+def planted(lift: float, images: int = 30, channels: int = 20, each: int = 6, seed: int = 5) -> PositionFeatures:
     """Unit normals, of which those of objects are `lift` away along the diagonal; places say nothing."""
     rng = np.random.default_rng(seed)
     kind = np.tile(np.repeat([OBJECT, BACKGROUND], each), images)
@@ -20,7 +20,7 @@ def planted(lift: float, images: int = 30, channels: int = 20, each: int = 6, se
     values = rng.normal(size=(len(kind), channels)).astype(np.float32)
     values[kind == OBJECT] += lift / channels**0.5
     place = rng.random((len(kind), 2)).astype(np.float32)
-    return Seen(torch.zeros(images, 4, 4), channels, values, kind, image, place)
+    return PositionFeatures(torch.zeros(images, 4, 4), channels, values, kind, image, place)
 
 
 def test_tokens_that_differ_are_told_apart():
