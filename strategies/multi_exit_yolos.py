@@ -128,7 +128,7 @@ class MultiExitYolos:
         """Return the losses of all exits when everything is trained.
 
         They are what the family learns of patches, of layers on the way and of the last exit, with the inner exits' own
-        losses, which go by the same names, under the weights of `_taught`.
+        losses, which go by the same names, under the weights of `_distilled`.
 
         Args:
             detector: in training mode.
