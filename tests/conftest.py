@@ -61,10 +61,7 @@ def shared() -> Path:
     return Path(folder).resolve()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(autouse=True)
 def one_thread():
-    """torch on one thread, whatever a test of the same worker left it at."""
-    before = torch.get_num_threads()
+    """torch on one thread, whatever the test before left it at: a run sets it, and so does who asks for a run."""
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

@@ -231,6 +231,7 @@ def test_checks_go_by_their_first_name_too_which_help_does_not_list(monkeypatch,
     assert "gate" not in listed
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path):
     slow = TINY.replace("epochs = 1\nrate = 1e-3\n[strategy.prune]", "epochs = 500\nrate = 1e-3\n[strategy.prune]")
     (tmp_path / "spec.toml").write_text(slow)

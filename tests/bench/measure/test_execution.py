@@ -14,8 +14,6 @@ from bench.records import Execution
 from models.detector import Detections
 from tests.support import small
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):

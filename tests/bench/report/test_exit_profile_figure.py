@@ -103,6 +103,7 @@ def seen(figure) -> list[Text]:
     return [text for text in found if text.get_text()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [1, 2, MOST_GATES + 1])
 @pytest.mark.parametrize("share", [(0.35, 0.65), (0.2, 0.15, 0.65), (0.2, 0.05, 0.3, 0.02, 0.43)])
 def test_no_text_covers_another_or_leaves_the_picture(gate, share, columns):

@@ -34,9 +34,6 @@ HERE = [name for name in RUNTIMES if name != "inductor"]  # compiling takes long
 PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def staged() -> Candidate:
     torch.manual_seed(0)
@@ -211,6 +208,7 @@ def int8(detector_candidate: Candidate) -> Candidate:
     return Candidate("quant", "int8", detector_candidate.detector, precision="int8", calibration=tuple(PICTURES))
 
 
+@pytest.mark.slow
 def test_int8_runs_int8_layers_and_stays_near(staged, tmp_path):
     logging.getLogger("nncf").setLevel(logging.ERROR)
     one = deploy(int8(staged), "openvino", threads=1, folder=tmp_path)

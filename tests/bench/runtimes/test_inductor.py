@@ -156,6 +156,7 @@ def test_a_failing_compiler_is_one_clear_line_and_other_failures_are_bugs():
     assert inductor._explained(bug) is bug
 
 
+@pytest.mark.slow
 def test_quantization_leaves_the_softmax_alone():
     detector = candidate(0, after=()).detector
     (graph,) = inductor.quantize(inductor.capture(detector), [pixels(picture) for picture in PICTURES])

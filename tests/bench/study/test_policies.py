@@ -32,9 +32,6 @@ MEASURE = Measure(
 )
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory):
     return small.deployed(tmp_path_factory.mktemp("choose"))

@@ -22,7 +22,6 @@ from tests.support import small
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_every_exit_has_its_calibration_error_and_where_there_are_several_its_classes(tmp_path):
     asked = {"runtimes": ["eager"], "threads": 1, "strategies": ["early_exit"], "measure.resamples": 100}
     spec, data = read("smoke", None, asked), small.data()
@@ -51,7 +50,7 @@ def test_without_a_box_to_find_there_is_no_record():
         recorder.record(SimpleNamespace(candidate=None), nothing)
 
 
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.slow
 def test_every_operating_point_can_be_executed_again_from_what_lies_on_disk(tmp_path):
     """By another deployment of the same weights. Thresholds of the test's own tell the images apart."""
     asked = {"measure.rl_policies": ["reinforced"], "measure.resamples": 100, "measure.warmup": 1}

@@ -27,6 +27,7 @@ def found(folder) -> Phases:
     return Phases.model_validate_json((folder / "phases.json").read_text())
 
 
+@pytest.mark.slow
 def test_every_recipe_ran_under_both_assignments(found):
     assert [(run.assignment, run.recipe) for run in found.runs] == [
         (assignment, name) for assignment in ("random", "iou") for name in ("1.2", "1.4", "sound")
@@ -38,12 +39,14 @@ def test_every_recipe_ran_under_both_assignments(found):
     assert set(found.splits) == {"train", "val", "test"}
 
 
+@pytest.mark.slow
 def test_an_untrained_detector_is_caught_whatever_its_recipe(found):
     assert {run.outcome for run in found.runs} == {"caught"}
     assert not found.as_expected
     assert all("detects nothing" in run.alarms for run in found.runs)
 
 
+@pytest.mark.slow
 def test_recipes_that_differ_in_thresholds_alone_share_a_training(folder, found):
     assert len(list((folder / "checkpoints").glob("exits-iou-*.safetensors"))) == 2
     one, other = (next(run for run in found.runs if run.recipe == name) for name in ("1.2", "1.4"))
@@ -51,11 +54,13 @@ def test_recipes_that_differ_in_thresholds_alone_share_a_training(folder, found)
     assert one.thresholds != other.thresholds
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(found, tmp_path):
     again = replay(tmp_path, TOY, ["1.2"])
     assert again.runs == tuple(run for run in found.runs if run.recipe == "1.2")
 
 
+@pytest.mark.slow
 def test_the_report_says_what_the_result_says(folder, found):
     text = (folder / "phases.md").read_text()
     assert text == markdown(page(found))
