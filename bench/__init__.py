@@ -1,4 +1,4 @@
-"""Are early exits worth it in object detection? Measure it, and read what was measured:
+"""Are early exits worth it in object detection? Measure it, and read what was measured.
 
     import bench
     run = bench.run(strategies=["early_exit", "quant"], data="coco:DIR", classes=["person"])
@@ -6,7 +6,8 @@
     run.verdict, run.records, run.to_pandas(), run.pareto(), run.sweep(budget="3ms")
 
 What a run finds by name can be added to before the first one: bench.STRATEGIES.add("mine", Mine), and so for RUNTIMES,
-FAMILIES, CRITERIA and READERS. Nothing is loaded before it is asked for. To read how it works, start at pipeline.py."""
+FAMILIES, CRITERIA and READERS. Nothing is loaded before it is asked for. To read how it works, start at pipeline.py.
+"""
 
 from importlib import import_module
 from pathlib import Path

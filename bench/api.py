@@ -1,5 +1,7 @@
-"""What `import bench` offers: carry out a run, or open one that was carried out, and look at it in Python. Libraries
-that take seconds to import are imported where they are needed."""
+"""What `import bench` offers: carry out a run, or open one that was carried out, and look at it in Python.
+
+Libraries that take seconds to import are imported where they are needed.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,10 @@ def run(
     options: Mapping[str, Any] | None = None,
     detector: Detector | None = None,
 ) -> Run:
-    """Train or load a baseline, apply strategies, and measure them all. As `bench run` does it: the arguments have the
-    names of its options, and what is left out is the preset's. Several names are a list, or text with commas.
+    """Train or load a baseline, apply strategies, and measure them all.
+
+    As `bench run` does it: the arguments have the names of its options, and what is left out is the preset's. Several
+    names are a list, or text with commas.
 
     Args:
         strategies: What to set against the baseline; a+b applies b to what a returns, a.x is a's variant x.
@@ -150,7 +154,11 @@ class Run:
 
     @cached_property
     def spec(self) -> RunSpec:
-        """What the run was asked to do. UserError when it is missing or broken."""
+        """What the run was asked to do, under the keys of today.
+
+        Raises:
+            UserError: It is missing or broken.
+        """
         from pydantic import ValidationError
 
         from bench.spec import RunSpec
@@ -163,6 +171,7 @@ class Run:
 
     def to_pandas(self) -> DataFrame:
         """Return the records as a table: a row for each, with nested values under dotted names ("latency_ms.mean").
+
         Lists, such as raw samples, are left out; they are in `records`.
 
         Raises:
@@ -203,8 +212,9 @@ class Run:
         criteria: str | Iterable[str] | None = None,
         detector: str | None = None,
     ) -> list[Sweep]:
-        """Ask the run's stored exit tables for other policies. No model is loaded. What is left out is as the run
-        asked for it.
+        """Ask the run's stored exit tables for other policies, without the model.
+
+        What is left out is as the run asked for it.
 
         Args:
             budget: Mean cost of an image, one or several: "3ms", "250MFLOPs".
@@ -232,8 +242,9 @@ class Run:
         )
 
     def compare(self, other: Run | str | Path) -> Comparison:
-        """Say what changed from this run to another one of the same test split and seed: mAP and time of every record
-        that both have, with paired intervals.
+        """Say what changed from this run to another one of the same test split and seed.
+
+        mAP and time of every record that both have are compared, with paired intervals.
 
         Args:
             other: The other run, its name, or its folder.
@@ -256,7 +267,11 @@ class Run:
 
 
 def listed(names: str | Iterable[str] | None) -> list[str] | None:
-    """Names as a list: of text with commas, or of any iterable; None for None."""
+    """Return names as a list.
+
+    Args:
+        names: Text with commas, or any iterable; None stays None.
+    """
     if isinstance(names, str):
         return [part.strip() for part in names.split(",") if part.strip()]
     return None if names is None else list(names)

@@ -1,5 +1,8 @@
-"""The command line: parse, call, print. Every mistake a person can make ends as one line on stderr and exit status 2;
-`bench check` exits with 1 when a regression check fails, and Ctrl-C with 130."""
+"""The command line: parse, call, print.
+
+Every mistake a person can make ends as one line on stderr and exit status 2; `bench check` exits with 1 when a
+regression check fails, and Ctrl-C with 130.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""A detector that a run is handed in memory, in place of one that it builds: what the spec says of it, and whether it
-is the one that the spec speaks of. A spec can name its weights by their hash but cannot bring them back."""
+"""A detector that a run is handed in memory, in place of one that it builds.
+
+Here is what the spec says of it, and whether it is the one that the spec speaks of. A spec can name its weights by
+their hash but cannot bring them back.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,11 @@ def settings_of(detector: Detector) -> dict[str, Any]:
 
 
 def named(detector: Detector) -> str:
-    """What a spec calls the weights of a detector in memory: text with the hash of all its parameters and buffers."""
+    """Name the weights of a detector in memory as a spec does: text with the hash of all its parameters and buffers.
+
+    Args:
+        detector: Trained, with one exit.
+    """
     return f"{IN_MEMORY}, sha256 {weights_hash(detector)}"
 
 

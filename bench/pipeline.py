@@ -1,5 +1,8 @@
-"""The way a run takes, top to bottom: spec, data, baseline, foundation check, candidates, deployment, exit tables,
-policies, latency, records. Whatever was trained is kept and found again; whatever is measured is measured anew."""
+"""The way a run takes, top to bottom.
+
+Spec, data, baseline, foundation check, candidates, deployment, exit tables, policies, latency, records. Whatever was
+trained is kept and found again; whatever is measured is measured anew.
+"""
 
 from __future__ import annotations
 
@@ -243,7 +246,14 @@ def apply_strategy(
 
 
 def scorer(runtimes: Sequence[str], threads: int, val: Split, folder: Path) -> Score:
-    """How good a candidate is on val, on the first of the run's runtimes that has kernels of its precision."""
+    """Make what measures a candidate on val.
+
+    Args:
+        runtimes: the run's, by name; the first one that has kernels of a candidate's precision runs it.
+        threads: that the runtime is given.
+        val: the val split.
+        folder: of the run.
+    """
     known: dict[tuple[str, str], float] = {}
 
     def score(candidate: Candidate) -> float:
@@ -258,13 +268,29 @@ def scorer(runtimes: Sequence[str], threads: int, val: Split, folder: Path) -> S
 
 
 def deploy_to(runtime: str, candidate: Candidate, threads: int, folder: Path) -> Deployed:
-    """The candidate on a runtime; what would be shipped lies under the run's artifacts/."""
+    """Deploy a candidate on a runtime; what would be shipped lies under the run's artifacts/.
+
+    Args:
+        runtime: its name.
+        candidate: what is deployed.
+        threads: that the runtime is given.
+        folder: of the run.
+    """
     where = folder / "artifacts" / runtime / detector_id(candidate)
     return deploy(candidate, runtime, threads=threads, folder=where)
 
 
 def single_graph(deployed: Deployed, threads: int, folder: Path) -> Deployed | None:
-    """A multi-exit detector as one graph, to see what its being a chain costs; None for one with a single exit."""
+    """Deploy a multi-exit detector as one graph, to see what its being a chain costs.
+
+    Args:
+        deployed: the chain.
+        threads: that the runtime is given.
+        folder: of the run.
+
+    Returns:
+        The graph, deployed; None for a detector with a single exit.
+    """
     if deployed.exits == 1:
         return None
     whole = replace(deployed.candidate, detector=merged(deployed.candidate.detector))
@@ -273,7 +299,20 @@ def single_graph(deployed: Deployed, threads: int, folder: Path) -> Deployed | N
 
 
 def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) -> records.Foundation:
-    """Measure the baseline on val; UserError when it cannot detect well enough to build on, unless forced."""
+    """Measure whether the baseline detects well enough to build on.
+
+    Args:
+        baseline: deployed.
+        floor: AP50 on val that it must reach, in [0, 1].
+        val: the val split.
+        force: whether to go on below the floor.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UserError: val has no object, or the baseline is under the floor and is not forced.
+    """
     reached = evaluate(exit_table(baseline, val), val.coco())
     map50 = accuracy(reached, np.zeros(len(val), int), full=False).map50
     if map50 is None:
@@ -293,7 +332,13 @@ def check_foundation(baseline: Deployed, floor: float, val: Split, force: bool) 
 
 
 def save(found: list[Record], data: Dataset, folder: Path) -> None:
-    """Ground truth and records; whatever an earlier attempt left of others goes."""
+    """Write ground truth and records; whatever an earlier attempt left of others goes.
+
+    Args:
+        found: the records.
+        data: train, val and test.
+        folder: of the run.
+    """
     write_json(folder / "ground_truth.json.gz", data.test.coco())
     write_json(folder / "ground_truth_val.json.gz", data.val.coco())
     names = {record.name for record in found}

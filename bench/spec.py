@@ -1,6 +1,9 @@
-"""What a run is: typed, and checked before anything expensive starts. Presets are TOML files in bench/presets/; a
-`--spec FILE` has the same keys, and the command line overrides either. Importing this loads no network and no runtime:
-only `check`, which asks whether they are there, does."""
+"""What a run is: typed, and checked before anything expensive starts.
+
+Presets are TOML files in bench/presets/; a `--spec FILE` has the same keys, and the command line overrides either. Keys
+that were renamed are known by their older names too. Importing this loads no network and no runtime: only `check`,
+which asks whether they are there, does.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,8 @@ class _Typed(BaseModel):
 
 
 class Data(_Typed):
+    """What a run trains and measures on: the spec's [data]."""
+
     source: str = Field("shapes", description="shapes, coco:DIR or a TOML file")
     classes: tuple[str, ...] | None = Field(None, description="chosen classes; none: all")
     max_images_per_class: Count | None = Field(None, description="at most so many training images per class")
@@ -49,6 +54,8 @@ class Data(_Typed):
 
 
 class Model(_Typed):
+    """The detector that a run starts from: the spec's [model]."""
+
     name: str = Field("ssdlite", description="ssdlite, yolos (small, to be trained), or yolos-tiny, -small, -base")
     size: Annotated[int, Field(ge=64, le=1024)] = Field(320, description="side of the square input, px")
     weights: str | None = Field(None, description="a file, folder or name that the model knows; none: from scratch")
@@ -56,6 +63,8 @@ class Model(_Typed):
 
 
 class Measure(_Typed):
+    """How a run measures and which policies it chooses: the spec's [measure]."""
+
     images: Count = Field(100, description="test images that latency is timed on")
     repeats: Count = Field(5, description="rounds over those images")
     warmup: Count = Field(20, description="rounds in a window of warming up, which goes on until two windows agree")
@@ -71,6 +80,8 @@ class Measure(_Typed):
 
 
 class RunSpec(_Typed):
+    """A whole spec."""
+
     name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] = Field(description="of the run's folder")
     strategies: tuple[str, ...] = Field(
         ("early_exit", "prune", "quant"), description="what to set against the baseline"
@@ -122,17 +133,26 @@ def todays(table: Mapping[str, Any], within: str = "") -> dict[str, Any]:
 
 
 def default_threads() -> int:
-    """As many as this process may use, at most 4."""
+    """Return as many threads as this process may use, at most 4."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, 4)
 
 
 def presets() -> list[str]:
+    """List the names of the presets."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def default_preset(model: str | None, data: str | None) -> str:
-    """The preset for a model and data on which nothing else is said."""
+    """Choose the preset for a model and data on which nothing else is said.
+
+    Args:
+        model: its name; None: as the preset says.
+        data: as `--data` takes it; None: as the preset says.
+
+    Raises:
+        UserError: no such model.
+    """
     if model in presets():
         return model
     if data in (None, "shapes"):
@@ -144,15 +164,20 @@ def default_preset(model: str | None, data: str | None) -> str:
 
 
 def describe_presets() -> dict[str, str]:
-    """Each preset's name and the comment that opens its file."""
+    """Return each preset's name and the comment that opens its file."""
     return {name: (PRESETS / f"{name}.toml").read_text().splitlines()[0].lstrip("# ") for name in presets()}
 
 
 def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpec:
-    """The spec of a preset or of a file, with dotted `overrides` ("data.classes": [...]) whose value is not None. A
-    file with `base = PRESET` has that preset's settings where it does not say otherwise.
+    """Read the spec of a preset or of a file, and check it.
 
-    Raises UserError for an unknown preset or key, a wrong value, and anything `check` finds.
+    Args:
+        preset: its name; of no account where there is a file.
+        file: a TOML file; with `base = PRESET` it has that preset's settings where it does not say otherwise.
+        overrides: values by dotted key ("data.classes"), which go before; None: not given.
+
+    Raises:
+        UserError: an unknown preset or key, a wrong value, and anything `check` finds.
     """
     if file is None and preset not in presets():
         raise unknown("preset", preset, presets(), where="--preset")
@@ -183,7 +208,14 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a dict. UserError when it cannot be read or is none."""
+    """Read a TOML file.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UserError: it cannot be read, or is no TOML.
+    """
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:
@@ -193,13 +225,25 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Two tables as one: where both have a table under a key, these overlaid in turn, otherwise what `over` has."""
+    """Lay one table over another: where both have a table under a key, these in turn, otherwise what `over` has.
+
+    Args:
+        under: the table below.
+        over: the table above.
+    """
     both = {key: overlaid(under[key], over[key]) for key in under if isinstance(over.get(key), Mapping)}
     return {**under, **over, **both}
 
 
 def check(spec: RunSpec) -> None:
-    """Everything that can be known to fail before data is read: names, options, the runtime and its precisions."""
+    """Check all that can be known to fail before data is read: names, options, the runtime and its precisions.
+
+    Args:
+        spec: typed, so that each value is of its type and range.
+
+    Raises:
+        UserError: the first mistake.
+    """
     from bench.runtimes import base as runtimes
     from models import families
 
@@ -226,7 +270,11 @@ def check(spec: RunSpec) -> None:
 
 
 def check_cuda() -> None:
-    """Raise UserError unless there is a GPU to train on."""
+    """Check that there is a GPU to train on.
+
+    Raises:
+        UserError: torch sees none.
+    """
     import torch
 
     if not torch.cuda.is_available():

@@ -1,5 +1,8 @@
-"""Exits wherever a network can have one, as a scan of positions asks for them: heads alone, on the frozen trunk, none
-of them reading what another said. How is the family's to say (`models.family.ScanRecipe`)."""
+"""Exits wherever a network can have one, as a scan of positions asks for them.
+
+Heads alone are trained, on the frozen trunk, and none of them reads the answer of another. How is the family's to say
+(`models.family.ScanRecipe`).
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,29 @@ from strategies.base import Strategy
 
 
 def positions_of(detector: Detector) -> tuple[int, ...]:
-    """The blocks or layers after which a one-exit detector could have another exit. UserError where there are none."""
+    """List the blocks or layers after which a one-exit detector could have another exit.
+
+    Args:
+        detector: plain, with one exit.
+
+    Raises:
+        UserError: its family has no such scan.
+    """
     return tuple(scan(family(detector)).positions(detector))
 
 
 def options_of(of: Family, given: Mapping[str, Any]) -> dict[str, Any]:
-    """How the heads of a family's detectors are trained.
+    """Say how the heads of a family's detectors are trained.
 
     Args:
         of: the family.
         given: options by name; None: as usual.
 
+    Returns:
+        All options by name.
+
     Raises:
-        UserError: for an option that the family has not.
+        UserError: an option that the family has not.
     """
     usual = scan(of).usual
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -37,6 +50,12 @@ def options_of(of: Family, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exits_at_all_positions(detector: Detector, positions: tuple[int, ...], options: Mapping[str, Any]) -> Strategy:
-    """The strategy that trains an exit after each position; options: all that `options_of` gives."""
+    """Build the strategy that trains an exit after each position.
+
+    Args:
+        detector: plain, with one exit.
+        positions: blocks or layers, increasing.
+        options: all that `options_of` gives.
+    """
     recipe = scan(family(detector))
     return registry.build(recipe.strategy, {recipe.strategy: recipe.options(positions, options)})

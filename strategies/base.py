@@ -1,5 +1,8 @@
-"""The protocol every strategy follows, and the Candidate it returns. A strategy is handed a `fit` function and the
-train and val splits. It is never handed the test split, so nothing it chooses can have seen it."""
+"""The protocol every strategy follows, and the Candidate it returns.
+
+A strategy is handed a `fit` function and the train and val splits. It is never handed the test split, so nothing it
+chooses can have seen it.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,18 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> np.ndarray:
-        """uint8 [H, W, 3] RGB."""
+        """Return an image as uint8 [H, W, 3] RGB.
+
+        Args:
+            index: of the image in the split.
+        """
 
     def targets(self, indices: Sequence[int]) -> Targets:
-        """Padded ground truth in the unit square."""
+        """Return padded ground truth in the unit square.
+
+        Args:
+            indices: of the images in the split.
+        """
 
 
 class Fit(Protocol):
@@ -74,10 +85,18 @@ class Fit(Protocol):
 class Candidate:
     """A detector with its precision and a note of how it was made.
 
-    strategy and variant name it. precision: "fp32" or "int8". calibration: training images as uint8 [H, W, 3], needed
-    by int8. keep: parts of every stage that stay in fp32 when the rest is int8, by the start of their module path
-    ("head", "blocks.0"). criteria: what may decide whether an exit answers, by name; none: any of them. stopped_name:
-    the strategy that it amounts to where every image leaves at one inner exit, as records call it; empty: its own.
+    Args:
+        strategy: what made it, by name.
+        variant: which of the strategy's candidates it is.
+        detector: the detector itself.
+        precision: "fp32" or "int8".
+        calibration: training images as uint8 [H, W, 3], needed by int8.
+        keep: parts of every stage that stay in fp32 when the rest is int8, by the beginning of their module path:
+            "head", "blocks.0".
+        criteria: names of what may decide whether an exit answers; any criterion when none is named.
+        note: how it was made, in words.
+        stopped_name: the strategy that it amounts to where every image leaves at one inner exit, as records call it;
+            empty: its own.
     """
 
     strategy: str
@@ -95,21 +114,47 @@ class Score(Protocol):
     """How good a candidate is, for choosing between ways to go on."""
 
     def __call__(self, candidate: Candidate) -> float:
-        """mAP of the candidate on val, at its last exit, on the artifact: deployed on the run's runtime, whole images.
-        Never the test split."""
+        """Measure mAP on val, in [0, 1], at the last exit, on the artifact as it runs on the run's runtime.
+
+        Args:
+            candidate: what is measured, on whole images. The test split is never looked at.
+        """
 
 
 class Strategy(Protocol):
-    """Takes a trained candidate and returns cheaper ones. A class that makes others than fp32 says which, so that a run
-    without a runtime for them is refused before it starts: `precisions: ClassVar[frozenset[str]]`."""
+    """Takes a trained candidate and returns cheaper ones.
+
+    A strategy is a dataclass; its fields are its options. One that makes others than fp32 says which, so that a run
+    without a runtime for them is refused before it starts: `precisions: ClassVar[frozenset[str]]`. One for a single
+    family names it: `family: ClassVar[str]`.
+    """
 
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
-    ) -> list[Candidate]: ...
+    ) -> list[Candidate]:
+        """Make candidates of a candidate.
+
+        Args:
+            initial: the trained candidate, which stays as it is.
+            fit: trains on the training split.
+            score: mAP of a candidate on val.
+            train: the training images.
+            val: images to choose and to fit temperatures on.
+            seed: of whatever is drawn.
+
+        Raises:
+            UserError: options that cannot be.
+        """
 
 
 def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[str, Tensor]:
-    """The detector's own losses, exit by exit, under names of their own ("exit1/class", "exit1/box", ...)."""
+    """Return the detector's own losses, exit by exit, under names of their own ("exit1/class", "exit1/box", ...).
+
+    Args:
+        detector: whose losses they are.
+        raws: every exit's raw answer.
+        targets: padded ground truth in the unit square.
+    """
     return {
         f"exit{number}/{name}": value
         for number, losses in enumerate(detector.loss(raws, targets), start=1)
@@ -118,7 +163,13 @@ def plain_losses(detector: Detector, raws: list[Raw], targets: Targets) -> dict[
 
 
 def training_losses(detector: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:
-    """What every exit says, and all losses that the detector trains by, its auxiliary ones among them."""
+    """Return every exit's raw answer, and all losses that the detector trains by, its auxiliary ones among them.
+
+    Args:
+        detector: in training mode.
+        images: float32 [N, 3, size, size], normalised.
+        targets: padded ground truth in the unit square.
+    """
     if detector.auxiliary_losses is not None:
         return detector.auxiliary_losses(detector, images, targets)
     raws = detector(images)
@@ -126,5 +177,11 @@ def training_losses(detector: Detector, images: Tensor, targets: Targets) -> tup
 
 
 def plain_objective(detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """The detector's own losses and nothing else."""
+    """Return all losses that the detector trains by (an `Objective`).
+
+    Args:
+        detector: in training mode.
+        images: float32 [N, 3, size, size], normalised.
+        targets: padded ground truth in the unit square.
+    """
     return training_losses(detector, images, targets)[1]

@@ -1,5 +1,7 @@
-"""The detector every other strategy is measured against: loaded from weights or trained from scratch, and, when it was
-loaded, fine-tuned as well, so that no strategy wins merely by having seen the training images."""
+"""The detector every other strategy is measured against, loaded from weights or trained from scratch.
+
+One that was loaded is fine-tuned as well, so that no strategy wins merely by having seen the training images.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,18 @@ from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 @dataclass(frozen=True)
 class Baseline:
-    """epochs and rate of its training; 0 epochs keep the detector as it is. trunk_rate: what the trunk learns at, times
-    the rate, and decay: every layer at so many times the rate of the next one (layer-wise decay, Clark et al. 2020),
-    for trunks that were trained before, while queries and heads are new. 1 and 1: everything alike.
+    """Trains the baseline, or keeps it as it is loaded.
 
-    auxiliary_losses: what it learns from beside its exits' losses, by options of its family (`models.yolos.auxiliary`
-    for YOLOS); none: as usual. pretrained: the start came with weights: batch-norm statistics stay, and the untouched
-    start is returned too.
+    Args:
+        epochs: passes over the training images, at least 0; 0 keeps the detector as it is.
+        learning_rate: peak AdamW learning rate, above 0.
+        trunk_lr_scale: factor of the learning rate for a trunk that was trained before, at least 0; 1: as all else.
+        layer_decay: factor of each layer's learning rate from that of the next one, in (0, 1] (layer-wise decay, Clark
+            et al. 2020); 1: all layers alike.
+        auxiliary_losses: what it learns from beside its exits' losses, by options of its family (of YOLOS:
+            `models.yolos.auxiliary`); none: as usual.
+        pretrained: whether it starts from weights that detect: batch-norm statistics stay, and the untouched detector
+            is returned too.
     """
 
     epochs: int = 10
@@ -33,7 +40,7 @@ class Baseline:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        """[loaded?, trained]: the last one is what other strategies build on."""
+        """Return [loaded?, trained]: the last one is what other strategies build on."""
         loaded = (
             [Candidate("baseline", "loaded", initial.detector, note=f"{initial.note.removeprefix('from ')}, untouched")]
             if self.pretrained

@@ -1,5 +1,4 @@
-"""Learning from a teacher: how far every exit is from the teacher's, plus, as far as wanted, the detector's own losses
-on the ground truth."""
+"""Learning from a teacher (distillation), and, as far as wanted, from the ground truth."""
 
 from __future__ import annotations
 
@@ -15,8 +14,16 @@ from strategies.base import Fit, plain_losses, training_losses
 def distillation_losses(
     student: Detector, raws: list[Raw], goals: Sequence[Raw], targets: Targets, *, distil: float, labels: float
 ) -> dict[str, Tensor]:
-    """Losses of a detector's exits, by exit and part: "exit1/distil-class", "exit1/class", ... raws: their answers.
-    goals: a teacher's answer for each. distil, labels: weights of these and of the ground truth; at 0 left out."""
+    """Return the losses of a detector's exits by exit and part: "exit1/distil-class", "exit1/class", ...
+
+    Args:
+        student: the detector that learns.
+        raws: its exits' raw answers.
+        goals: a teacher's raw answer for each of them.
+        targets: padded ground truth in the unit square.
+        distil: weight of the teacher's answers in the loss (distillation), at least 0; at 0 left out.
+        labels: weight of the losses on the ground truth, at least 0; at 0 left out.
+    """
     losses: dict[str, Tensor] = {}
     if distil:
         for number, (mine, theirs) in enumerate(zip(raws, goals, strict=True), start=1):
@@ -42,11 +49,23 @@ def finetune(
     rates: Mapping[str, float] | None = None,
     forward: Callable[[Detector, Tensor], list[Raw]] | None = None,
 ) -> None:
-    """Train `detector` in place. teacher: with the same anchors and at least as many exits; each exit learns from one
-    of the teacher's last, in order; a copy of it does the teaching. distil, labels: weights of the teacher's answers
-    and of all that the detector is asked of the ground truth in training. pretrained_modules,
-    pretrained_lr_scale, rates: as for `Fit`. forward:
-    how the student answers, where it is not as usual; then it is asked for its answers alone."""
+    """Train a detector in place with a teacher.
+
+    Args:
+        detector: what learns.
+        teacher: a detector with the same anchors or queries and at least as many exits; each exit learns from one of
+            its last, in order. A copy of it does the teaching.
+        fit: trains.
+        name: of this training.
+        epochs: passes over the training images, at least 0; 0 trains nothing.
+        learning_rate: peak AdamW learning rate, above 0.
+        distil: weight of the teacher's answers, at least 0; at 0 left out.
+        labels: weight of all losses that the detector trains by on the ground truth, at least 0; at 0 left out.
+        pretrained_modules: as for `Fit`.
+        pretrained_lr_scale: as for `Fit`.
+        rates: as for `Fit`.
+        forward: how the student answers where it is not as usual; then only its exits' own losses count.
+    """
     teacher = teacher.clone().eval()
 
     def answered(student: Detector, images: Tensor, targets: Targets) -> tuple[list[Raw], dict[str, Tensor]]:

@@ -1,6 +1,9 @@
-"""SSDLite with exits after inner trunk blocks, in two stages of training: new heads on a frozen trunk, whose maps are
-computed once, and then, if wanted, everything together. Each exit learns from the baseline and the ground truth, and
-its temperature is fitted on val. Which exit answers an image is decided later, by a policy."""
+"""SSDLite with exits after inner trunk blocks, trained in two stages.
+
+First new heads on a frozen trunk, whose maps are computed once; then, if wanted, everything together. Each exit learns
+from the baseline and the ground truth, and its temperature is fitted on val. Which exit answers an image is decided
+later, by a policy.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,29 @@ from strategies.distil import distillation_losses
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """after: trunk blocks (6 to 16) followed by an exit. widths: intermediate channels of each exit's head. head,
-    attention: its kind. context: which exits read the previous exit's context: all, the inner ones, or none; a last
-    exit that is not trained never does. localise: the last exit only classifies the boxes of the one before.
+    """Gives SSDLite exits after inner blocks, and trains them.
 
-    epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
-    joint_rate, inherited_rate: of everything together, where pretrained modules learn at a fraction of the
-    rate. rescale: gradient equilibrium between exits in joint training. distil, labels: weights of the baseline's
-    answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look at; all
-    of them when none is named."""
+    Args:
+        epochs: passes over the training images for the heads on the frozen trunk, at least 0.
+        learning_rate: peak AdamW learning rate of the heads, above 0.
+        augmentations: how many augmentations of each image the frozen trunk sees, at least 1.
+        joint_epochs: passes in which everything is trained together, at least 0.
+        joint_learning_rate: peak AdamW learning rate of joint training, above 0.
+        pretrained_lr_scale: factor of that rate for the modules that the baseline brings, at least 0; at 0 they are
+            frozen.
+        after: trunk blocks followed by an exit, 6 to 16, increasing.
+        widths: intermediate channels of each exit's head.
+        head: "pyramid": separable convolutions over six levels of its own; "light": pointwise ones and pooling.
+        attention: of the pyramid head: "se", "cbam" or "none".
+        previous_exit_context: which exits read the answer of the exit before: "all", the "inner" ones or "none". A last
+            exit that is not trained reads none.
+        localise: whether the last exit only classifies the boxes of the one before.
+        rescale: whether gradients of the exits are brought into equilibrium in joint training (Li et al. 2019).
+        distil: weight of the baseline's answers in the loss (distillation), at least 0; at 0 left out.
+        labels: weight of the losses on the ground truth, at least 0; at 0 left out.
+        temperatures: whether each exit's temperature is fitted on val.
+        criteria: names of the criteria that a policy may use; all of them when none is named.
+    """
 
     family: ClassVar[str] = "ssdlite"
 
@@ -55,6 +72,7 @@ class EarlyExit:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return one candidate, with an exit after each of the blocks and the last one."""
         require(initial.detector.family, self.family, where="strategy early_exit")
         detector = self.build(initial.detector)
         teacher = initial.detector.clone().eval()  # which may move to where the images are
@@ -92,7 +110,14 @@ class EarlyExit:
         return [made]
 
     def build(self, plain: Detector) -> Detector:
-        """The detector with untrained exits. UserError for positions or widths that cannot be."""
+        """Return the detector with untrained exits.
+
+        Args:
+            plain: SSDLite with one exit.
+
+        Raises:
+            UserError: positions or widths that cannot be.
+        """
         context = self.previous_exit_context
         if context == "all" and not self.joint_epochs:
             context = "inner"  # the last exit is not trained
@@ -111,6 +136,13 @@ class EarlyExit:
             raise UserError(str(error), where="strategy early_exit", fix="see docs/strategies.md") from error
 
     def heads_objective(self, detector: Detector, prepared: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
+        """Return the losses of the inner exits on a frozen trunk.
+
+        Args:
+            detector: in training mode.
+            prepared: what `maps_and_goal` kept.
+            targets: padded ground truth in the unit square.
+        """
         *kept, logits, deltas = prepared
         raws = heads_only(detector, kept)
         return self._distilled(detector, raws, (logits, deltas), targets)
@@ -118,6 +150,14 @@ class EarlyExit:
     def joint_objective(
         self, detector: Detector, teacher: Detector, images: Tensor, targets: Targets
     ) -> dict[str, Tensor]:
+        """Return the losses of all exits when everything is trained.
+
+        Args:
+            detector: in training mode.
+            teacher: the baseline.
+            images: float32 [N, 3, size, size], normalised.
+            targets: padded ground truth in the unit square.
+        """
         with torch.no_grad():
             (goal,) = teacher.to(images.device)(images)
         return self._distilled(detector, detector(images), goal, targets)
@@ -132,8 +172,17 @@ class EarlyExit:
 
 
 def maps_and_goal(detector: Detector, teacher: Detector, images: Tensor) -> tuple[Tensor, ...]:
-    """What the trunk hands each inner exit's head, flat, and then the teacher's logits and box code: on a frozen trunk
-    these are the last exit's own, unless it only classifies."""
+    """Compute what the heads train on while the trunk is frozen.
+
+    Args:
+        detector: with all its exits.
+        teacher: the baseline.
+        images: float32 [N, 3, size, size], normalised.
+
+    Returns:
+        What the trunk hands each inner exit's head, flat, and then the teacher's logits and box code: on a frozen trunk
+        these are the last exit's own, unless it only classifies.
+    """
     state: Any = (images,)
     kept: list[Tensor] = []
     *inner, last = trunk_stages(detector)
@@ -145,7 +194,12 @@ def maps_and_goal(detector: Detector, teacher: Detector, images: Tensor) -> tupl
 
 
 def heads_only(detector: Detector, kept: list[Tensor]) -> list[Raw]:
-    """The inner exits' answers from what `maps_and_goal` kept of the trunk."""
+    """Return the inner exits' raw answers from what `maps_and_goal` kept of the trunk.
+
+    Args:
+        detector: with all its exits.
+        kept: the trunk's maps, flat.
+    """
     raws: list[Raw] = []
     context: State = ()
     for stage in trunk_stages(detector)[:-1]:

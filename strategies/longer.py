@@ -1,5 +1,7 @@
-"""The baseline trained on, as it is: what more training alone would have given. Every strategy that trains has this
-control to beat."""
+"""The baseline trained on, as it is: what more training alone would have given.
+
+Every strategy that trains has this control to beat.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 @dataclass(frozen=True)
 class Longer:
-    """epochs: as many as the longest strategy trains. rate: peak learning rate."""
+    """Trains the baseline on.
+
+    Args:
+        epochs: passes over the training images: as many as the longest strategy trains.
+        learning_rate: peak AdamW learning rate, above 0.
+    """
 
     epochs: int = 4
     learning_rate: float = 1e-3
@@ -18,6 +25,7 @@ class Longer:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return one candidate."""
         detector = initial.detector.clone()
         inherited = tuple(detector.modules())
         fit(

@@ -1,6 +1,9 @@
-"""YOLOS with exits after inner layers. Every exit starts with a copy of the last one's head; the heads learn on the
-frozen trunk, whose tokens are computed once, from the last exit, query by query, and from the ground truth; then, if
-wanted, everything learns together, lower layers less. Temperatures are fitted on val."""
+"""YOLOS with exits after inner layers, trained in two stages.
+
+Every exit starts with a copy of the last one's head. The heads learn on the frozen trunk, whose tokens are computed
+once, from the last exit, query by query, and from the ground truth; then, if wanted, everything learns together, lower
+layers less. Temperatures are fitted on val.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,27 @@ from strategies.distil import distillation_losses
 
 @dataclass(frozen=True)
 class MultiExitYolos:
-    """after: layers followed by an exit. keep: share of the patches that each of these hands on, those least sure to be
-    background; none: all of them.
+    """Gives YOLOS exits after inner layers, and trains them.
 
-    epochs, rate, views: of the heads on the frozen trunk, over so many augmentations of each image. joint_epochs,
-    joint_learning_rate: of everything together, where pretrained modules learn at `inherited_rate` times the rate, and
-    every layer at `decay` times that of the next one; in so many steps that share the epochs, the first of which
-    leave lower layers frozen (progressive unfreezing, Howard and Ruder 2018). distil, labels: weights of the last
-    exit's answers and of the ground truth. temperatures: whether they are fitted. criteria: what a policy may look
-    at; all when none is named."""
+    Args:
+        after: layers followed by an exit, increasing.
+        keep: share of the patches that each of these exits hands on, in (0, 1], those least sure to be background;
+            none: all patches go on.
+        epochs: passes over the training images for the heads on the frozen trunk, at least 0.
+        learning_rate: peak AdamW learning rate of the heads, above 0.
+        augmentations: how many augmentations of each image the frozen trunk sees, at least 1.
+        joint_epochs: passes in which everything is trained together, at least 0.
+        joint_learning_rate: peak AdamW learning rate of joint training, above 0.
+        pretrained_lr_scale: factor of that rate for the modules that the baseline brings, at least 0; at 0 they are
+            frozen.
+        layer_decay: in joint training, factor of each layer's learning rate from that of the next one, in (0, 1].
+        steps: joint training in so many steps that share its epochs, the first of which leave lower layers frozen
+            (progressive unfreezing, Howard and Ruder 2018).
+        distil: weight of the last exit's answers in the loss (distillation), at least 0; at 0 left out.
+        labels: weight of the losses on the ground truth, at least 0; at 0 left out.
+        temperatures: whether each exit's temperature is fitted on val.
+        criteria: names of the criteria that a policy may use; all of them when none is named.
+    """
 
     family: ClassVar[str] = "yolos"
 
@@ -51,6 +66,7 @@ class MultiExitYolos:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return one candidate, with an exit after each of the layers and the last one."""
         require(initial.detector.family, self.family, where="strategy multi_exit_yolos")
         try:
             detector = multi_exit(initial.detector, self.after, self.keep)
@@ -95,6 +111,13 @@ class MultiExitYolos:
         return [made]
 
     def heads_objective(self, detector: Detector, kept: tuple[Tensor, ...], targets: Targets) -> dict[str, Tensor]:
+        """Return the losses of the inner exits on a frozen trunk.
+
+        Args:
+            detector: in training mode.
+            kept: query tokens [N, Q, hidden] of each exit.
+            targets: padded ground truth in the unit square.
+        """
         raws = [stage.answer(queries) for stage, queries in zip(stages_of(detector), kept, strict=True)]
         with torch.no_grad():
             logits, boxes = raws[-1]
@@ -102,8 +125,16 @@ class MultiExitYolos:
         return self._distilled(detector, raws[:-1], goal, targets)
 
     def joint_objective(self, detector: Detector, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """What the family learns of patches, of layers on the way and of the last exit; the inner exits' own losses
-        under the weights of `_distilled`, which go by the same names."""
+        """Return the losses of all exits when everything is trained.
+
+        They are what the family learns of patches, of layers on the way and of the last exit, with the inner exits' own
+        losses, which go by the same names, under the weights of `_distilled`.
+
+        Args:
+            detector: in training mode.
+            images: float32 [N, 3, size, size], normalised.
+            targets: padded ground truth in the unit square.
+        """
         raws, losses = training_losses(detector, images, targets)
         return losses | self._distilled(detector, raws[:-1], raws[-1], targets)
 
@@ -117,7 +148,12 @@ class MultiExitYolos:
 
 
 def queries_of_exits(detector: Detector, images: Tensor) -> tuple[Tensor, ...]:
-    """What each exit's head is given on a frozen trunk: query tokens [N, Q, hidden], one tensor an exit."""
+    """Return what each exit's head is given on a frozen trunk: query tokens [N, Q, hidden], one tensor per exit.
+
+    Args:
+        detector: with all its exits.
+        images: float32 [N, 3, size, size], normalised.
+    """
     kept, x = [], images
     for stage in stages_of(detector):
         *_, tokens = stage.depths(x)
@@ -127,6 +163,10 @@ def queries_of_exits(detector: Detector, images: Tensor) -> tuple[Tensor, ...]:
 
 
 def pretrained_modules(detector: Detector) -> tuple[nn.Module, ...]:
-    """The modules that came trained: all but the inner exits' heads."""
+    """Return the modules that came trained: all but the inner exits' heads.
+
+    Args:
+        detector: with all its exits.
+    """
     new = {module for stage in stages_of(detector)[:-1] for module in stage.head.modules()}
     return tuple(module for module in detector.modules() if new.isdisjoint(module.modules()))

@@ -1,6 +1,8 @@
-"""Structured pruning: whole channels go, the weakest first, across everything that depends on them, and the rest is
-fine-tuned with the unpruned model as teacher. torch-pruning finds the groups (DepGraph, Fang and others 2023); the
-outputs of the heads, and so the anchors, stay."""
+"""Structured pruning: whole channels go, the weakest first, and the rest is fine-tuned.
+
+The unpruned model is the teacher. torch-pruning finds what depends on a channel (DepGraph, Fang and others 2023); the
+outputs of the heads, and so the anchors, stay.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,23 @@ CHECKED_IMAGES = 8
 
 @dataclass(frozen=True)
 class Prune:
-    """ratios: share of channels removed, one candidate each. importance: what a channel is judged by: the L2 norm of
-    its weights, its batch-norm scale, or the first-order change of the training loss (Molchanov and others 2019).
-    scope: the same ratio in every layer, or one ranking over all. multiple: channel counts that stay are rounded to it.
-    steps: prune and fine-tune in so many rounds that share the epochs. distil, labels: weights of the
-    unpruned detector's answers and of the ground truth. trunk_rate, decay: as for the baseline."""
+    """Removes whole channels, or attention heads, and fine-tunes what is left.
+
+    Args:
+        epochs: passes over the training images, at least 0; 0 leaves it as it is pruned.
+        learning_rate: peak AdamW learning rate, above 0.
+        trunk_lr_scale: factor of the learning rate for a trunk that was trained before, at least 0; 1: as all else.
+        layer_decay: factor of each layer's learning rate from that of the next one, in (0, 1] (layer-wise decay, Clark
+            et al. 2020); 1: all layers alike.
+        ratios: share of the channels removed, in (0, 1), one candidate each.
+        importance: what a channel is judged by: "magnitude", the L2 norm of its weights; "bn_scale", its batch-norm
+            scale; "taylor", the first-order change of the training loss (Molchanov and others 2019).
+        scope: "layer": the same ratio in every layer; "global": one ranking over all.
+        multiple: channel counts that stay are rounded to it, at least 1.
+        steps: prune and fine-tune in so many rounds that share the epochs, at least 1.
+        distil: weight of the unpruned detector's answers in the loss (distillation), at least 0; at 0 left out.
+        labels: weight of the losses on the ground truth, at least 0; at 0 left out.
+    """
 
     epochs: int = 4
     learning_rate: float = 1e-3
@@ -52,6 +66,7 @@ class Prune:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return one candidate per ratio."""
         pruning(initial.detector)  # before anything is computed for one that cannot be
         return [self._one(ratio, initial, fit, train) for ratio in self.ratios]
 
@@ -83,8 +98,11 @@ class Prune:
 
 
 class _Pruner(tp.pruner.BasePruner):
-    """Rounds the channels that stay to the nearest multiple. torch-pruning rounds down, and so takes half of a layer of
-    16 when asked for a twentieth: on photographs, 10 % by Taylor left mAP 0.015 on val that way, 0.222 this way."""
+    """Rounds the channels that stay to the nearest multiple.
+
+    torch-pruning rounds down, and so takes half of a layer of 16 when asked for a twentieth: on photographs, 10 % by
+    Taylor left mAP 0.015 on val that way, 0.222 this way.
+    """
 
     def _round_to(self, n_pruned: int, current_channels: int, round_to: int) -> int:
         kept = round_to * max(1, math.floor((current_channels - n_pruned) / round_to + 0.5))
@@ -108,7 +126,15 @@ class _Chain(nn.Module):
 
 
 def prune_channels(detector: Detector, ratio: float, importance: Importance, scope: str, multiple: int) -> None:
-    """Remove `ratio` of the channels of every prunable layer, or of all together, in place, the weakest first."""
+    """Remove channels of every prunable layer in place, the weakest first.
+
+    Args:
+        detector: what is pruned.
+        ratio: share of the channels to remove, in (0, 1).
+        importance: what a channel is judged by; "taylor" needs gradients (`leave_gradients`).
+        scope: "layer": the ratio in every layer; "global": over all together.
+        multiple: channel counts that stay are rounded to it.
+    """
     detector.eval().requires_grad_(True)
     kept = [layer for stage in detector.stages for layer in stage.answer_layers()]
     known = pruning(detector)
@@ -132,7 +158,12 @@ def prune_channels(detector: Detector, ratio: float, importance: Importance, sco
 
 
 def leave_gradients(detector: Detector, train: Images) -> None:
-    """Gradients of the training loss over some training images, in the parameters, for the Taylor importance."""
+    """Leave gradients of the training loss over some training images in the parameters, for the Taylor importance.
+
+    Args:
+        detector: whose parameters they are.
+        train: the training images; the first TAYLOR_IMAGES count.
+    """
     detector.eval().requires_grad_(True).zero_grad(set_to_none=True)
     for index in range(min(TAYLOR_IMAGES, len(train))):
         image = detector.to_input(train.image(index))
@@ -141,8 +172,16 @@ def leave_gradients(detector: Detector, train: Images) -> None:
 
 @torch.inference_mode()
 def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor]) -> None:
-    """UserError when pruning damaged what must stay: the anchors and, at every exit, the shape of its answer, numbers
-    at all, and detections on any of `images` if the original has some. images: float32 [1, 3, size, size] each."""
+    """Check that pruning left what must stay: anchors, shapes of answers, finite numbers, and detections.
+
+    Args:
+        pruned: the pruned detector.
+        original: the unpruned one.
+        images: float32 [1, 3, size, size] each.
+
+    Raises:
+        UserError: something is damaged.
+    """
     pairs = zip(*(one.get_submodule("decoders").buffers() for one in (pruned, original)), strict=True)
     broken = [] if all(torch.equal(mine, theirs) for mine, theirs in pairs) else ["its anchors differ"]
     answers = [zip(pruned.eval()(image), original.eval()(image), strict=True) for image in images]
@@ -161,5 +200,11 @@ def check_intact(pruned: Detector, original: Detector, images: Sequence[Tensor])
 
 
 def count_found(detector: Detector, raws: Sequence[Raw], exit: int) -> int:
-    """How many detections an exit's raw answers to single images amount to, after NMS."""
+    """Count the detections, after NMS, that an exit's raw answers to single images amount to.
+
+    Args:
+        detector: whose answers they are.
+        raws: one raw answer of batch size 1 per image.
+        exit: index of the exit.
+    """
     return sum(len(detector.detections(detector.probabilities(raw)[0], raw[1][0], exit)) for raw in raws)

@@ -1,6 +1,8 @@
-"""int8: the candidate is handed on with training images to calibrate on, and the runtime that deploys it does the
-quantization with its own kernels (see bench/runtimes). When that costs more mAP on val than is tolerated, a second
-candidate is fine-tuned under simulated int8 first, with the fp32 one as teacher."""
+"""int8: the candidate is handed on with training images to calibrate on.
+
+The runtime that deploys it does the quantization with its own kernels (see bench/runtimes). When that costs more mAP on
+val than is tolerated, a second candidate is fine-tuned under simulated int8 first, with the fp32 one as teacher.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,18 @@ from strategies.distil import finetune
 
 @dataclass(frozen=True)
 class Quant:
-    """images: how many training images the activation ranges are read from. keep: sensitive parts of every stage that
-    stay in fp32, by the start of their module path: "head", "blocks.0". tolerance: share of the mAP on val that
-    plain int8 may lose; beyond it comes the fine-tuning, for `epochs` (0: never) at `rate`. distil, labels: weights of
-    the fp32 detector's answers and of the ground truth."""
+    """Quantizes to int8 after training, and trains for it where that loses too much.
+
+    Args:
+        images: how many training images the activation ranges are read from, at least 1.
+        keep: sensitive parts of every stage that stay in fp32, by the beginning of their module path: "head",
+            "blocks.0".
+        tolerance: share of the mAP on val that plain int8 may lose, in [0, 1]; beyond it comes the fine-tuning.
+        epochs: passes over the training images in fine-tuning, at least 0; 0: it is left out.
+        learning_rate: peak AdamW learning rate, above 0.
+        distil: weight of the fp32 detector's answers in the loss (distillation), at least 0; at 0 left out.
+        labels: weight of the losses on the ground truth, at least 0; at 0 left out.
+    """
 
     images: int = 300
     keep: tuple[str, ...] = ()
@@ -36,7 +46,7 @@ class Quant:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
-        """[plain, aware?]"""
+        """Return [plain, aware?]."""
         if initial.precision == "int8":
             fix = "quantize once, and last"
             raise UserError(f"{initial.strategy} {initial.variant} is int8 already", where="strategy quant", fix=fix)

@@ -1,6 +1,8 @@
-"""Strategies by name, imported when one is built. Ours are listed here; anyone else's join through the entry-point
-group `exitbench.strategies` (a dataclass with an `apply` as in strategies/base.py). `a.x` is a with the options of its
-variant x, `a+b` applies b to what a returns."""
+"""Strategies by name, imported when one is built.
+
+Ours are listed here; anyone else's join through the entry-point group `exitbench.strategies` (a dataclass with an
+`apply` as in strategies/base.py). `a.x` is a with the options of its variant x, `a+b` applies b to what a returns.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,13 @@ LABEL = re.compile(r"\w[\w-]*", re.ASCII)  # it becomes part of file names, in w
 
 @dataclass(frozen=True)
 class Part:
-    """A strategy under its options, as one part of `a.x+b`. name: what it is registered as. label: of its variant, put
-    in front of the variant of every candidate; empty: none."""
+    """A strategy under its options, as one part of `a.x+b`.
+
+    Args:
+        name: what it is registered as.
+        label: of its variant, put in front of the variant of every candidate; empty: none.
+        strategy: the strategy itself.
+    """
 
     name: str
     label: str
@@ -56,6 +63,7 @@ class Part:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return the strategy's candidates under the part's label."""
         initial = replace(initial, stopped_name="")  # what a part makes of it is called after the part
         made = self.strategy.apply(initial, fit=fit, score=score, train=train, val=val, seed=seed)
         return [
@@ -70,13 +78,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Composed:
-    """Strategies applied one after the other; candidates multiply."""
+    """Strategies applied one after the other; candidates multiply.
+
+    Args:
+        parts: in the order in which they are applied.
+    """
 
     parts: tuple[Part, ...]
 
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return what the last part makes of all that the parts before it made."""
         name, made = "+".join(part.name for part in self.parts), [initial]
         for position, part in enumerate(self.parts):
             made = [
@@ -88,22 +101,39 @@ class Composed:
 
 
 def today(strategy: str, option: str) -> str:
-    """The name that an option has today. Strategies that others bring keep theirs."""
+    """Return the name that an option has today.
+
+    Args:
+        strategy: the option's strategy; those that others bring keep their names.
+        option: a name, old or new.
+    """
     return RENAMED.get(option, option) if strategy in OURS else option
 
 
 def build(name: str, options: Mapping[str, Mapping[str, Any]]) -> Strategy:
-    """The strategy `a`, its variant `a.x`, or a composition `a.x+b`, from each strategy's table of options. A table
-    among them holds the options of a variant, which go before the strategy's own.
+    """Build the strategy `a`, its variant `a.x`, or a composition `a.x+b`.
 
-    Raises UserError for an unknown name, variant or option, and for a value of the wrong type.
+    Args:
+        name: as it is asked for.
+        options: by strategy. A table among a strategy's options holds those of a variant, which go before its own.
+
+    Raises:
+        UserError: an unknown name, variant or option, or a value of the wrong type.
     """
     made = parts(name, options)
     return made[0] if len(made) == 1 else Composed(made)
 
 
 def parts(name: str, options: Mapping[str, Mapping[str, Any]]) -> tuple[Part, ...]:
-    """What `build` puts together: one part for each strategy in the name. Raises as it does."""
+    """Return what `build` puts together: one part for each strategy in the name.
+
+    Args:
+        name: as for `build`.
+        options: as for `build`.
+
+    Raises:
+        UserError: as `build` does.
+    """
     return tuple(_part(part, options) for part in name.split("+"))
 
 

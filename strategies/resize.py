@@ -1,5 +1,7 @@
-"""The same detector at smaller inputs: what a user would try first, since time falls with the square of the side. Each
-size starts from the full-size weights, with anchors kept in pixels, and may be fine-tuned."""
+"""The same detector at smaller inputs: what a user would try first, since time falls with the square of the side.
+
+Each size starts from the full-size weights, with anchors kept in pixels, and may be fine-tuned.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,14 @@ from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
 @dataclass(frozen=True)
 class Resize:
-    """scales: share of the input's side that is kept, one candidate each; sides are rounded to `multiple` px.
-    epochs: 0 leaves the weights as they are."""
+    """Makes the detector's input smaller.
+
+    Args:
+        epochs: passes over the training images, at least 0; 0 leaves the weights as they are.
+        learning_rate: peak AdamW learning rate, above 0.
+        scales: share of the input's side that is kept, in (0, 1), one candidate each.
+        multiple: sides are rounded to it, px.
+    """
 
     epochs: int = 3
     learning_rate: float = 1e-3
@@ -23,6 +31,7 @@ class Resize:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return one candidate per scale."""
         made = []
         for size in sides(initial.detector.size, self.scales, self.multiple):
             detector = resized(initial.detector, size)
@@ -40,5 +49,11 @@ class Resize:
 
 
 def sides(side: int, scales: Sequence[float], multiple: int) -> tuple[int, ...]:
-    """A side in pixels scaled, in multiples of so many pixels and at least two of them."""
+    """Scale a side, in multiples of so many pixels and at least two of them.
+
+    Args:
+        side: of the input, px.
+        scales: shares of it.
+        multiple: px.
+    """
     return tuple(max(2, round(scale * side / multiple)) * multiple for scale in scales)

@@ -1,5 +1,7 @@
-"""Exits by resolution: the baseline at a small input first, and at its own only for images that ask for it. Nothing is
-trained; temperatures are fitted on val."""
+"""Exits by resolution: the baseline at a small input first, and at its own only for images that ask for it.
+
+Nothing is trained; temperatures are fitted on val.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,13 @@ from strategies.resize import sides
 
 @dataclass(frozen=True)
 class ResolutionExit:
-    """scales: of the input's side, increasing, one exit each before the full one; sides are rounded to `multiple` px.
-    criteria: what a policy may look at; all of them when none is named."""
+    """Chains the baseline at smaller inputs and at its own.
+
+    Args:
+        scales: shares of the input's side, in (0, 1), increasing, one exit each before the full one.
+        multiple: sides are rounded to it, px.
+        criteria: names of the criteria that a policy may use; all of them when none is named.
+    """
 
     scales: tuple[float, ...] = (0.5,)
     multiple: int = 32
@@ -24,6 +31,7 @@ class ResolutionExit:
     def apply(
         self, initial: Candidate, *, fit: Fit, score: Score, train: Images, val: Images, seed: int
     ) -> list[Candidate]:
+        """Return one candidate, with an exit per scale and one at the full size."""
         sizes = sides(initial.detector.size, self.scales, self.multiple)
         try:
             detector = resolution_chain(initial.detector, sizes)

@@ -89,7 +89,15 @@ def coco_folder(folder: Path, classes: Sequence[str] | None = None, max_images_p
 
 
 def read_place(place: str, options: Options) -> Dataset:
-    """`coco:DIR` (`bench.data.registry.Reader`)."""
+    """Open `coco:DIR` (a `bench.data.registry.Reader`).
+
+    Args:
+        place: path of the folder.
+        options: classes and max_images_per_class.
+
+    Raises:
+        UserError: there is no place, an option is not for it, or its data is bad.
+    """
     where = f"--data coco:{place}"
     options.refuse("sizes", "size", owner="shapes", where=where)
     if not place:

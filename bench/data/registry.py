@@ -35,7 +35,16 @@ class Options:
     size: int | None = None
 
     def refuse(self, *names: str, owner: str, where: str) -> None:
-        """Raise UserError for the first of these options that was asked: it is for `owner` only."""
+        """Refuse options that are not for this data.
+
+        Args:
+            names: of the options.
+            owner: the data that they are for.
+            where: what the error points at.
+
+        Raises:
+            UserError: one of them was asked; the first is named.
+        """
         for name in names:
             if getattr(self, name) is not None:
                 raise UserError(f"'{name}' is for {owner} only", where=where, fix="leave it out")

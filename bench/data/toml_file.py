@@ -48,7 +48,15 @@ class _Table(_Strict):
 
 
 def read(place: str, options: Options) -> Dataset:
-    """The dataset that a TOML file describes; paths in it start at its folder. Raises UserError."""
+    """Open the dataset that a TOML file describes; paths in it start at its folder.
+
+    Args:
+        place: path of the file.
+        options: what goes before what the file says.
+
+    Raises:
+        UserError: there is no such file, it is not understood, or its data is bad.
+    """
     options.refuse("sizes", "size", owner="shapes", where=f"--data {place}")
     path = Path(place).expanduser()
     table, here = _table(path), path.parent

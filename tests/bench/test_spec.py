@@ -164,11 +164,6 @@ def test_the_preset_follows_model_and_data(model, data, expected):
     assert default_preset(model, data) == expected
 
 
-def test_a_model_that_is_none_is_named_before_any_preset_is_read():
-    with pytest.raises(UserError, match=r"unknown model 'yolo'.*did you mean 'yolos'"):
-        default_preset("yolo", "coco:x")
-
-
 def test_a_preset_for_an_unknown_model_is_a_suggestion():
     with pytest.raises(UserError, match=r"--model: unknown model 'yolo' .*did you mean 'yolos'"):
         default_preset("yolo", "coco:x")

@@ -96,3 +96,13 @@ def awake(size: int = 64) -> Candidate:
 
 def no_score(candidate: Candidate) -> float:
     raise AssertionError("this strategy has nothing to compare")
+
+
+def apply(strategy, start=None, train=None, score=no_score):
+    fit = OneStep()
+    made = strategy.apply(start or candidate(), fit=fit, score=score, train=train or Scenes(), val=Scenes(), seed=3)
+    return made, fit.calls
+
+
+def distilled(losses):
+    return sum(float(value.detach()) for name, value in losses.items() if "distil" in name)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from bench.data.shapes import shapes
-from bench.exits.criteria import CRITERIA, NEVER
+from bench.exits.criteria import NEVER
 from bench.exits.policy import static
+from bench.exits.registry import CRITERIA
 from bench.measure.exit_table import evaluate, exit_table
 from bench.measure.parity import parity
 from bench.runtimes import deploy
@@ -62,7 +63,7 @@ def test_every_criterion_reads_its_exits(deployed):
         scores = table.scores[name]
         assert (np.isfinite(scores) & (scores >= 0) | (scores == NEVER)).all(), name
     assert np.isfinite(table.features).all()
-    assert (table.vitals["offset"] <= 1).all()
+    assert (table.health["offset"] <= 1).all()
     assert len(evaluate(table, DATA.val.coco())) == 2
     answer = deployed.detect(DATA.val.image(0), static(1, 2))
     assert np.array_equal(answer.detections.boxes, table.detections[1][0].boxes)
@@ -82,8 +83,8 @@ def test_it_learns_from_its_own_kind_of_pixels_and_is_calibrated(detector, tmp_p
     made = detector.clone()
     seen = []
     made.stages[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    trainer = Trainer(Batches(DATA.train, 64), DATA.train.hash, tmp_path, batch=4, seed=0)
-    trainer(made, name="other", objective=plain_objective, epochs=1, rate=1e-3)
+    trainer = Trainer(Batches(DATA.train, 64), DATA.train.hash, tmp_path, batch_size=4, seed=0)
+    trainer(made, name="other", objective=plain_objective, epochs=1, learning_rate=1e-3)
     assert all(0 <= float(images.min()) <= float(images.max()) <= 1 for images in seen)
     (centred, _) = next(iter(Batches(DATA.train, 64).epoch(4, trainer._seed("other", 0), 64)))
     assert torch.equal(seen[0], (centred.flip(1) + 1) / 2)
