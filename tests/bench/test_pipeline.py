@@ -26,6 +26,7 @@ from bench.train.fit import Trainer
 from models.errors import UserError
 from tests.support.tiny import tiny
 
+pytestmark = pytest.mark.slow  # test_cli.py goes the same way once, at less depth
 BRIEFLY = {"measure.images": 2, "measure.repeats": 1}  # where what is timed is not looked at
 
 
@@ -155,7 +156,6 @@ def test_two_counters_agree_on_the_flops_of_every_exit(folder):
         assert list(record.flops_per_exit) == sorted(record.flops_per_exit)
 
 
-@pytest.mark.slow
 def test_one_seed_gives_one_result(folder, tmp_path):
     again = {record.name: record for record in run(tiny(**BRIEFLY), tmp_path)}
     for record in load_records(folder):
@@ -168,7 +168,6 @@ def test_one_seed_gives_one_result(folder, tmp_path):
         assert other.split_hash == record.split_hash
 
 
-@pytest.mark.slow
 def test_a_repeated_run_trains_nothing_again(copied, monkeypatch):
     def refuse(*args):
         raise AssertionError("trained again")
@@ -203,7 +202,6 @@ def test_other_data_is_not_mixed_into_a_run(folder):
         open_data(tiny(**{"data.sizes": [24, 8, 13]}).data, folder, size=64, seed=0)
 
 
-@pytest.mark.slow
 def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     strict = tiny(foundation=0.99, strategies=["prune"])
     with pytest.raises(UserError, match=r"under its floor of 0.99.*--force"):
@@ -213,7 +211,6 @@ def test_a_weak_baseline_stops_the_run_unless_forced(tmp_path):
     assert all(record.forced and not record.foundation.passed for record in forced)
 
 
-@pytest.mark.slow
 def test_the_test_split_is_only_ever_looked_at(folder, tmp_path, monkeypatch):
     """Whatever the test images and boxes are, the same thresholds, temperatures and weights come out."""
     data, other = (shapes(seed, 24, 8, 12, size=64) for seed in (0, 1))

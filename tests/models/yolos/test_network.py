@@ -192,6 +192,7 @@ def test_lower_layers_learn_less_and_later(plain):
     assert [name for name, rate in half.items() if rate] == [f"stages.2.layers.{k}" for k in range(5, -1, -1)]
 
 
+@pytest.mark.slow
 def test_flops_of_small_at_512_px(tmp_path):
     """This project started from 17.6, 35.0, 52.4 and 69.8 GFLOPs at exits 3, 6, 9 and 12, two per multiply-add: 17.4
     for three layers and 0.2 for all else. Layers are within 3 % of that here, and so is the plain network; the exits
