@@ -306,3 +306,32 @@ def test_other_packages_bring_runtimes(staged, tmp_path, monkeypatch):
 def test_no_package_takes_the_name_of_one_of_ours(monkeypatch):
     with pytest.raises(UserError, match="two packages bring the runtime 'eager': exitbench and"):
         plug(monkeypatch, RUNTIMES, eager="theirs")
+
+
+@torch.inference_mode()
+def test_programs_take_what_the_one_before_hands_on_and_images_stay_bytes():
+    """Both stages of a chain of resolutions see the image: it crosses the boundary as it came, uint8."""
+    torch.manual_seed(0)
+    detector = resolution_chain(ssdlite(("a",), 96), (64,)).eval()
+    first, second = runtimes.programs(detector, batch=2)
+    for program, state in (first, second):
+        assert [(part.dtype, part.shape) for part in state] == [(torch.uint8, (2, 96, 96, 3))]
+        assert program(*state)[-2].shape[:2] == (2, 2)  # images, background and class
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8))
+    handed, *_ = first[0](pixels)
+    assert torch.equal(handed, pixels)
+
+
+def test_rows_are_written_from_the_first_on_and_the_rest_stays():
+    state, rows = (torch.zeros(4, 3), torch.zeros(4, 2, 2)), (torch.ones(2, 3), torch.full((2, 2, 2), 5.0))
+    runtimes.write_rows(state, rows)
+    assert state[0].tolist() == [[1.0] * 3] * 2 + [[0.0] * 3] * 2
+    assert state[1].sum(dim=(1, 2)).tolist() == [20.0, 20.0, 0.0, 0.0]
+
+
+def test_an_audit_counts_layers_and_names_those_that_stayed_in_fp32_beside_int8():
+    assert runtimes.audit({"f32": ["a", "b"]}) == {"layers_by_precision": {"f32": 2}}
+    assert runtimes.audit({"i8": ["a"], "f32": ["b", "c"]}) == {
+        "layers_by_precision": {"i8": 1, "f32": 2},
+        "layers_kept_in_fp32": ["b", "c"],
+    }
