@@ -1,11 +1,13 @@
 """Batches are timed whole, and the time that regrouping takes is told apart."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench.exits.policy import static
+from bench.measure import throughput as module
 from bench.measure.throughput import ThroughputSamples, regrouping_share, throughput
 from bench.runtimes.base import Answer
 
@@ -15,16 +17,16 @@ IMAGES = [np.full((2, 2, 3), index, np.uint8) for index in range(11)]
 class Sleeper:
     """Takes `each` seconds an image, and as many again for regrouping in every call but the first."""
 
-    def __init__(self, each: float):
-        self.each, self.regrouping, self.seen = each, 0.0, []
+    def __init__(self, each: float, clock=time):
+        self.each, self.clock, self.regrouping, self.seen = each, clock, 0.0, []
 
     def detect(self, images, policy):
         self.seen.append([int(image[0, 0, 0]) for image in images])
-        time.sleep(self.each * len(images))
+        self.clock.sleep(self.each * len(images))
         if len(self.seen) > 1:
-            start = time.perf_counter()
-            time.sleep(self.each * len(images))
-            self.regrouping += time.perf_counter() - start
+            start = self.clock.perf_counter()
+            self.clock.sleep(self.each * len(images))
+            self.regrouping += self.clock.perf_counter() - start
         return [Answer(None, 0) for _ in images]
 
 
@@ -39,9 +41,24 @@ def test_images_per_second_counts_the_images_of_whole_batches():
     assert found["fast"].images_per_second > 2 * found["slow"].images_per_second
 
 
-def test_regrouping_is_a_share_of_the_second_pass():
-    share = regrouping_share(Sleeper(2e-3), static(0, 1), [IMAGES[:2], IMAGES[2:4]])
-    assert 0.4 < share < 0.6
+class Watch:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_regrouping_is_a_share_of_the_second_pass(monkeypatch):
+    watch = Watch()
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=watch.perf_counter))
+    share = regrouping_share(Sleeper(2e-3, watch), static(0, 1), [IMAGES[:2], IMAGES[2:4]])
+    assert share == pytest.approx(0.5)
 
 
 def test_too_few_images_for_one_batch_are_refused():
