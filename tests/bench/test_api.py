@@ -127,6 +127,7 @@ def test_without_pandas_it_says_what_to_install(reference, monkeypatch):
         reference.to_pandas()
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn_and_written(reference, tmp_path):
     figure = reference.pareto(tmp_path / "front.png")
     assert [axes.get_xlabel()[:7] for axes in figure.axes] == ["mean ms", "mean MF"]
@@ -226,6 +227,7 @@ def test_any_setting_can_be_given_by_its_name(monkeypatch):
         bench.run(preset="smoke", options={"measure.imagse": 50})
 
 
+@pytest.mark.slow
 def test_a_detector_in_memory_is_the_baseline_as_it_is(given, detector):
     (record,) = given.records
     assert (record.strategy, record.variant) == ("baseline", "loaded")
@@ -237,6 +239,7 @@ def test_a_detector_in_memory_is_the_baseline_as_it_is(given, detector):
     assert given.spec.strategy["baseline"]["epochs"] == 0
 
 
+@pytest.mark.slow
 def test_what_was_in_memory_is_not_made_up_again(given, detector, monkeypatch, capsys):
     from bench.pipeline import run
 

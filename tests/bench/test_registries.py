@@ -63,6 +63,7 @@ def test_what_a_package_brings_is_listed_with_its_name_and_without_loading_it(pa
     assert kinds == {"preset", *(one.kind for one in registries())}
 
 
+@pytest.mark.slow
 def test_an_experiment_of_a_package_is_a_command(package):
     number = [one.kind for one in registries()].index("experiment")
     done = watched("ablate", f"theirs-{number}", "--twice", "4", plugins=package)

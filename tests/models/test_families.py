@@ -61,6 +61,7 @@ def test_what_cannot_be_is_said_before_anything_is_built(arguments, said):
     assert said in str(raised.value)
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_before_a_family_is_asked_for():
     code = (
         "import sys, models.families as f; assert list(f.FAMILIES); "

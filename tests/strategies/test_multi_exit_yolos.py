@@ -91,6 +91,7 @@ def test_pruning_takes_whole_heads_and_the_width_of_feed_forward_parts():
     assert boxes.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_chain_of_resolutions_stays_a_yolos_and_loses_whole_heads_at_every_one():
     (chain,) = apply(ResolutionExit(scales=(0.7,)), start())
     assert chain.detector.family == "yolos"
@@ -143,6 +144,7 @@ def test_a_baseline_is_asked_what_its_auxiliary_losses_say():
     assert made.detector.auxiliary_losses == AuxiliaryLosses(every=0, patches=False, denoise=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [Prune, Truncate])
 def test_what_comes_of_a_trunk_learns_at_its_rates(strategy):
     """As the baseline did; without labels from the teacher alone."""

@@ -26,6 +26,7 @@ def test_pruning_keeps_anchors_and_outputs_and_shrinks_the_rest():
     assert all({"exit1/distil-class", "exit1/distil-box"} <= set(call["losses"]) for call in calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("importance", ["magnitude", "bn_scale", "taylor"])
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_every_importance_and_scope_removes_channels(importance, scope):
@@ -55,6 +56,7 @@ def test_small_layers_are_not_halved_for_a_few_percent():
     assert sum(after) < 0.95 * sum(before)
 
 
+@pytest.mark.slow
 def test_pruning_in_steps_shares_the_epochs_and_ends_at_the_ratio():
     start = candidate(size=64)
     evenly = {"ratios": (0.5,), "importance": "magnitude", "scope": "layer", "multiple": 1}
@@ -112,6 +114,7 @@ def test_pruning_looks_at_its_result_on_training_images():
     assert set(train.seen) == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_pruning_a_multi_exit_detector_keeps_its_exits():
     options = {
         "early_exit": {"epochs": 1, "learning_rate": 1e-3, "widths": [16, 24], "criteria": ["margin"]},

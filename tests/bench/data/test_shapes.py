@@ -17,6 +17,7 @@ def data():
     return shapes(0, 300, 40, 40)
 
 
+@pytest.mark.slow
 def test_hash_is_the_same_in_another_process():
     code = "from bench.data.shapes import shapes; print(shapes(3, 1, 1, 4).test.hash)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

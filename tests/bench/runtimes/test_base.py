@@ -49,6 +49,7 @@ def deployed(staged, tmp_path_factory) -> dict[str, Deployed]:
     return {name: deploy(staged, name, threads=1, folder=tmp_path_factory.mktemp(name) / "x") for name in HERE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exit", range(3))
 def test_every_runtime_agrees_with_the_detector_itself(deployed, staged, exit):
     detector = staged.detector
@@ -76,6 +77,7 @@ DESIGNS = {
 @pytest.mark.parametrize(
     "design", ["late", *(pytest.param(name, marks=pytest.mark.slow) for name in DESIGNS if name != "late")]
 )
+@pytest.mark.slow
 def test_every_design_of_exits_answers_on_every_runtime_as_in_pytorch(design, runtime, tmp_path):
     torch.manual_seed(1)
     plain = ssdlite(("a", "b"), 96)
@@ -233,6 +235,7 @@ def test_sensitive_parts_stay_in_fp32_and_are_named(staged, tmp_path, runtime):
     assert len(more) >= expected
 
 
+@pytest.mark.slow
 def test_int8_that_runs_in_fp32_is_refused(staged, tmp_path, monkeypatch):
     module = runtimes.runtime_module("openvino")
     monkeypatch.setattr(module, "quantize", lambda models, *_: models)

@@ -15,6 +15,8 @@ from models.ssdlite.exits import add_exits
 from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
+pytestmark = pytest.mark.slow
+
 HERE = ["eager", "openvino", "onnxruntime"]
 SHAPES = [(90, 120, 3), (96, 96, 3), (60, 70, 3), (130, 90, 3), (96, 50, 3)]
 PICTURES = [np.random.default_rng(i).integers(0, 256, shape, dtype=np.uint8) for i, shape in enumerate(SHAPES)]

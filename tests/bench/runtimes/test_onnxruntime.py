@@ -20,6 +20,8 @@ from models.ssdlite.exits import add_exits
 from models.ssdlite.network import ssdlite
 from strategies.base import Candidate
 
+pytestmark = pytest.mark.slow
+
 PICTURES = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(6)]
 
 

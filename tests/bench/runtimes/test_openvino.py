@@ -16,6 +16,8 @@ from models.ssdlite.exits import add_exits
 from models.ssdlite.network import assemble, stock
 from strategies.base import Candidate
 
+pytestmark = pytest.mark.slow
+
 SIZE = 320
 PICTURES = [np.random.default_rng(i).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for i in range(8)]
 LIMIT = 1.1  # 0.94 to 0.99 was seen; decoding every box, or torch's threads beside OpenVINO's, costs more than the rest

@@ -19,6 +19,8 @@ from bench.study.policies import for_tolerances, select_policies
 from models.errors import UserError
 from tests.support import small
 
+pytestmark = pytest.mark.slow
+
 FLOPS = (100, 300, 400)
 DATA = small.data(train=8, val=6, test=1)
 MEASURE = Measure(

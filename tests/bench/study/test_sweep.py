@@ -228,6 +228,7 @@ def test_what_is_missing_or_broken_is_one_line(run, tmp_path, spoil, expected):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_no_runtime_and_no_model_is_loaded(run):
     code = f"""
 import sys

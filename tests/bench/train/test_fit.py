@@ -39,6 +39,7 @@ def test_same_seed_same_weights_and_training_changes_them(batches, tmp_path):
     assert not one.training
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(batches, tmp_path):
     whole = train(batches, tmp_path / "whole", epochs=3)
     steps = []
@@ -58,6 +59,7 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(batches, t
     assert not list((tmp_path / "broken").glob("*.part"))
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_found_again_unless_anything_changed(batches, tmp_path):
     calls = []
 

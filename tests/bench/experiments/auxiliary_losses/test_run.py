@@ -28,6 +28,7 @@ def test_an_unknown_recipe_is_a_clear_error(tmp_path):
         compare_into(tmp_path, TOY, ["usuall"])
 
 
+@pytest.mark.slow
 def test_more_queries_take_more_time(monkeypatch):
     """With eight times as many queries a step takes several times as long."""
     data = shapes(0, 2, 1, 1, size=64)
