@@ -1,5 +1,5 @@
-# On a bare machine: `make bench` runs the main job on the embedded data, `make test` checks everything, `make quick` in a
-# minute what most changes break.
+# On a bare machine: `make bench` runs the main job on the embedded data, `make test` checks everything, `make quick` in
+# little more than a minute what most changes break.
 PYTHON ?= python3
 BIN := .venv/bin
 

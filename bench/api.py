@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.folder import RUNS, SPEC, find
+from bench.folder import RUNS, find
 from bench.progress import hushed
 from models.errors import UserError
 
@@ -159,15 +159,9 @@ class Run:
         Raises:
             UserError: It is missing or broken.
         """
-        from pydantic import ValidationError
+        from bench.spec import stored_spec
 
-        from bench.spec import RunSpec
-
-        path = self.folder / SPEC
-        try:
-            return RunSpec.model_validate_json(path.read_text())
-        except (OSError, ValidationError) as error:
-            raise UserError("not the spec of a run", where=str(path), fix="run the benchmark again") from error
+        return stored_spec(self.folder)
 
     def to_pandas(self) -> DataFrame:
         """Return the records as a table: a row for each, with nested values under dotted names ("latency_ms.mean").

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.exits import budget
 from bench.exits import registry as criteria
 from bench.exits.path_costs import Unit
+from bench.folder import SPEC
 from models.errors import UserError, unknown
 from models.renamed import renamed
 from strategies import registry
@@ -205,6 +206,25 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
         raise UserError(first["msg"], where=where, fix="see docs/specs.md") from error
     check(spec)
     return spec
+
+
+def stored_spec(folder: Path) -> RunSpec:
+    """Read what a run was asked to do, as its folder keeps it.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        The spec, with older keys under today's names.
+
+    Raises:
+        UserError: spec.json is missing or broken.
+    """
+    path = folder / SPEC
+    try:
+        return RunSpec.model_validate_json(path.read_text())
+    except (OSError, ValidationError) as error:
+        raise UserError("not the spec of a run", where=str(path), fix="start one with bench run") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:

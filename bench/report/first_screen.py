@@ -18,7 +18,7 @@ from bench.report.notes import alarms, fastest
 from bench.report.page import Column, Line, Lines, Page, Row, Section, Table, lines
 from bench.report.records_table import bracketed, exit_shares, map_interval, speed_up, variant
 from bench.report.run_page import verdict_style
-from bench.report.selection import best_of_each, compared_with
+from bench.report.selection import best_of_each
 
 MOST_LINES = 40
 MOST_ALARMS = 3
@@ -89,7 +89,7 @@ def by_worth(here: Sequence[Record], found: Verdict) -> list[Record]:
         What the verdict names, the baseline, the frontier, of every strategy its best gate, and the other gates, the
         most accurate first.
     """
-    named = [r for r in here if r.name in (found.early, *compared_with(found))]
+    named = [r for r in here if r.name in (found.early, *found.against)]
     baseline = [r for r in [baseline_of(here, here[0].runtime)] if r]
     edge = [here[k] for k in frontier([(_ms(r), r.map) for r in here])]
     gates = sorted((r for r in here if is_early(r)), key=lambda r: -r.map)
@@ -103,7 +103,7 @@ def _ms(record: Record) -> float:
 
 def _rows(here: Sequence[Record], found: Verdict) -> dict[str, Row]:
     """Name -> its row."""
-    front, against = frontier_probability(here), compared_with(found)
+    front, against = frontier_probability(here), found.against
     winner = "bold green" if found.decision == "NOT WORTH IT" else "bold"
     rows = {}
     for r in here:

@@ -11,7 +11,6 @@ from bench.judge.seeds import Row as Seed
 from bench.report.formats import flat
 from bench.report.page import Column, Line, Lines, Page, Row, Section, Table, lines
 from bench.report.run_page import STYLES
-from bench.report.selection import compared_with
 
 COLUMNS: Sequence[tuple[str, Callable[[Seed], str]]] = (  # header, and what a row shows under it
     ("name", lambda row: row.name.removesuffix(f"-{row.runtime}")),
@@ -77,7 +76,7 @@ def verdicts(found: Spread) -> list[str]:
             lines.append(head + said.sentence)
             continue
         gap = f"{said.difference:+.3f} mAP [{said.low:.3f}, {said.high:.3f}]"
-        lines.append(f"{head}{said.decision}: {gap}, {said.early} against {' and '.join(compared_with(said))}")
+        lines.append(f"{head}{said.decision}: {gap}, {said.early} against {' and '.join(said.against)}")
     return lines
 
 

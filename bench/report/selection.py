@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.judge.frontier import frontier
-from bench.judge.verdict import Verdict, verdict
+from bench.judge.verdict import verdict
 from bench.records import Record, baseline_of
 
 MOST_NAMES = 28  # in a panel; more cover each other
@@ -32,7 +32,7 @@ def select_rows(records: Sequence[Record], cost: Cost) -> set[str]:
         return {record.name for record in records}
     found = {records[k].name for k in frontier([(cost(r), r.map) for r in records])}
     judged = verdict(records)
-    judged_ones = {judged.early or "", *compared_with(judged)}
+    judged_ones = {judged.early or "", *judged.against}
     baseline = baseline_of(records, records[0].runtime)
     found |= {record.name for record in best_of_each(records, cost, baseline)}
     kept_names = judged_ones | ({baseline.name} if baseline else set())
@@ -61,11 +61,6 @@ def best_of_each(records: Sequence[Record], cost: Cost, baseline: Record | None)
         kept = [r for r in own if r.map >= floor]
         found.append(min(kept, key=cost) if kept else max(own, key=lambda r: r.map))
     return found
-
-
-def compared_with(judged: Verdict) -> tuple[str, ...]:
-    """Names of the records that a verdict sets early exit against."""
-    return judged.against
 
 
 def same(one: Record, other: Record, cost: Cost) -> bool:

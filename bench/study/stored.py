@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from bench.accuracy.matching import Matches
 from bench.accuracy.pool import pooled
@@ -23,7 +22,7 @@ from bench.exits.path_costs import PathCosts
 from bench.measure.exit_table import ExitTable, evaluate
 from bench.measure.store import load_table, stored_detectors
 from bench.records import Record, load_records
-from bench.spec import Measure, RunSpec
+from bench.spec import Measure, stored_spec
 from models.errors import UserError
 
 TRUTHS = {"val": "ground_truth_val.json.gz", "test": "ground_truth.json.gz"}
@@ -84,11 +83,7 @@ def open_run(folder: Path) -> Run:
     """
     records = load_records(folder)
     stored_detectors(folder)
-    path = folder / "spec.json"
-    try:
-        spec = RunSpec.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
-        raise UserError("not the spec of a run", where=str(path), fix="run the benchmark again") from error
+    spec = stored_spec(folder)
     return Run(spec.seed, spec.measure, records, {role: truth(folder / name) for role, name in TRUTHS.items()})
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from bench.accuracy.coco import accuracy, bootstrap_map
 from bench.data.split import Split
@@ -31,11 +30,10 @@ from bench.records import environment
 from bench.report.formats import terminal
 from bench.runtimes import deploy
 from bench.runtimes.registry import libraries
-from bench.spec import RunSpec
+from bench.spec import RunSpec, stored_spec
 from bench.stats import corrected_interval
 from bench.study.study import answer, few_threads, timed_images
 from models.detector import Detector
-from models.errors import UserError
 from models.families import inspector, of_model, resized, shallower
 from strategies.all_positions import exits_at_all_positions, options_of, positions_of
 from strategies.base import Candidate
@@ -55,10 +53,7 @@ def scan_into(run: Path, options: Mapping[str, Any]) -> None:
     Raises:
         UserError: the folder has no readable spec.json, or the run's detector has no such option.
     """
-    try:
-        spec = RunSpec.model_validate_json((run / "spec.json").read_text())
-    except (OSError, ValidationError) as error:
-        raise UserError("no run with a readable spec.json", where=str(run), fix="start one with bench run") from error
+    spec = stored_spec(run)
     found = scan(spec, run, options)
     save(found, run / FILE)
     write_report(found, run)

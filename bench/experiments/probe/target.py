@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from bench.data.shapes import PIXELS
@@ -14,7 +13,7 @@ from bench.data.spec import load
 from bench.data.split import Dataset
 from bench.experiments.probe.control import untrained
 from bench.pipeline import initial_candidate, open_data
-from bench.spec import RunSpec
+from bench.spec import stored_spec
 from models import families
 from models.detector import Detector
 from models.errors import UserError
@@ -85,10 +84,7 @@ def from_run(run: Path) -> ProbeTarget:
     Raises:
         UserError: there is no run, no trained baseline or more than one, or the baseline is of another model.
     """
-    try:
-        spec = RunSpec.model_validate_json((run / "spec.json").read_text())
-    except (OSError, ValidationError) as error:
-        raise UserError("no run with a readable spec.json", where=str(run), fix="start one with bench run") from error
+    spec = stored_spec(run)
     found = sorted((run / "checkpoints").glob("baseline-*.safetensors"))
     if len(found) != 1:
         what = "no trained baseline" if not found else f"{len(found)} baselines"

@@ -9,7 +9,6 @@ from bench.judge.verdict import is_early, verdict
 from bench.records import baseline_of, load_records
 from bench.report.first_screen import MOST_ALARMS, first_screen, shipped
 from bench.report.records_table import variant
-from bench.report.selection import compared_with
 from tests.support.printed import console
 
 REFERENCE = Path(__file__).resolve().parents[3] / "results/reference"
@@ -41,7 +40,7 @@ def test_a_committed_run_fits_one_screen_and_no_name_wraps(reference, width):
     here = shipped(reference, found)
     ms = [r.latency_ms.mean for r in here]
     needed = [here[k] for k in frontier(list(zip(ms, (r.map for r in here), strict=True)))]
-    needed += [r for r in here if r.name in (found.early, *compared_with(found))]
+    needed += [r for r in here if r.name in (found.early, *found.against)]
     needed += [baseline_of(here, here[0].runtime)]
     assert not [r.name for r in needed if point(lines, r) is None]
     shown = [r for r in here if point(lines, r)]
@@ -83,7 +82,7 @@ def test_it_ends_with_the_verdict_and_where_to_read_on(run, tmp_path):
 def test_what_the_verdict_names_is_marked(run):
     found = verdict(run)
     marked = [line.split()[2] for line in screen(run) if line.startswith(">")]
-    named = [r.strategy for r in run if r.name in (found.early, *compared_with(found))]
+    named = [r.strategy for r in run if r.name in (found.early, *found.against)]
     assert sorted(marked) == sorted(named)
 
 
