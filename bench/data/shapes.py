@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.drawing import FIGURES, Figure, coverage, direction, noise, ramp, strokes, unit_extent
 from bench.data.images import Arrays
-from bench.data.registry import Options
+from bench.data.registry import Options, Reader
 from bench.data.split import ROLES, Dataset, Example, Role, Split
 from models.errors import UserError
 
@@ -62,7 +62,8 @@ def shapes(seed: int, train: int, val: int, test: int, size: int = PIXELS) -> Da
 
 def read(place: str, options: Options) -> Dataset:
     """`shapes` (`bench.data.registry.Reader`)."""
-    options.refuse("classes", "max_images_per_class", owner="data in COCO format", where="--data shapes")
+    names = ("classes", "max_images_per_class", "split", "split_by", "split_seed")
+    options.refuse(*names, owner="data on disk", where="--data shapes")
     if place:
         raise UserError("this data is not understood", where=f"--data shapes:{place}", fix="write shapes")
     return shapes(options.seed, *(options.sizes or SIZES), size=PIXELS if options.size is None else options.size)
@@ -233,3 +234,6 @@ def _colour(rng: np.random.Generator, plan: _Plan) -> NDArray[np.float32]:
     away = away / max(abs(away)) * delta
     outside = (plan.base + away < 10) | (plan.base + away > 245)
     return np.clip(np.where(outside, plan.base - away, plan.base + away), 5, 250).astype(np.float32)
+
+
+READER = Reader(read)

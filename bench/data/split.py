@@ -96,8 +96,8 @@ class Split:
         image, example = self.images.load(i), self.examples[i]
         if image.shape != (example.height, example.width, 3):
             raise UserError(
-                f"the image is {image.shape[1]} x {image.shape[0]} px "
-                f"but its annotations are for {example.width} x {example.height}",
+                f"the image is {image.shape[1]} x {image.shape[0]} px, "
+                f"but its labels are for {example.width} x {example.height}",
                 where=self.images.name(i),
                 fix="annotate the image as it is stored, or resize the boxes with it",
             )
@@ -138,7 +138,7 @@ class Split:
         """sha256 (hex) over ids, boxes, labels, crowd flags and image bytes, in order; the same on every machine."""
         digest = hashlib.sha256()
         for example, image_hash in zip(self.examples, self.image_hashes, strict=True):
-            digest.update(np.array([example.id, len(example.labels)], "<i8").tobytes())
+            digest.update(_eight_bytes(example.id) + np.array(len(example.labels), "<i8").tobytes())
             digest.update(np.asarray(example.boxes, "<f4").tobytes())
             digest.update(np.asarray(example.labels, "<i8").tobytes())
             digest.update(np.asarray(example.crowd, "u1").tobytes())
@@ -183,6 +183,13 @@ class Split:
         }
 
 
+def _eight_bytes(key: int) -> bytes:
+    """An id for a hash: as a signed number of 64 bits where it is one, else the beginning of its own hash."""
+    if -(2**63) <= key < 2**63:
+        return key.to_bytes(8, "little", signed=True)
+    return hashlib.sha256(str(key).encode()).digest()[:8]
+
+
 def tunable(split: Split) -> Split:
     """The split itself when anything may be fitted on it, that is train or val.
 
@@ -203,6 +210,21 @@ def tunable(split: Split) -> Split:
     return split
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How data on disk became a dataset.
+
+    Attributes:
+        layout: what was seen, in words.
+        notes: a count for each thing that was left out or changed, described in words.
+        split: how the splits were dealt; None where they were there.
+    """
+
+    layout: str
+    notes: Mapping[str, int]
+    split: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Three splits of the same classes. Raises UserError when two of them share an image, compared byte for byte.
@@ -213,6 +235,7 @@ class Dataset:
         train: what is trained on.
         val: what thresholds and policies are chosen on.
         test: what is reported.
+        reading: how it came from files; None for data that are made.
     """
 
     name: str
@@ -220,6 +243,7 @@ class Dataset:
     train: Split
     val: Split
     test: Split
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         for role, split in zip(ROLES, self.splits, strict=True):

@@ -1,4 +1,4 @@
-"""Writes a `Converted` in COCO format (Lin et al. 2014, arXiv:1405.0312).
+"""Writes data in COCO format (Lin et al. 2014, arXiv:1405.0312).
 
 OUT/images and OUT/instances_{train,val,test}.json. The annotation files come last, so what was interrupted is not taken
 for whole.
@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-from bench.data.convert.converted import Converted, Labelled
+from bench.data.dataset import Settled
+from bench.data.found import Labelled
 from bench.data.split import ROLES
 from bench.files import replacing
 from bench.progress import bar
@@ -38,51 +39,47 @@ def check_free(out: Path, force: bool) -> None:
         )
 
 
-def write(found: Converted, out: Path, copy: bool = False) -> None:
+def write(what: Settled, out: Path, copy: bool = False) -> None:
     """Put images and annotations into a folder.
 
-    Images are hard links to their source, or copies where the file system cannot link. Ids count from 1 through train,
-    val and test, so no two splits share one. Other files in the folder stay.
+    Images are hard links to their source, or copies where the file system cannot link. Other files in the folder stay.
 
     Args:
-        found: what a converter read.
+        what: images and labels.
         out: the folder.
         copy: whether images are copied in any case.
 
     Raises:
-        UserError: before anything is written: a split has no images, an image is in two splits or twice in one, or no
-            training image holds an object.
+        UserError: before anything is written: an image is in two splits or twice in one.
     """
-    _check(found, out)
+    _check(what, out)
     for role in ROLES:
         (out / f"instances_{role}.json").unlink(missing_ok=True)
-    everything = [image for role in ROLES for image in found.splits[role]]
+    everything = [image for role in ROLES for image in what.parts[role]]
     with bar("copying images" if copy else "linking images", len(everything)) as advance:
         for image in everything:
             _place(image.path, out / "images" / image.name, copy)
             advance()
-    image_ids, box_ids = count(1), count(1)
+    box_ids = count(1)
     for role in ROLES:
-        content = _coco(found.splits[role], found.classes, image_ids, box_ids)
+        content = _coco(what.parts[role], what.classes, box_ids)
         with replacing(out / f"instances_{role}.json") as partial:
             partial.write_text(json.dumps(content), encoding="utf-8")
 
 
-def _check(found: Converted, out: Path) -> None:
+def _check(what: Settled, out: Path) -> None:
     seen: dict[str, str] = {}
     for role in ROLES:
-        if not found.splits[role]:
+        if not what.parts[role]:
             raise UserError(f"there would be no images in {role}", where=str(out), fix="every split needs at least one")
-        for image in found.splits[role]:
+        for image in what.parts[role]:
             if image.name in seen:
                 raise UserError(
-                    f"this image is in {seen[image.name]} and in {role}",
+                    f"an image of this name is in {seen[image.name]} and in {role}",
                     where=str(image.path),
                     fix="name each image once, in one split",
                 )
             seen[image.name] = role
-    if not any(not box.ignore for image in found.splits["train"] for box in image.boxes):
-        raise UserError("there is no object in any training image", where=str(out), fix="check the labels of train")
 
 
 def _place(source: Path, target: Path, copy: bool) -> None:
@@ -103,27 +100,31 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-def _coco(
-    images: Sequence[Labelled], classes: Sequence[str], image_ids: Iterator[int], box_ids: Iterator[int]
-) -> dict[str, object]:
-    categories = {name: number for number, name in enumerate(classes, 1)}
-    pairs = [(next(image_ids), image) for image in images]
+def _coco(images: Sequence[Labelled], classes: Sequence[str], box_ids: Iterator[int]) -> dict[str, object]:
     return {
         "info": {},
         "images": [
-            {"id": key, "file_name": image.name, "width": image.width, "height": image.height} for key, image in pairs
+            {"id": image.id, "file_name": image.name, "width": image.width, "height": image.height} for image in images
         ],
         "annotations": [
             {
                 "id": next(box_ids),
-                "image_id": key,
-                "category_id": categories[box.name],
-                "bbox": list(box.bbox),
-                "area": round(box.bbox[2] * box.bbox[3], 3),
-                "iscrowd": int(box.ignore),
+                "image_id": image.id,
+                "category_id": label,
+                "bbox": [corners[0], corners[1], _tidy(corners[2] - corners[0]), _tidy(corners[3] - corners[1])],
+                "area": area,
+                "iscrowd": int(crowd),
             }
-            for key, image in pairs
-            for box in image.boxes
+            for image in images
+            for corners, label, area, crowd in zip(
+                image.corners.tolist(), image.labels.tolist(), image.areas.tolist(), image.crowd.tolist(), strict=True
+            )
         ],
-        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(classes, 1)],
     }
+
+
+def _tidy(side: float) -> float:
+    """A difference of two coordinates without the crumbs of its last digits, where it has three decimals."""
+    short = round(side, 3)
+    return short if abs(short - side) < 1e-9 else side

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.data.coco import coco
-from bench.data.registry import Options
-from bench.data.split import Dataset, Role
+from bench.data.found import Found
+from bench.data.readers.coco import coco
+from bench.data.registry import Options, Reader
+from bench.data.split import ROLES, Role
 from models.errors import UserError, suggest
 from models.renamed import renamed
 
@@ -43,12 +45,12 @@ class _Table(_Strict):
     name: str | None = Field(None, description="text")
     images: str | _Paths = Field(description=f"text or a table with train, val and test: {PATHS}")
     annotations: _Paths = Field(description=f"one path for each of train, val and test: {PATHS}")
-    classes: list[str] | None = Field(None, description='a list of names: ["person"]')
+    classes: tuple[str, ...] | None = Field(None, description='a list of names: ["person"]')
     max_images_per_class: int | None = Field(None, description="a whole number")
 
 
-def read(place: str, options: Options) -> Dataset:
-    """Open the dataset that a TOML file describes; paths in it start at its folder.
+def read(place: str, options: Options) -> Found:
+    """`FILE.toml` (a `bench.data.registry.Reader`); paths in it start at its folder.
 
     Args:
         place: path of the file.
@@ -60,13 +62,12 @@ def read(place: str, options: Options) -> Dataset:
     options.refuse("sizes", "size", owner="shapes", where=f"--data {place}")
     path = Path(place).expanduser()
     table, here = _table(path), path.parent
-    return coco(
-        here / table.images if isinstance(table.images, str) else table.images.under(here),
-        table.annotations.under(here),
-        options.classes or table.classes,
-        table.max_images_per_class if options.max_images_per_class is None else options.max_images_per_class,
-        table.name or path.stem,
-    )
+    own = table.max_images_per_class if options.max_images_per_class is None else options.max_images_per_class
+    options = replace(options, classes=options.classes or table.classes, max_images_per_class=own)
+    images = table.images if isinstance(table.images, _Paths) else _Paths(**dict.fromkeys(ROLES, table.images))
+    folders = {role: [folder] for role, folder in images.under(here).items()}
+    found = coco(folders, table.annotations.under(here), options, table.name or path.stem)
+    return replace(found, options=options)
 
 
 def _table(path: Path) -> _Table:
@@ -100,3 +101,6 @@ def _said(error: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> Use
     if key not in given:
         return UserError(f"'{key}' is missing from [data]", where=str(path), fix=f"add it: {wanted}")
     return UserError(f"'{key}' is {given[key]!r}, not {wanted}", where=str(path), fix="correct it")
+
+
+READER = Reader(read)

@@ -1,0 +1,70 @@
+"""What was read, in a few lines: images, boxes and classes of each split, and all that was left out or changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.data.split import Dataset, Split
+
+NAMED = 5  # classes that a line names
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a split holds.
+
+    Attributes:
+        images: how many.
+        empty: images without any box.
+        boxes: by class, crowds left out.
+        crowds: ignore regions.
+    """
+
+    images: int
+    empty: int
+    boxes: dict[str, int]
+    crowds: int
+
+
+def counts(split: Split) -> Counts:
+    """Count what a split holds."""
+    labels = np.concatenate([example.labels[~example.crowd] for example in split.examples])
+    each = np.bincount(labels, minlength=1 + len(split.classes))[1:]
+    return Counts(
+        len(split),
+        sum(not len(example.labels) for example in split.examples),
+        dict(zip(split.classes, each.tolist(), strict=True)),
+        sum(int(example.crowd.sum()) for example in split.examples),
+    )
+
+
+def summary(data: Dataset) -> list[str]:
+    """Describe a dataset in lines: a line for its layout, one for each split, one for each change.
+
+    Args:
+        data: the dataset.
+    """
+    lines = [f"{split.role}: {described(counts(split))}" for split in data.splits]
+    if data.reading is None:
+        return lines
+    if dealt := data.reading.split:
+        what = "/".join(f"{100 * share:g}" for share in dealt["shares"])
+        lines.insert(0, f"split {what} by {dealt['by']}, seed {dealt['seed']}")
+    notes = [f"{count:,} {what}" for what, count in data.reading.notes.items()]
+    return [f"read as {data.reading.layout}", *lines, *notes]
+
+
+def described(found: Counts) -> str:
+    """A split's counts in words."""
+    there = [name for name, count in found.boxes.items() if count]
+    lacking = [name for name, count in found.boxes.items() if not count]
+    parts = [f"{found.images:,} images", f"{sum(found.boxes.values()):,} boxes of {len(there)} classes"]
+    parts += [f"{found.empty:,} images without a box"] if found.empty else []
+    parts += [f"{found.crowds:,} ignore regions"] if found.crowds else []
+    if lacking:
+        parts.append(
+            f"none of {', '.join(lacking[:NAMED])}" + (f", ... ({len(lacking)} in all)" * (len(lacking) > NAMED))
+        )
+    return ", ".join(parts)
