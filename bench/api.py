@@ -36,6 +36,9 @@ def run(
     data: str | None = None,
     classes: str | Iterable[str] | None = None,
     max_images_per_class: int | None = None,
+    split: str | None = None,
+    split_by: str | None = None,
+    split_seed: int | None = None,
     model: str | None = None,
     weights: str | Path | None = None,
     runtime: str | Iterable[str] | None = None,
@@ -58,9 +61,12 @@ def run(
         strategies: What to set against the baseline; a+b applies b to what a returns, a.x is a's variant x.
         preset: Settings to start from; chosen by model and data when left out.
         spec: Path of a TOML file in place of a preset.
-        data: "shapes", "coco:DIR" or a TOML file.
+        data: "shapes", a folder, "coco:DIR" (or yolo, voc, mot) or a TOML file.
         classes: Names of classes; all when left out, or those of `detector`.
         max_images_per_class: At most so many training images per class.
+        split: "80/10/10" deals all images anew; "90/10" divides train, and what is held out becomes test.
+        split_by: What is never divided: "image", "folder", or a regular expression on image names.
+        split_seed: Seed of the dealing.
         model: Name of the model.
         weights: What the model starts from.
         runtime: What the candidates run on; the first also answers for the foundation check.
@@ -101,6 +107,9 @@ def run(
         "data.source": data,
         "data.classes": listed(classes),
         "data.max_images_per_class": max_images_per_class,
+        "data.split": split,
+        "data.split_by": split_by,
+        "data.split_seed": split_seed,
         "model.name": model,
         "model.weights": None if weights is None else str(weights),
         "runtimes": listed(runtime),

@@ -18,7 +18,9 @@ from rich.table import Table
 
 from bench.api import listed
 from bench.api import run as carry_out
-from bench.data.convert.commands import app as data
+from bench.data.faults import DataFaults
+from bench.data_commands import Split, SplitBy, SplitSeed
+from bench.data_commands import app as data
 from bench.experiments.commands import app as ablate
 from bench.experiments.probe.commands import probe_command
 from bench.folder import RUNS, find
@@ -47,12 +49,17 @@ def run_command(
         str | None, typer.Option(help="Settings to start from (bench ls); by model and data when left out.")
     ] = None,
     spec: Annotated[Path | None, typer.Option(help="A TOML file in place of a preset.")] = None,
-    data: Annotated[str | None, typer.Option(help="shapes, coco:DIR or a TOML file (docs/data.md).")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="shapes, a folder, coco:DIR (or yolo, voc, mot) or a TOML file (docs/data.md).")
+    ] = None,
     classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
     max_images_per_class: Annotated[
         int | None,
         typer.Option("--max-images-per-class", "--cap", help="At most so many training images per class."),
     ] = None,
+    split: Split = None,
+    split_by: SplitBy = None,
+    split_seed: SplitSeed = None,
     model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
     weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
     runtime: Annotated[str | None, typer.Option(help="Comma-separated; bench ls names them.")] = None,
@@ -88,6 +95,9 @@ def run_command(
             data=data,
             classes=classes,
             max_images_per_class=max_images_per_class,
+            split=split,
+            split_by=split_by,
+            split_seed=split_seed,
             model=model,
             weights=weights,
             runtime=runtime,
@@ -311,6 +321,8 @@ def main() -> None:
         app()
     except UserError as error:
         print(f"bench: {error}", file=sys.stderr)
+        if isinstance(error, DataFaults) and (path := error.written()):
+            print(f"bench: all of them: {path}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
         if error.filename is None:

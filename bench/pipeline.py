@@ -20,9 +20,10 @@ import torch
 from bench import given, records, registries
 from bench.accuracy.coco import accuracy
 from bench.accuracy.results import coco_results, write_json
-from bench.data.manifest import check_manifest, manifest
+from bench.data.manifest import check_manifest, differences, manifest
 from bench.data.spec import load
 from bench.data.split import Dataset, Split
+from bench.data.summary import summary
 from bench.files import replacing
 from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
@@ -65,7 +66,11 @@ def run(
     torch.set_num_threads(spec.threads)
     numba.set_num_threads(min(spec.threads, numba.config.NUMBA_NUM_THREADS))
     size, seed = spec.model.size, spec.seed
-    data = open_data(spec.data, folder, size=size, seed=seed)
+    data = open_data(spec.data, folder, size=size, seed=seed, repaired=resume)
+    if data.reading is not None:
+        console.print("[bold]data[/]")
+        for line in summary(data):
+            console.print(f"  {line}", markup=False)
     fit = open_trainer(data.train, folder, size=size, batch_size=spec.batch_size, seed=seed, device=spec.device)
     score = scorer(spec.runtimes, spec.threads, data.val, folder)
 
@@ -154,7 +159,7 @@ def measure(
     return found
 
 
-def open_data(settings: Data, folder: Path, *, size: int, seed: int) -> Dataset:
+def open_data(settings: Data, folder: Path, *, size: int, seed: int, repaired: bool = False) -> Dataset:
     """Open the run's dataset: checked against the run's manifest if there is one; otherwise the manifest is written.
 
     Args:
@@ -162,6 +167,8 @@ def open_data(settings: Data, folder: Path, *, size: int, seed: int) -> Dataset:
         folder: of the run.
         size: side of the detector's input in pixels, in which shapes are drawn.
         seed: that shapes are drawn from.
+        repaired: whether val and test may be others than the manifest's, which is then written anew: nothing was
+            trained on them.
 
     Raises:
         UserError: the data cannot be used, or is not what the run was started on.
@@ -170,16 +177,24 @@ def open_data(settings: Data, folder: Path, *, size: int, seed: int) -> Dataset:
         settings.source,
         classes=settings.classes,
         max_images_per_class=settings.max_images_per_class,
+        split=settings.split,
+        split_by=settings.split_by,
+        split_seed=settings.split_seed,
         seed=seed,
         sizes=settings.sizes,
         size=size if settings.source == "shapes" else None,
     )
     path = folder / "splits.json"
     if path.exists():
-        check_manifest(data, json.loads(path.read_text()))
-    else:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(manifest(data)) + "\n")
+        stored = json.loads(path.read_text())
+        changed = differences(data, stored)
+        if not repaired or "train" in changed:
+            check_manifest(data, stored)
+        for role, what in changed.items():
+            said = f"{role} is not what this run was started on ({what}): trainings are kept, all is measured anew"
+            console.print(said, style="yellow", markup=False)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(manifest(data)) + "\n")
     return data
 
 

@@ -48,9 +48,12 @@ class _Typed(BaseModel):
 class Data(_Typed):
     """What a run trains and measures on: the spec's [data]."""
 
-    source: str = Field("shapes", description="shapes, coco:DIR or a TOML file")
+    source: str = Field("shapes", description="shapes, a folder, coco:DIR, yolo:DIR, voc:DIR, mot:DIR or a TOML file")
     classes: tuple[str, ...] | None = Field(None, description="chosen classes; none: all")
     max_images_per_class: Count | None = Field(None, description="at most so many training images per class")
+    split: str | None = Field(None, description='"80/10/10" deals all images anew, "90/10" divides train; none: as is')
+    split_by: str | None = Field(None, description="what is never divided: image, folder or a regular expression")
+    split_seed: Annotated[int, Field(ge=0)] | None = Field(None, description="of the dealing")
     sizes: tuple[Count, Count, Count] | None = Field(None, description="shapes only: train, val and test images")
 
 

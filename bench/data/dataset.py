@@ -82,15 +82,17 @@ def dataset(what: Settled, max_images_per_class: int | None = None) -> Dataset:
     if max_images_per_class is not None and max_images_per_class < 1:
         said = f"max_images_per_class is {max_images_per_class}"
         raise UserError(said, where=what.name, fix="keep at least 1 image per class, or leave it out")
-    splits = []
+    splits: list[Split] = []
+    names: dict[Role, list[str]] = {}
     for role in ROLES:
         images, examples = what.parts[role], [_example(image) for image in what.parts[role]]
         some = role == "train" and max_images_per_class is not None
         kept = _at_most(examples, max_images_per_class or 0) if some else range(len(examples))
+        names[role] = [images[i].name for i in kept]
         paths = [images[i].path for i in kept]
         files = Files(paths, [what.hashes[path] for path in paths])
         splits.append(Split(role, what.classes, tuple(examples[i] for i in kept), files))
-    return Dataset(what.name, what.classes, *splits, reading=what.reading)
+    return Dataset(what.name, what.classes, *splits, reading=replace(what.reading, names=names))
 
 
 def chosen(found: Found, asked: Sequence[str] | None) -> tuple[str, ...]:

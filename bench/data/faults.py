@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from models.errors import UserError
 
@@ -24,6 +26,18 @@ class DataFaults(UserError):
         more = len(self.faults) - SHOWN
         lines += [f"  and {more:,} more"] if more > 0 else []
         super().__init__("\n".join([f"{len(self.faults):,} faults", *lines]), where=where)
+
+    def written(self) -> Path | None:
+        """Write all faults into a file of their own, where a message cannot list them.
+
+        Returns:
+            Its path; None where all of them are in the message.
+        """
+        if len(self.faults) <= SHOWN:
+            return None
+        with NamedTemporaryFile("w", prefix="bench-faults-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.writelines(f"{fault}\n" for fault in self.faults)
+        return Path(file.name)
 
 
 class Faults:

@@ -6,7 +6,7 @@ And the check that a dataset built somewhere else is the same one.
 from collections.abc import Mapping
 from typing import Any
 
-from bench.data.split import Dataset, Split
+from bench.data.split import Dataset, Role, Split
 from models.errors import UserError
 
 
@@ -17,27 +17,33 @@ def manifest(dataset: Dataset) -> dict[str, Any]:
         dataset: the dataset.
 
     Returns:
-        Its name, its classes and, per split, role, ids and hash.
+        Its name, its classes and, per split, role, ids and hash; of data on disk the names of the images too, what was
+        read and how it was dealt.
     """
-    return {
-        "name": dataset.name,
-        "classes": list(dataset.classes),
-        "splits": [
-            {"role": split.role, "ids": [example.id for example in split.examples], "hash": split.hash}
-            for split in dataset.splits
-        ],
-    }
+    reading = dataset.reading
+    splits = [
+        {"role": split.role, "ids": [example.id for example in split.examples], "hash": split.hash}
+        | ({"names": list(reading.names[split.role])} if reading and split.role in reading.names else {})
+        for split in dataset.splits
+    ]
+    found: dict[str, Any] = {"name": dataset.name, "classes": list(dataset.classes), "splits": splits}
+    if reading is not None:
+        found["reading"] = {"layout": reading.layout, "notes": dict(reading.notes), "split": reading.split}
+    return found
 
 
-def check_manifest(dataset: Dataset, manifest: Mapping[str, Any]) -> None:
-    """Check that a dataset is the one that a manifest was written from.
+def differences(dataset: Dataset, manifest: Mapping[str, Any]) -> dict[Role, str]:
+    """What is not as a manifest has it.
 
     Args:
         dataset: the dataset at hand.
         manifest: as `manifest` wrote it.
 
+    Returns:
+        The difference, in words, of each split that has one.
+
     Raises:
-        UserError: it is another dataset, with the difference, or the manifest is malformed.
+        UserError: the classes are others, or the manifest is malformed.
     """
     try:
         classes = list(manifest["classes"])
@@ -51,13 +57,29 @@ def check_manifest(dataset: Dataset, manifest: Mapping[str, Any]) -> None:
         ) from error
     if classes != list(dataset.classes):
         raise UserError(f"classes are {list(dataset.classes)}, the manifest has {classes}", where=dataset.name)
-    for split, (ids, split_hash) in zip(dataset.splits, stored, strict=True):
-        if split.hash != split_hash:
-            raise UserError(
-                f"the {split.role} split is not the one in the manifest: {_difference(split, ids)}",
-                where=dataset.name,
-                fix="rebuild the dataset from the same source, or measure everything again on this one",
-            )
+    return {
+        split.role: _difference(split, ids)
+        for split, (ids, split_hash) in zip(dataset.splits, stored, strict=True)
+        if split.hash != split_hash
+    }
+
+
+def check_manifest(dataset: Dataset, manifest: Mapping[str, Any]) -> None:
+    """Check that a dataset is the one that a manifest was written from.
+
+    Args:
+        dataset: the dataset at hand.
+        manifest: as `manifest` wrote it.
+
+    Raises:
+        UserError: it is another dataset, with the first difference, or the manifest is malformed.
+    """
+    for role, what in differences(dataset, manifest).items():
+        raise UserError(
+            f"the {role} split is not the one in the manifest: {what}",
+            where=dataset.name,
+            fix="rebuild the dataset from the same source, or measure everything again on this one",
+        )
 
 
 def _difference(split: Split, wanted: list[int]) -> str:

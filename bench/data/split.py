@@ -218,11 +218,13 @@ class Reading:
         layout: what was seen, in words.
         notes: a count for each thing that was left out or changed, described in words.
         split: how the splits were dealt; None where they were there.
+        names: of the images of each split, in order, as the layout has them.
     """
 
     layout: str
     notes: Mapping[str, int]
     split: Mapping[str, Any] | None = None
+    names: Mapping[Role, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -249,7 +249,7 @@ class CocoFile:
         return found
 
     def _numbers(self, rows: Sequence[_Annotation]) -> NDArray[np.float64]:
-        """bbox of each row, float64 [n, 4]; NaN, and a fault, where it is malformed."""
+        """Numbers of each bbox, float64 [n, 4]; NaN, and a fault, where it is malformed."""
         boxes = [row.bbox for row in rows]
         if all(type(box) is list and len(box) == 4 for box in boxes) and set(map(type, chain.from_iterable(boxes))) <= {
             int,

@@ -16,7 +16,7 @@ def probe_command(
     model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
     weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
     trained: Annotated[Path | None, typer.Option(help="A run's folder: its baseline, on its data.")] = None,
-    data: Annotated[str | None, typer.Option(help="shapes, coco:DIR or a TOML file (docs/data.md).")] = None,
+    data: Annotated[str | None, typer.Option(help="shapes, a folder, or a TOML file (docs/data.md).")] = None,
     classes: Annotated[str | None, typer.Option(help="Comma-separated class names; all when left out.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input, px; 320, or 160 for shapes.")] = None,
     after: Annotated[str | None, typer.Option(help="Comma-separated layers (yolos) or blocks (ssdlite).")] = None,
