@@ -208,7 +208,14 @@ def open_trainer(train: Split, folder: Path, *, size: int, batch_size: int, seed
         batch_size: images per step.
         seed: of the order, the augmentation and the network's own randomness.
         device: "cpu" or "cuda".
+
+    Raises:
+        UserError: there is nothing to learn from.
     """
+    if not any((~example.crowd).any() for example in train.examples):
+        raise UserError(
+            "there is no object in any training image", where="train", fix="check the labels, or the classes"
+        )
     return Trainer(Batches(train, size, device), train.hash, folder / "checkpoints", batch_size, seed, device)
 
 

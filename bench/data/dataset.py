@@ -61,8 +61,6 @@ def settled(found: Found, options: Options) -> Settled:
     parts = numbered(dealing.parts(found.parts, hashes))
     labels = _relabelled(found.classes, classes)
     kept = {role: [_relabel(image, labels) for image in parts[role]] for role in ROLES}
-    if not any((~image.crowd).any() for image in kept["train"]):
-        raise UserError("there is no object in any training image", where=found.name, fix="check the labels of train")
     return Settled(
         found.name, classes, kept, hashes, Reading(found.layout, _notes(found, classes, facts), dealing.said)
     )
@@ -176,7 +174,7 @@ def _notes(found: Found, classes: Sequence[str], facts: Mapping[Path, Facts]) ->
     unused = [name for label, name in enumerate(found.classes, 1) if label not in used_labels(found)]
     idle = [name for name in unused if name not in classes]
     if idle:
-        notes[f"classes left out: no box is of them ({', '.join(idle[:5])}{', ...' * (len(idle) > 5)})"] = len(idle)
+        notes[f"classes left out, as no box is of them ({', '.join(idle[:5])}{', ...' * (len(idle) > 5)})"] = len(idle)
     notes["images turned as EXIF asks"] = sum(one.turned for one in facts.values())
     notes["images of more than 8 bits scaled to 8"] = sum(one.scaled for one in facts.values())
     return {what: count for what, count in sorted(notes.items()) if count}

@@ -220,8 +220,8 @@ def shallow(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Deep grey values as RGB of 8 bits.
 
     Whole numbers of 16 bits are divided by 257, so that 65535 is white. Others have no white of their own: they are
-    taken as 8 bits, as 16 bits or as shares of 1 where all of them fit, and are otherwise stretched from the smallest to
-    the largest.
+    taken as 8 bits, as 16 bits or as shares of 1 where all of them fit, and are otherwise stretched to reach from black
+    to white.
 
     Args:
         values: [H, W], of any integer or float type.

@@ -52,7 +52,7 @@ def summary(data: Dataset) -> list[str]:
     if dealt := data.reading.split:
         what = "/".join(f"{100 * share:g}" for share in dealt["shares"])
         lines.insert(0, f"split {what} by {dealt['by']}, seed {dealt['seed']}")
-    notes = [f"{count:,} {what}" for what, count in data.reading.notes.items()]
+    notes = [f"{what}: {count:,}" for what, count in data.reading.notes.items()]
     return [f"read as {data.reading.layout}", *lines, *notes]
 
 
@@ -60,11 +60,17 @@ def described(found: Counts) -> str:
     """A split's counts in words."""
     there = [name for name, count in found.boxes.items() if count]
     lacking = [name for name, count in found.boxes.items() if not count]
-    parts = [f"{found.images:,} images", f"{sum(found.boxes.values()):,} boxes of {len(there)} classes"]
-    parts += [f"{found.empty:,} images without a box"] if found.empty else []
-    parts += [f"{found.crowds:,} ignore regions"] if found.crowds else []
+    boxes = f"{several(sum(found.boxes.values()), 'box', 'boxes')} of {several(len(there), 'class', 'classes')}"
+    parts = [several(found.images, "image", "images"), boxes]
+    parts += [f"{several(found.empty, 'image', 'images')} without a box"] if found.empty else []
+    parts += [several(found.crowds, "ignore region", "ignore regions")] if found.crowds else []
     if lacking:
         parts.append(
             f"none of {', '.join(lacking[:NAMED])}" + (f", ... ({len(lacking)} in all)" * (len(lacking) > NAMED))
         )
     return ", ".join(parts)
+
+
+def several(count: int, one: str, more: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {one if count == 1 else more}"

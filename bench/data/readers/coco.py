@@ -23,6 +23,7 @@ from models.errors import UserError
 
 Annotations = Mapping["Role | None", Path]
 PLACES = ("", "annotations", "Annotations", "labels", *WORDS)
+CALLED = re.compile("instances_|_annotations.coco")
 OTHERS = re.compile("caption|keypoint|panoptic|stuff|image_info", re.IGNORECASE)  # of COCO, beside its boxes
 
 
@@ -89,7 +90,7 @@ def annotation_files(folder: Path) -> dict[Role | None, Path]:
     Raises:
         UserError: there is none, or several say that they are of one split.
     """
-    paths = [path for path in _json_files(folder) if not OTHERS.search(path.name)]
+    paths = _json_files(folder)
     by_role: dict[Role | None, list[Path]] = {}
     for path in paths:
         by_role.setdefault(role_of(path, folder), []).append(path)
@@ -131,14 +132,15 @@ def roots(folder: Path, annotations: Path, role: Role | None) -> list[Path]:
 
 def sees(folder: Path) -> str | None:
     """What of this layout lies in a folder."""
-    paths = [path for path in _json_files(folder) if not OTHERS.search(path.name)]
+    paths = _json_files(folder)
     return f"COCO ({paths[0].relative_to(folder)})" if paths else None
 
 
 def _json_files(folder: Path) -> list[Path]:
-    """COCO files in the folder, or in those where tools put them."""
+    """COCO files in the folder, or in those where tools put them: by their names, else by what is in them."""
     found = [path for place in PLACES for path in sorted((folder / place).glob("*.json")) if path.is_file()]
-    return [path for path in dict.fromkeys(found) if looks_like_coco(path)]
+    boxes = [path for path in dict.fromkeys(found) if not OTHERS.search(path.name)]
+    return [path for path in boxes if CALLED.match(path.name) or looks_like_coco(path)]
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -176,7 +178,7 @@ def _part(
     edges = np.searchsorted(boxes.image[order], np.arange(len(file.images) + 1))
     textual = any(isinstance(entry.id, str) for entry in file.images)
     if textual:
-        notes["image ids that are text: images are numbered from 1, in the order of these ids"] += len(file.images)
+        notes["image ids that are text, replaced by numbers in their order"] += len(file.images)
     sorted_boxes = _taken(boxes, order)
     return [
         Labelled(

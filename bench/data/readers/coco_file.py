@@ -25,6 +25,7 @@ from models.errors import UserError
 
 OVERHANG = 1.0  # px; annotation tools round, and more than this is a mistake
 THIN = 4  # how many times a mask may be smaller than the row of pixels along its box: no photograph's is
+IN_FAULT, UNKNOWN = -2, -1  # where an image is looked up
 CROWD = {"0": 0, "1": 1, "false": 0, "true": 1, "": 0}
 Missing: Any = msgspec.UNSET
 Key = int | str
@@ -112,13 +113,15 @@ class CocoFile:
     def __init__(self, path: Path, faults: Faults, notes: Counter[str]):
         self.path, self._faults, self._notes = path, faults, notes
         content = _parse(path)
+        if not content.images:
+            faults.add("there are no images in it", where=str(path), fix="every split needs at least one")
         images = self._by_id("image", content.images)
         self.images = [entry for key, row in images.items() if (entry := self._image(key, row))]
-        self._at: dict[Key, int] = {entry.id: i for i, entry in enumerate(self.images)}
-        self._rows = content.annotations
-        self._by_id("annotation", content.annotations)
+        self._at: dict[Key, int] = {**dict.fromkeys(images, IN_FAULT), **{e.id: i for i, e in enumerate(self.images)}}
+        self._rows = list(self._by_id("annotation", content.annotations).values())
+        before = len(faults.found)
         categories = self._by_id("category", content.categories)
-        self.categories = self._names(categories)
+        self.categories = self._names(categories, blame=len(faults.found) == before)
 
     def boxes(self, names: Sequence[str]) -> Boxes:
         """The boxes of some categories; what is wrong with them goes into the faults.
@@ -146,7 +149,7 @@ class CocoFile:
         for i in np.flatnonzero((flat & ~idle | (overhang > OVERHANG)) & ~bad):
             self._misplaced(rows[i], self.images[image[i]], bool(flat[i]), float(overhang[i]))
         self._notes["boxes clipped to the image, by 1 px at most"] += int(((overhang > 0) & ~flat).sum())
-        self._notes["crowds left out: no area inside the image"] += int(idle.sum())
+        self._notes["crowds left out, as no area is inside the image"] += int(idle.sum())
         area = self._areas(rows, clipped)
         keep = ~flat & ~bad
         return Boxes(image[keep], name[keep], clipped[keep], crowd[keep], area[keep])
@@ -201,15 +204,20 @@ class CocoFile:
             return None
         return ImageEntry(key, name, int(sides[0]), int(sides[1]))
 
-    def _names(self, categories: Mapping[Key, _Category]) -> dict[Key, str]:
-        """Name by id. Of two that share a name one may be unused, as the root that Roboflow writes."""
+    def _names(self, categories: Mapping[Key, _Category], blame: bool) -> dict[Key, str]:
+        """Name by id. Of two that share a name one may be unused, as the root that Roboflow writes.
+
+        Args:
+            categories: by id.
+            blame: whether annotations are to blame for ids that are not among them.
+        """
         known = {}
         for key, entry in categories.items():
             if isinstance(entry.name, str) and entry.name:
                 known[key] = entry.name
             else:
                 self._wrong("name", entry.name, "text", f"{self.path}, category {key}")
-        self._category_ids: list[Any] = self._checked_categories(known)
+        self._category_ids: list[Any] = self._checked_categories(known, blame)
         used = set(self._category_ids)
         for name in [name for name, times in Counter(known.values()).items() if times > 1]:
             same = [key for key, other in known.items() if other == name]
@@ -219,16 +227,18 @@ class CocoFile:
                 self._faults.add(what, where=str(self.path), fix="merge or rename them")
             for key in idle[: len(same) - 1] if len(idle) == len(same) else idle:
                 del known[key]
-                self._notes[f"categories left out: no annotation uses them, and '{name}' is another one's name"] += 1
+                self._notes[
+                    f"categories left out, as no annotation uses them and another one is called '{name}' too"
+                ] += 1
         return known
 
-    def _checked_categories(self, known: Mapping[Key, str]) -> list[Any]:
+    def _checked_categories(self, known: Mapping[Key, str], blame: bool) -> list[Any]:
         """Category id of each annotation; one that is not known is a fault."""
         ids = [row.category_id for row in self._rows]
         if not set(map(type, ids)) <= {int}:
             where = f"{self.path}, annotation "
             ids = [self._key(row, "category_id", f"{where}{row.id}") for row in self._rows]
-        if unknown := set(ids) - set(known) - {None}:
+        if blame and (unknown := set(ids) - set(known) - {None}):
             fix = f"known: {', '.join(f'{key} {name}' for key, name in list(known.items())[:20])}"
             for row, key in zip(self._rows, ids, strict=True):
                 if key in unknown:
@@ -237,12 +247,12 @@ class CocoFile:
         return ids
 
     def _column(self, rows: Sequence[_Annotation], name: str, at: Mapping[Key, int], what: str) -> NDArray[np.int64]:
-        """Where each row's id is found; -1, and a fault, where it is not."""
+        """Where each row's id is found; below 0 where it is not, which is a fault unless one is known already."""
         ids = [getattr(row, name) for row in rows]
         if not set(map(type, ids)) <= {int}:
             ids = [self._key(row, name, f"{self.path}, annotation {row.id}") for row in rows]
-        found = np.array([at.get(key, -1) for key in ids], np.int64)
-        for i in np.flatnonzero(found < 0):
+        found = np.array([at.get(key, UNKNOWN) for key in ids], np.int64)
+        for i in np.flatnonzero(found == UNKNOWN):
             if ids[i] is not None:
                 where = f"{self.path}, annotation {rows[i].id}"
                 self._faults.add(f"there is no {what} {ids[i]}", where=where, fix=f"add the {what} or remove this")
@@ -308,7 +318,7 @@ class CocoFile:
             self._faults.add(what, where=self._where(rows[i]), fix="give square pixels or omit it")
         given = ~np.isnan(area)
         wrong = given & ((area > (sides + 1).prod(1)) | (area * THIN < sides.max(1, initial=0)))
-        self._notes["areas that cannot be those of objects in their boxes: width x height taken"] += int(wrong.sum())
+        self._notes["areas that no object in its box can have, replaced by width x height"] += int(wrong.sum())
         return np.where(given & ~wrong, area, box)
 
     def _misplaced(self, row: _Annotation, image: ImageEntry, flat: bool, overhang: float) -> None:
@@ -347,28 +357,31 @@ def _parse(path: Path) -> _File:
     try:
         content = msgspec.json.decode(text, type=_File)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise _broken(path, text, error) from error
+        content = _parse_slowly(path, text, error)
     for key in ("images", "annotations", "categories"):
         if getattr(content, key) is Missing:
             raise _not_coco(path, key)
     return content
 
 
-def _broken(path: Path, text: str, error: Exception) -> UserError:
-    """What is wrong with a file that is no COCO JSON, with line and column where JSON itself is broken."""
+def _parse_slowly(path: Path, text: str, error: Exception) -> _File:
+    """What Python's own parser takes where the fast one does not: NaN, or else the reason with its line and column."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as said:
         what = f"broken JSON at line {said.lineno}, column {said.colno}: {said.msg}"
-        return UserError(what, where=str(path), fix="export it again")
+        raise UserError(what, where=str(path), fix="export it again") from said
     except (ValueError, RecursionError) as said:
-        return UserError(f"cannot read this JSON: {said}", where=str(path), fix="export it again")
+        raise UserError(f"cannot read this JSON: {said}", where=str(path), fix="export it again") from said
     if not isinstance(content, dict):
-        return _not_coco(path, "images")
+        raise _not_coco(path, "images") from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(content.get(key), list):
-            return _not_coco(path, key)
-    return UserError(f"not COCO's format: {error}", where=str(path), fix="export it again")
+            raise _not_coco(path, key) from error
+    try:
+        return msgspec.convert(content, _File)
+    except (msgspec.MsgspecError, RecursionError) as said:
+        raise UserError(f"not COCO's format: {said}", where=str(path), fix="export it again") from said
 
 
 def _not_coco(path: Path, key: str) -> UserError:

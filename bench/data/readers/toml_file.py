@@ -45,7 +45,7 @@ class _Table(_Strict):
     name: str | None = Field(None, description="text")
     images: str | _Paths = Field(description=f"text or a table with train, val and test: {PATHS}")
     annotations: _Paths = Field(description=f"one path for each of train, val and test: {PATHS}")
-    classes: tuple[str, ...] | None = Field(None, description='a list of names: ["person"]')
+    classes: list[str] | None = Field(None, description='a list of names: ["person"]')
     max_images_per_class: int | None = Field(None, description="a whole number")
 
 
@@ -63,7 +63,11 @@ def read(place: str, options: Options) -> Found:
     path = Path(place).expanduser()
     table, here = _table(path), path.parent
     own = table.max_images_per_class if options.max_images_per_class is None else options.max_images_per_class
-    options = replace(options, classes=options.classes or table.classes, max_images_per_class=own)
+    options = replace(
+        options,
+        classes=options.classes or (tuple(table.classes) if table.classes is not None else None),
+        max_images_per_class=own,
+    )
     images = table.images if isinstance(table.images, _Paths) else _Paths(**dict.fromkeys(ROLES, table.images))
     folders = {role: [folder] for role, folder in images.under(here).items()}
     found = coco(folders, table.annotations.under(here), options, table.name or path.stem)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.data.registry import READERS
+from bench.data.registry import READERS, Reader
 from bench.data.spec import load
 from models.errors import UserError
 from tests.support.plugins import plug
@@ -108,7 +108,7 @@ def test_bad_toml_is_one_line(toml, old, new, message):
         ("shape", r"--data shape: .*did you mean 'shapes'\?"),
         ("cooc:x", r"did you mean 'coco'\?"),
         ("coco", r"not understood .*write coco:DIR"),
-        ("imagenet", r"not understood \(known: shapes, coco, toml;"),
+        ("imagenet", r"not understood \(known: shapes, coco, yolo, voc, mot, toml; give a folder"),
         ("gone.toml", r"gone\.toml: there is no such file"),
     ],
 )
@@ -117,13 +117,19 @@ def test_unknown_specs(spec, message):
         load(spec)
 
 
-def test_a_folder_without_its_format(coco_dir):
-    with pytest.raises(UserError, match=r"a folder needs its format \(write coco:.*parts\)"):
-        load(str(coco_dir.path))
+def test_a_folder_is_recognised(coco_dir):
+    assert load(str(coco_dir.path)).test.hash == load(f"coco:{coco_dir.path}").test.hash
+
+
+def test_a_folder_that_nobody_recognises(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(UserError, match=r"no layout is recognised .* it holds a\.txt, notes/ .*docs/data\.md"):
+        load(str(tmp_path))
 
 
 def test_options_of_the_other_kind(coco_dir):
-    with pytest.raises(UserError, match="'max_images_per_class' is for data in COCO format only"):
+    with pytest.raises(UserError, match="'max_images_per_class' is for data on disk only"):
         load("shapes", max_images_per_class=3)
     with pytest.raises(UserError, match="'size' is for shapes only"):
         load(f"coco:{coco_dir.path}", size=64)
@@ -136,8 +142,8 @@ def their_reader(place, options):
 
 
 def test_other_packages_bring_readers(monkeypatch):
-    plug(monkeypatch, READERS, theirs=f"{__name__}:their_reader")
-    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(their_reader=their_reader))
+    plug(monkeypatch, READERS, theirs=f"{__name__}:READER")
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(READER=Reader(their_reader)))
     assert load("theirs:a:b", seed=4).name == "theirs at a:b"
     assert load("theirs", seed=4).train.hash == load("shapes", sizes=(2, 1, 1), size=64, seed=4).train.hash
     with pytest.raises(UserError, match="--data theirs:x: 'max_images_per_class' is for others only"):
@@ -148,4 +154,4 @@ def test_other_packages_bring_readers(monkeypatch):
 
 def test_no_package_takes_the_name_of_one_of_ours(monkeypatch):
     with pytest.raises(UserError, match="two packages bring the data 'coco': exitbench and"):
-        plug(monkeypatch, READERS, coco=f"{__name__}:their_reader")
+        plug(monkeypatch, READERS, coco=f"{__name__}:READER")

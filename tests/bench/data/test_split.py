@@ -73,7 +73,7 @@ def test_images_and_boxes_are_read_only():
 
 def test_image_of_another_size_is_refused():
     bad = Split("val", ("a", "b"), (example(4),), Arrays([np.zeros((12, 10, 3), np.uint8)]))
-    with pytest.raises(UserError, match="10 x 12 px but its annotations are for 12 x 10"):
+    with pytest.raises(UserError, match="10 x 12 px, but its labels are for 12 x 10"):
         bad.image(0)
 
 
