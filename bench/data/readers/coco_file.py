@@ -10,8 +10,10 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from operator import lt
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -131,11 +133,10 @@ class CocoFile:
         """
         order = {name: i for i, name in enumerate(names)}
         wanted = {key: order[name] for key, name in self.categories.items() if name in order}
-        rows = [row for row, key in zip(self._rows, self._category_ids, strict=True) if key in wanted]
-        name = np.array([wanted[key] for key in self._category_ids if key in wanted], np.int64)
+        name = np.array([wanted.get(key, -1) for key in self._category_ids], np.int64)
+        rows, name = _kept(self._rows, name >= 0, name)
         image = self._column(rows, "image_id", self._at, "image")
-        keep = image >= 0
-        rows, name, image = [row for row, good in zip(rows, keep, strict=True) if good], name[keep], image[keep]
+        rows, name, image = _kept(rows, image >= 0, name, image)
         box = self._numbers(rows)
         crowd = self._crowds(rows)
         sides = np.array([(entry.width, entry.height) for entry in self.images], np.float64).reshape(-1, 2)[image]
@@ -168,6 +169,8 @@ class CocoFile:
                 if times > 1:
                     self._faults.add(f"{what} id {key} appears twice", where=str(self.path), fix="give each its own id")
         found.pop(None, None)
+        if set(map(type, found)) <= {int} and all(map(lt, found, islice(found, 1, None))):
+            return found  # as most files have them
         return dict(sorted(found.items(), key=lambda pair: (isinstance(pair[0], str), pair[0])))
 
     def _key(self, entry: Any, name: str, where: str) -> Key | None:
@@ -331,6 +334,13 @@ class CocoFile:
         self._faults.add(f"the box {row.bbox} {what}", where=self._where(row), fix=fix)
 
 
+def _kept(rows: Sequence[_Annotation], keep: NDArray[np.bool_], *columns: NDArray[np.int64]) -> tuple[Any, ...]:
+    """Rows and columns where `keep` says so."""
+    if keep.all():
+        return rows, *columns
+    return [row for row, good in zip(rows, keep.tolist(), strict=True) if good], *(column[keep] for column in columns)
+
+
 def looks_like_coco(path: Path) -> bool:
     """Whether a JSON file is an object with COCO's lists; nothing in them is read."""
     try:
@@ -353,11 +363,10 @@ def safe_name(name: str) -> bool:
 def _parse(path: Path) -> _File:
     if not path.is_file():
         raise UserError("there is no such file", where=str(path), fix="give a COCO annotation file (JSON)")
-    text = read_text(path)
     try:
-        content = msgspec.json.decode(text, type=_File)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        content = _parse_slowly(path, text, error)
+        content = msgspec.json.decode(path.read_bytes(), type=_File)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        content = _parse_slowly(path, read_text(path), error)
     for key in ("images", "annotations", "categories"):
         if getattr(content, key) is Missing:
             raise _not_coco(path, key)
@@ -366,6 +375,8 @@ def _parse(path: Path) -> _File:
 
 def _parse_slowly(path: Path, text: str, error: Exception) -> _File:
     """What Python's own parser takes where the fast one does not: NaN, or else the reason with its line and column."""
+    with suppress(msgspec.MsgspecError, RecursionError):
+        return msgspec.json.decode(text, type=_File)  # whose bytes had a mark
     try:
         content = json.loads(text)
     except json.JSONDecodeError as said:
