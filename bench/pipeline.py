@@ -23,7 +23,7 @@ from bench.accuracy.results import coco_results, write_json
 from bench.data.manifest import check_manifest, manifest
 from bench.data.spec import load
 from bench.data.split import Dataset, Split
-from bench.files import replacing
+from bench.files import read_json, replacing
 from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
@@ -176,10 +176,10 @@ def open_data(settings: Data, folder: Path, *, size: int, seed: int) -> Dataset:
     )
     path = folder / "splits.json"
     if path.exists():
-        check_manifest(data, json.loads(path.read_text()))
+        check_manifest(data, read_json(path, fix="remove it to go on with the data as they are"))
     else:
         with replacing(path) as partial:
-            partial.write_text(json.dumps(manifest(data)) + "\n")
+            partial.write_text(json.dumps(manifest(data)) + "\n", encoding="utf-8")
     return data
 
 
