@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from bench.experiments.probe.commands import probe_command
 from bench.folder import RUNS, find
 from bench.progress import hushed
 from models.errors import UserError
+from models.scratch import settle_libraries
 
 Format = Annotated[str, typer.Option(help="table, markdown, csv, latex or json.")]
 
@@ -283,7 +285,7 @@ def write_tables(folder: Path) -> None:
     from bench.report import formatted, full_page
 
     with replacing(folder / "report.md") as partial:
-        partial.write_text(formatted(full_page(load_records(folder)), "markdown"))
+        partial.write_text(formatted(full_page(load_records(folder)), "markdown"), encoding="utf-8")
 
 
 def show(folder: Path, name: str, format: str, every: bool = False) -> None:
@@ -317,6 +319,10 @@ app.command("probe")(probe_command)
 @hushed()
 def main() -> None:
     """The `bench` command."""
+    settle_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know less than UTF-8
     try:
         app()
     except UserError as error:
@@ -328,6 +334,12 @@ def main() -> None:
         if error.filename is None:
             raise
         print(f"bench: {error.filename}: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except UnicodeEncodeError as error:
+        if sys.getfilesystemencoding() == "utf-8":
+            raise
+        what = f"no name for a file in this locale, which has {error.encoding} only"
+        print(f"bench: {UserError(what, where=error.object, fix='run with LC_ALL=C.UTF-8')}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

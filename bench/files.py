@@ -25,7 +25,6 @@ else:
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 MARKS = {  # of UTF-16 after that of UTF-32, which begins alike
-    codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -58,10 +57,9 @@ def read_text(path: Path, fix: str = "give a text file") -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        name = encoding.removesuffix("-sig").upper()
-        what = f"not {name} text: byte 0x{content[error.start]:02x} at offset {error.start}"
+        what = f"not {encoding.upper()} text: byte 0x{content[error.start]:02x} at offset {error.start}"
         raise UserError(what, where=str(path), fix="save it as UTF-8") from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_toml(path: Path, fix: str = "see docs/specs.md") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from bench.files import replacing
+from bench.files import read_json, replacing
 from models.errors import UserError
 
 RUNS = Path("results/runs")
@@ -48,13 +48,14 @@ def claim(folder: Path, spec: BaseModel, *, resume: bool) -> None:
         fix = "repeat those, or choose another --name"
         raise UserError("this run was started with other settings", where=str(path), fix=fix)
     with replacing(path) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
 
 
 def _same(path: Path, spec: BaseModel) -> bool:
     """Whether a stored spec means the same: both as text, which has no tuples, after today's names and defaults."""
+    found = read_json(path, fix="choose another --name")
     try:
-        stored = type(spec).model_validate_json(path.read_text())
+        stored = type(spec).model_validate(found)
     except ValidationError:
         return False
     return stored.model_dump_json() == spec.model_dump_json()

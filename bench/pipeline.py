@@ -24,7 +24,7 @@ from bench.data.manifest import check_manifest, differences, manifest
 from bench.data.spec import load
 from bench.data.split import Dataset, Split
 from bench.data.summary import summary
-from bench.files import replacing
+from bench.files import read_json, replacing
 from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
@@ -186,7 +186,7 @@ def open_data(settings: Data, folder: Path, *, size: int, seed: int, repaired: b
     )
     path = folder / "splits.json"
     if path.exists():
-        stored = json.loads(path.read_text())
+        stored = read_json(path, fix="remove it to go on with the data as they are")
         changed = differences(data, stored)
         if not repaired or "train" in changed:
             check_manifest(data, stored)
@@ -194,7 +194,7 @@ def open_data(settings: Data, folder: Path, *, size: int, seed: int, repaired: b
             said = f"{role} is not what this run was started on ({what}): trainings are kept, all is measured anew"
             console.print(said, style="yellow", markup=False)
     with replacing(path) as partial:
-        partial.write_text(json.dumps(manifest(data)) + "\n")
+        partial.write_text(json.dumps(manifest(data)) + "\n", encoding="utf-8")
     return data
 
 

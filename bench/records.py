@@ -4,7 +4,6 @@ The schema with every key documented, and the store, one file per point in RUN/r
 regression checks are views of these records.
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -25,10 +24,11 @@ from pydantic import (
     model_validator,
 )
 
-from bench.files import replacing
+from bench.files import read_json, replacing
 from bench.upgrades import upgrade
 from models.errors import UserError, suggest
 
+REMOVE = "remove it and measure again"
 SCHEMA_VERSION: Literal[3] = 3
 LIBRARIES = (
     *("torch", "torchvision", "torch-pruning", "openvino", "nncf", "pycocotools", "numpy", "scipy"),
@@ -316,7 +316,7 @@ def save(record: Record, run_dir: Path) -> Path:
     """
     path = Path(run_dir) / "records" / f"{record.name}.json"
     with replacing(path) as partial:
-        partial.write_text(record.model_dump_json() + "\n")
+        partial.write_text(record.model_dump_json() + "\n", encoding="utf-8")
     return path
 
 
@@ -351,12 +351,9 @@ def load_records(run_dir: Path) -> list[Record]:
 
 def _load(path: Path) -> Record:
     def broken(what: str) -> UserError:
-        return UserError(what, where=str(path), fix="remove it and measure again")
+        return UserError(what, where=str(path), fix=REMOVE)
 
-    try:
-        found = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise broken(f"not readable as JSON: {error}") from error
+    found = read_json(path, fix=REMOVE)
     number = found.get("schema_version") if isinstance(found, dict) else None
     if isinstance(number, int) and number > SCHEMA_VERSION:
         what = f"written by a newer version: its schema is {number}, this program reads up to {SCHEMA_VERSION}"
@@ -458,7 +455,7 @@ def environment(threads: int, libraries: Iterable[str] = ()) -> Environment:
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine() or "unknown"
@@ -466,7 +463,8 @@ def _cpu() -> str:
 
 def _git(*arguments: str) -> str | None:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -8,7 +8,6 @@ which asks whether they are there, does.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,15 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.exits import budget
 from bench.exits import registry as criteria
 from bench.exits.path_costs import Unit
+from bench.files import read_json, read_text, read_toml
 from bench.folder import SPEC
 from models.errors import UserError, unknown
 from models.renamed import renamed
 from strategies import registry
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PRESETS = Path(__file__).parent / "presets"
 IN_MEMORY = "in memory"  # how the weights of a detector begin that no file brings back (`bench.given`)
@@ -169,7 +164,7 @@ def default_preset(model: str | None, data: str | None) -> str:
 
 def describe_presets() -> dict[str, str]:
     """Return each preset's name and the comment that opens its file."""
-    return {name: (PRESETS / f"{name}.toml").read_text().splitlines()[0].lstrip("# ") for name in presets()}
+    return {name: read_text(PRESETS / f"{name}.toml").splitlines()[0].lstrip("# ") for name in presets()}
 
 
 def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpec:
@@ -223,28 +218,12 @@ def stored_spec(folder: Path) -> RunSpec:
     Raises:
         UserError: spec.json is missing or broken.
     """
-    path = folder / SPEC
+    path, fix = folder / SPEC, "start one with bench run"
+    found = read_json(path, fix)
     try:
-        return RunSpec.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
-        raise UserError("not the spec of a run", where=str(path), fix="start one with bench run") from error
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        UserError: it cannot be read, or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="give a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"not TOML: {error}", where=str(path), fix="see docs/specs.md") from error
+        return RunSpec.model_validate(found)
+    except ValidationError as error:
+        raise UserError("not the spec of a run", where=str(path), fix=fix) from error
 
 
 def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

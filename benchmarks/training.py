@@ -413,7 +413,7 @@ def write_shapes(folder: Path, images: int) -> None:
             x, y, w, h = annotation["bbox"]
             annotation["bbox"] = [x, y * height / width, w, h * height / width]
             annotation["area"] *= height / width
-        (folder / f"instances_{split.role}.json").write_text(json.dumps(truth))
+        (folder / f"instances_{split.role}.json").write_text(json.dumps(truth), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Row]:

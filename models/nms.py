@@ -6,10 +6,11 @@ It is part of every timed call, and as a dozen small tensor operations it took t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from models.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def postprocess(
     probabilities: np.ndarray,
     code: np.ndarray,
@@ -59,7 +60,7 @@ def postprocess(
     return boxes[order], scores[order], labels[order]
 
 
-@njit(cache=True)
+@compiled
 def best(scores: np.ndarray, floor: float, count: int) -> np.ndarray:
     """Where the `count` highest scores above `floor` are, the highest first; int64 [k]."""
     above = np.flatnonzero(scores > np.float32(floor))
@@ -78,7 +79,7 @@ def best(scores: np.ndarray, floor: float, count: int) -> np.ndarray:
     return above[np.argsort(-values, kind="mergesort")]
 
 
-@njit(cache=True)
+@compiled
 def decode(code: np.ndarray, centre: np.ndarray, extent: np.ndarray, weights: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Boxes [k, 4] of the anchors `at` [k], clipped to the unit square. See `models.ssdlite.network.AnchorBoxes`."""
     boxes = np.empty((len(at), 4), np.float32)
@@ -94,7 +95,7 @@ def decode(code: np.ndarray, centre: np.ndarray, extent: np.ndarray, weights: np
     return boxes
 
 
-@njit(cache=True)
+@compiled
 def suppress(boxes: np.ndarray, nms_iou: float) -> np.ndarray:
     """Greedy non-maximum suppression of boxes [k, 4] in order: bool [k], those that stay."""
     count, limit = len(boxes), np.float32(nms_iou)
@@ -113,7 +114,7 @@ def suppress(boxes: np.ndarray, nms_iou: float) -> np.ndarray:
     return kept
 
 
-@njit(cache=True)
+@compiled
 def best_of_each(
     probabilities: np.ndarray, boxes: np.ndarray, floor: float, nms_iou: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

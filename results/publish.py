@@ -89,10 +89,10 @@ def pages(name: str) -> dict[str, str]:
 def write(name: str) -> None:
     """The pages that need the records alone, and the blocks in README.md and docs/results.md."""
     for file, page in pages(name).items():
-        (REFERENCE / name / file).write_text(page)
+        (REFERENCE / name / file).write_text(page, encoding="utf-8")
     said = blocks(name)
     for page in FILLED:
-        page.write_text(filled(page.read_text(), said))
+        page.write_text(filled(page.read_text(encoding="utf-8"), said), encoding="utf-8")
 
 
 def routing(source: Path, target: Path) -> None:
@@ -107,7 +107,7 @@ def routing(source: Path, target: Path) -> None:
     for one in found:
         save(sweep_figure(one), target / f"sweep-{one.detector}.png")
     pictures = "\n".join(f"![{one.detector}](sweep-{one.detector}.png)\n" for one in found)
-    (target / "routing.md").write_text(f"# Routing\n\n{markdown(sweeps_page(found))}\n{pictures}")
+    (target / "routing.md").write_text(f"# Routing\n\n{markdown(sweeps_page(found))}\n{pictures}", encoding="utf-8")
 
 
 def copy(name: str) -> None:
@@ -125,7 +125,7 @@ def hide_folder(spec: Path) -> None:
     """Where the data lay on this machine is nobody's concern."""
     shared = os.environ.get("BENCH_SHARED")
     if shared:
-        spec.write_text(spec.read_text().replace(shared, "$BENCH_SHARED"))
+        spec.write_text(spec.read_text(encoding="utf-8").replace(shared, "$BENCH_SHARED"), encoding="utf-8")
 
 
 def seeds_page(folder: Path = REFERENCE / "seeds") -> str:
@@ -143,7 +143,7 @@ def copy_seeds(names: list[str]) -> None:
         shutil.copytree(ROOT / "results/runs" / name / "records", target / name / "records")
         shutil.copy2(ROOT / "results/runs" / name / "spec.json", target / name)
         hide_folder(target / name / "spec.json")
-    (target / "README.md").write_text(seeds_page(target))
+    (target / "README.md").write_text(seeds_page(target), encoding="utf-8")
 
 
 def copy_ablation(name: str, source: Path, folder: str) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import Params
 
 from bench.accuracy.results import columns
+from models.compiled import compiled
 from models.detector import Detections
 
 THRESHOLDS = Params("bbox").iouThrs  # IoU 0.50:0.05:0.95
@@ -122,7 +122,7 @@ def _bounds(cell: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
     return np.searchsorted(cell, np.arange(cells + 1))
 
 
-@njit(cache=True)
+@compiled
 def _match(
     boxes: NDArray[np.float64],
     rows: NDArray[np.int64],
@@ -160,7 +160,7 @@ def _match(
     return found, ignored
 
 
-@njit(cache=True)
+@compiled
 def iou(box: NDArray[np.float64], truth: NDArray[np.float64], crowd: bool) -> float:
     """Intersection over union of two boxes; over the first box's area when the second is a crowd.
 

@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 from pycocotools.cocoeval import Params
 
 from bench.accuracy.matching import EVERY, THRESHOLDS, Matches, match
+from models.compiled import compiled
 
 RECALLS = Params("bbox").recThrs
 LEVELS, PLACES = len(THRESHOLDS), len(RECALLS)
@@ -185,7 +186,7 @@ def _ties(
     return tie, size, np.bincount(tie[1:], differs, minlength=len(size)) > 0
 
 
-@njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _mean_precision(pool: Pool, routings: NDArray[np.int8], times: NDArray[np.int16]) -> NDArray[np.float64]:
     """AP of P routings, mean over the classes with something to find: float64 [P, IoU thresholds].
 
@@ -200,7 +201,7 @@ def _mean_precision(pool: Pool, routings: NDArray[np.int8], times: NDArray[np.in
     return reached
 
 
-@njit(cache=True)
+@compiled
 def _precision(pool: Pool, routing: NDArray[np.int8], times: NDArray[np.int16]) -> NDArray[np.float64]:
     """AP of one routing, float64 [classes, IoU thresholds]; nan where there is nothing to find."""
     weights = np.zeros(len(routing) * pool.exits, np.int16)
@@ -216,7 +217,7 @@ def _precision(pool: Pool, routing: NDArray[np.int8], times: NDArray[np.int16]) 
     return precision
 
 
-@njit(cache=True)
+@compiled
 def _class_precision(pool: Pool, k: int, weights: NDArray[np.int16], wanted: int) -> NDArray[np.float64]:
     """COCO's interpolated AP of class k, float64 [IoU thresholds].
 
@@ -257,7 +258,7 @@ def _class_precision(pool: Pool, k: int, weights: NDArray[np.int16], wanted: int
     return precision
 
 
-@njit(cache=True)
+@compiled
 def running_sum(units: NDArray[np.uint32], weights: NDArray[np.int16]) -> NDArray[np.int32]:
     """Running count of units, in one pass, because a loop up to each event is four times as slow.
 

@@ -7,9 +7,9 @@ part of the timed call.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.detector import Detections
 
 SURE = 0.3  # detections below this score are no part of what an exit says
@@ -44,7 +44,7 @@ def sure(detections: Detections) -> tuple[NDArray[np.float32], NDArray[np.int64]
     return detections.boxes[:count], detections.labels[:count]
 
 
-@njit(cache=True)
+@compiled
 def pairs(
     boxes: NDArray[np.float32],
     labels: NDArray[np.int64],
@@ -80,7 +80,7 @@ def pairs(
     return found
 
 
-@njit(cache=True)
+@compiled
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """Intersection over union of two boxes.
 

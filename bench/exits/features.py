@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.exits.pooling import TOP, best_scores, surest
+from models.compiled import compiled
 
 LEVELS = (0.1, 0.3, 0.5)  # foreground probabilities from which anchors are counted
 
@@ -35,7 +35,7 @@ def features(probabilities: Tensor) -> NDArray[np.float64]:
     return _pooled(probabilities.numpy())
 
 
-@njit(cache=True)
+@compiled
 def _pooled(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     background, scores = probabilities[0], best_scores(probabilities)
     best, total, counts = surest(scores), 0.0, np.zeros(len(LEVELS))

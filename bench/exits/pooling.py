@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from models.compiled import compiled
 
 TOP = 10  # anchors, more than usually see one object
 
 
-@njit(cache=True)
+@compiled
 def mean(values: NDArray[np.float32]) -> float:
     """Mean in double precision.
 
@@ -32,7 +33,7 @@ def mean(values: NDArray[np.float32]) -> float:
     return total / len(values)
 
 
-@njit(cache=True)
+@compiled
 def best_scores(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """The highest class score of each anchor, background excluded.
 
@@ -49,7 +50,7 @@ def best_scores(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return scores
 
 
-@njit(cache=True)
+@compiled
 def surest(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     """The TOP anchors with the highest scores, or all if there are fewer.
 
@@ -72,7 +73,7 @@ def surest(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return best[:held]
 
 
-@njit(cache=True)
+@compiled
 def mean_top(probabilities: NDArray[np.float32]) -> float:
     """Mean class score of the TOP most confident anchors.
 
@@ -86,7 +87,7 @@ def mean_top(probabilities: NDArray[np.float32]) -> float:
     return mean(scores[surest(scores)])
 
 
-@njit(cache=True)
+@compiled
 def mean_margin(probabilities: NDArray[np.float32]) -> float:
     """Mean lead of the likeliest class over the next, background included, at the TOP most confident anchors.
 
@@ -109,7 +110,7 @@ def mean_margin(probabilities: NDArray[np.float32]) -> float:
     return total / len(best)
 
 
-@njit(cache=True)
+@compiled
 def entropies(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     """Entropy of each anchor's class distribution, divided by that of the uniform distribution.
 
@@ -129,7 +130,7 @@ def entropies(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     return found / math.log(len(probabilities))
 
 
-@njit(cache=True)
+@compiled
 def weighted_mean_entropy(probabilities: NDArray[np.float32]) -> float:
     """Mean entropy in which an anchor weighs as much as it is likely to hold an object.
 
@@ -148,7 +149,7 @@ def weighted_mean_entropy(probabilities: NDArray[np.float32]) -> float:
     return total / max(weights, 1e-9)
 
 
-@njit(cache=True)
+@compiled
 def mean_entropy(probabilities: NDArray[np.float32]) -> float:
     """Mean entropy over all anchors.
 
@@ -161,7 +162,7 @@ def mean_entropy(probabilities: NDArray[np.float32]) -> float:
     return entropies(probabilities).mean()
 
 
-@njit(cache=True)
+@compiled
 def highest(probabilities: NDArray[np.float32]) -> float:
     """The highest class score of any anchor, background excluded.
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.files import replacing
+from bench.files import read_text, replacing
 from models.errors import UserError
 
 Result = TypeVar("Result", bound=BaseModel)
@@ -21,7 +21,7 @@ def save(found: BaseModel, path: Path) -> None:
         path: the JSON file, written whole or not at all.
     """
     with replacing(path) as partial:
-        partial.write_text(found.model_dump_json(indent=1) + "\n")
+        partial.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def load(kind: type[Result], path: Path) -> Result:
@@ -38,6 +38,6 @@ def load(kind: type[Result], path: Path) -> Result:
         UserError: the file is missing or breaks the schema.
     """
     try:
-        return kind.model_validate_json(path.read_text())
-    except (OSError, ValidationError) as error:
+        return kind.model_validate_json(read_text(path))
+    except (UserError, ValidationError) as error:
         raise UserError("no readable result", where=str(path), fix="repeat the ablation") from error

@@ -6,18 +6,13 @@ line per check that fails, and none when all of them hold.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.files import read_toml
 from bench.records import Record, baseline_of, same_split
 from models.errors import UserError, unknown
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 METRICS = {"map": "mAP", "map50": "AP50"}
 SECTIONS = ("floor", "drop")
@@ -39,12 +34,7 @@ def load_checks(path: Path) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: there is no such file, it holds anything else, or it holds no check.
     """
-    try:
-        checks = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError as error:
-        raise UserError("no such file of regression checks", where=str(path)) from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"not readable as TOML: {error}", where=str(path)) from error
+    checks = read_toml(Path(path), fix="give a file of regression checks, such as results/gates.toml")
     for section, entries in checks.items():
         _known(section, SECTIONS, str(path))
         if not isinstance(entries, dict):

@@ -7,7 +7,6 @@ each run's own baseline; milliseconds of sessions apart are not averaged.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import chdtri
 
+from bench.files import read_json
 from bench.judge.verdict import Verdict, verdict
 from bench.records import Record, baseline_of, load_records
 from bench.spec import todays
@@ -117,11 +117,11 @@ def open_repeat(folder: Path, name: str) -> Repeat:
     """
     path = folder / "spec.json"
     records = load_records(folder)
+    spec = read_json(path, fix="run the benchmark again")
     try:
-        spec = json.loads(path.read_text())
         seed = int(spec["seed"])
         settings = dict(_flat(todays(spec)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError("not the spec of a run", where=str(path), fix="run the benchmark again") from error
     return Repeat(name, seed, settings, tuple(records))
 

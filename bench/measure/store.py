@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.exits.path_costs import CriterionCost, PathCosts
-from bench.files import replacing
+from bench.files import read_json, replacing
 from bench.measure.exit_table import ExitTable
 from models.detector import Detections
 from models.errors import UserError
@@ -92,7 +92,7 @@ def save_path_costs(path_costs: PathCosts, folder: Path) -> None:
         folder: of its tables.
     """
     with replacing(folder / "prices.json") as partial:
-        partial.write_text(json.dumps(asdict(path_costs), indent=1) + "\n")
+        partial.write_text(json.dumps(asdict(path_costs), indent=1) + "\n", encoding="utf-8")
 
 
 def load_path_costs(folder: Path) -> PathCosts:
@@ -108,16 +108,16 @@ def load_path_costs(folder: Path) -> PathCosts:
         UserError: they are missing or broken.
     """
     path = folder / "prices.json"
+    if not path.exists():
+        raise UserError("no path costs", where=str(path), fix="run the benchmark again: it stores them")
+    stored = read_json(path, fix="run the benchmark again")
     try:
-        stored = json.loads(path.read_text())
         stored = {FIRST_NAMES.get(key, key): value for key, value in stored.items()}
         criteria = {
             name: CriterionCost(tuple(one["staying"]), tuple(one["leaving"]))
             for name, one in stored["criterion_costs"].items()
         }
         return PathCosts(tuple(stored["flops"]), tuple(stored["ms"]), criteria, tuple(stored["switch_cost"]))
-    except FileNotFoundError as error:
-        raise UserError("no path costs", where=str(path), fix="run the benchmark again: it stores them") from error
     except BROKEN as error:
         raise UserError(f"not path costs: {error}", where=str(path), fix="run the benchmark again") from error
 

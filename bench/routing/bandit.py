@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bench.accuracy.matching import Matches
@@ -22,6 +21,7 @@ from bench.exits.path_costs import PathCosts, Unit
 from bench.exits.policy import Policy, static
 from bench.measure.exit_table import ExitTable
 from bench.routing.search import routings
+from models.compiled import compiled
 from models.errors import UserError
 
 UCB = "ucb"
@@ -112,7 +112,7 @@ def settle(
     return found
 
 
-@njit(cache=True)
+@compiled
 def ucb1(paid: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Plays of UCB1.
 

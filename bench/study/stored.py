@@ -106,7 +106,7 @@ def truth(path: Path) -> dict[str, Any]:
         return found
     except FileNotFoundError as error:
         raise UserError("no ground truth", where=str(path), fix="run the benchmark again: it stores it") from error
-    except (OSError, ValueError, EOFError, AttributeError, zlib.error) as error:
+    except (OSError, ValueError, EOFError, AttributeError, RecursionError, zlib.error) as error:
         raise UserError(f"not ground truth: {error}", where=str(path), fix="run the benchmark again") from error
 
 

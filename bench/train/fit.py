@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.files import replacing
+from bench.files import read_text, replacing
 from bench.progress import bar
 from bench.train.batches import Epochs
 from bench.train.cached import Prepared
@@ -230,7 +230,7 @@ class LossLog:
 
     def __init__(self, path: Path, epochs: int):
         self.path = path
-        self._lines = path.read_text().splitlines()[:epochs] if path.exists() else []
+        self._lines = read_text(path).splitlines()[:epochs] if path.exists() else []
         self._sums: dict[str, float] = {}
         self._steps = 0
 
@@ -246,7 +246,7 @@ class LossLog:
         self._lines.append(json.dumps({"epoch": epoch} | means))
         self._sums, self._steps = {}, 0
         with replacing(self.path) as partial:
-            partial.write_text("\n".join(self._lines) + "\n")
+            partial.write_text("\n".join(self._lines) + "\n", encoding="utf-8")
 
 
 def parameter_groups(

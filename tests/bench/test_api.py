@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,8 @@ def test_the_door_opens_at_once():
 
 
 def test_run_is_a_function_whatever_was_imported_before():
-    import bench.experiments.positions.run
-    import bench.pipeline
-
+    for module in ("bench.experiments.positions.run", "bench.pipeline"):
+        import_module(module)
     assert callable(bench.run)
     assert {"run", "load_run", "Run", "UserError"} <= set(dir(bench))
     assert bench.UserError is UserError

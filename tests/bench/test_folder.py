@@ -40,7 +40,7 @@ def test_a_folder_with_work_in_it_is_kept(tmp_path, part):
         claim(tmp_path, Spec(seed=1), resume=True)
     claim(tmp_path, Spec(seed=0), resume=True)
     (tmp_path / "spec.json").write_text("{")
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match=r"spec\.json: not JSON.*another --name"):
         claim(tmp_path, Spec(seed=0), resume=True)
 
 

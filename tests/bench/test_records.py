@@ -160,7 +160,7 @@ def test_a_folder_without_records_is_no_run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"schema_version": 2, "na', "not readable as JSON"),
+        ('{"schema_version": 2, "na', "not JSON"),
         ("[]", "schema version None, this program reads 1 to 3"),
         (json.dumps({**STORED, "schema_version": 0}), "schema version 0, this program reads 1 to 3"),
         (json.dumps({**STORED, "schema_version": 4}), "written by a newer version: its schema is 4, .* up to 3"),

@@ -10,7 +10,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from bench.spec import RunSpec, default_preset, describe_presets, presets, read, read_toml
+from bench.files import read_toml
+from bench.spec import RunSpec, default_preset, describe_presets, presets, read
 from models.errors import UserError
 from strategies.registry import STRATEGIES, parts
 from tests.support.plugins import bring
@@ -134,7 +135,7 @@ def test_broken_files(tmp_path, text, message):
 
 
 def test_a_missing_file():
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="there is no such file"):
         read("default", Path("nothing.toml"), {})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,9 @@ from bench.data.found import Found
 from bench.data.readers.coco import coco
 from bench.data.registry import Options, Reader
 from bench.data.split import ROLES, Role
+from bench.files import read_toml
 from models.errors import UserError, suggest
 from models.renamed import renamed
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 RENAMED = {"cap": "max_images_per_class"}  # keys by the names they had
 PATHS = '{ train = "...", val = "...", test = "..." }'
@@ -85,12 +80,7 @@ def _table(path: Path) -> _Table:
 
 
 def _given(path: Path) -> Mapping[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError("there is no such file", where=str(path), fix="see docs/data.md for an example") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"cannot read it as TOML: {error}", where=str(path), fix="see docs/data.md") from error
+    content = read_toml(path, fix="see docs/data.md for an example")
     if not isinstance(table := content.get("data"), dict):
         raise UserError("there is no table [data] in it", where=str(path), fix="see docs/data.md for an example")
     return renamed(table, lambda key: RENAMED.get(key, key), where=f"{path}: [data]")

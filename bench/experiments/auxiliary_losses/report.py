@@ -48,5 +48,5 @@ def page(found: RecipeComparison) -> Page:
 def write_report(found: RecipeComparison, folder: Path) -> None:
     """Write FOLDER/lessons.md and FOLDER/lessons.png, each whole or not at all."""
     with replacing(folder / "lessons.md") as partial:
-        partial.write_text(markdown(page(found)))
+        partial.write_text(markdown(page(found)), encoding="utf-8")
     save(auxiliary_losses_figure(found), folder / "lessons.png")

@@ -17,7 +17,7 @@ HEADERS = ("recipe", "anchors", "exit 1", "exit 2", "full", "routed", "exits %",
 def write_report(found: Phases, folder: Path) -> None:
     """Write FOLDER/phases.md and FOLDER/phases.png, each whole or not at all."""
     with replacing(folder / "phases.md") as partial:
-        partial.write_text(markdown(page(found)))
+        partial.write_text(markdown(page(found)), encoding="utf-8")
     save(phases_figure(found, notes(found)[-1]), folder / "phases.png")
 
 

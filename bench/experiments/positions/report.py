@@ -59,5 +59,5 @@ def page(found: Positions) -> Page:
 def write_report(found: Positions, folder: Path) -> None:
     """Write FOLDER/positions.md and FOLDER/positions.png, each whole or not at all."""
     with replacing(folder / "positions.md") as partial:
-        partial.write_text(markdown(page(found)))
+        partial.write_text(markdown(page(found)), encoding="utf-8")
     save(positions_figure(found), folder / "positions.png")

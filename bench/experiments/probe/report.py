@@ -73,4 +73,4 @@ def page(found: Probe) -> Page:
 def write_markdown(found: Probe, folder: Path) -> None:
     """Write FOLDER/probe.md, whole or not at all."""
     with replacing(folder / "probe.md") as partial:
-        partial.write_text(markdown(page(found)))
+        partial.write_text(markdown(page(found)), encoding="utf-8")

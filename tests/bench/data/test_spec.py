@@ -73,7 +73,7 @@ def test_toml_with_a_folder_per_role(toml):
     ("old", "new", "message"),
     [
         ("[data]", "[date]", r"no table \[data\]"),
-        ("[data]", "[data", r"own\.toml: cannot read it as TOML: .*line 2"),
+        ("[data]", "[data", r"own\.toml: not TOML: .*line 2"),
         ("name =", "nam =", r"'nam' is not understood in \[data\] \(did you mean 'name'\?"),
         ('images = "images"', 'imags = "images"', r"'imags' is not understood .*did you mean 'images'"),
         ('images = "images"', "", r"'images' is missing .*text or a table"),

@@ -207,7 +207,7 @@ def test_keys_by_older_names_are_the_same_settings(tmp_path):
 
 @pytest.mark.parametrize("spec", ["{", "[]", "{}", '{"seed": null}'])
 def test_a_broken_spec_is_one_clear_line(tmp_path, spec):
-    with pytest.raises(UserError, match="not the spec of a run"):
+    with pytest.raises(UserError, match=r"spec\.json: not (JSON|the spec of a run)"):
         open_repeat(stored(tmp_path, spec), "mine")
 
 

@@ -159,5 +159,5 @@ def test_a_single_array_is_no_table(tmp_path):
 )
 def test_broken_prices_are_named(tmp_path, text):
     (tmp_path / "prices.json").write_text(text)
-    with pytest.raises(UserError, match=r"prices\.json: not path costs"):
+    with pytest.raises(UserError, match=r"prices\.json: not (JSON|path costs)"):
         load_path_costs(tmp_path)
