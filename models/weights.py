@@ -54,8 +54,9 @@ def read(source: str, fix: str) -> dict[str, Tensor]:
         raise UserError(f"not a PyTorch {kind}: {reason(error)}", where=source, fix=SAVE) from error
     state = unwrapped(held)
     if state is None:
-        what = f"keys {', '.join(map(str, list(held)[:3]))}" if isinstance(held, Mapping) else type(held).__name__
-        raise UserError(f"not a PyTorch {kind}: it holds {what or 'nothing'}", where=source, fix=SAVE)
+        names = ", ".join(map(str, list(held)[:3])) if isinstance(held, Mapping) else ""
+        what = f"keys {names}" if names else "nothing" if isinstance(held, Mapping) else type(held).__name__
+        raise UserError(f"not a PyTorch {kind}: it holds {what}", where=source, fix=SAVE)
     return {name: part.float() if part.is_floating_point() else part for name, part in bare(state).items()}
 
 
