@@ -71,12 +71,11 @@ def run(
         console.print("[bold]data[/]")
         for line in summary(data):
             console.print(f"  {line}", markup=False)
+    console.print("[bold]baseline[/]")
+    options = strategy_options(spec.strategy, spec.model, data.classes)
+    initial = initial_candidate(spec.model, data.classes, seed, detector)
     fit = open_trainer(data.train, folder, size=size, batch_size=spec.batch_size, seed=seed, device=spec.device)
     score = scorer(spec.runtimes, spec.threads, data.val, folder)
-
-    console.print("[bold]baseline[/]")
-    options = strategy_options(spec.strategy, spec.model)
-    initial = initial_candidate(spec.model, data.classes, seed, detector)
     baselines = apply_strategy("baseline", initial, options, data, fit, score, seed)
     base = deploy_to(spec.runtimes[0], baselines[-1], spec.threads, folder)
     foundation = check_foundation(base, spec.foundation, data.val, force)
@@ -220,7 +219,9 @@ def open_trainer(train: Split, folder: Path, *, size: int, batch_size: int, seed
 
 
 def initial_candidate(model: Model, classes: tuple[str, ...], seed: int, detector: Detector | None = None) -> Candidate:
-    """Build the detector that the baseline is made from: one in memory, stock weights, or random ones.
+    """Build the detector that the baseline is made from: one in memory, trained weights, or random ones.
+
+    What classes the weights do not know is said.
 
     Args:
         model: the run's [model].
@@ -233,13 +234,26 @@ def initial_candidate(model: Model, classes: tuple[str, ...], seed: int, detecto
         here = given.checked(detector, model, classes)
         return Candidate("baseline", "start", here, note="from weights in memory")
     built = families.build(model.name, classes, model.size, model.weights, model.queries)
-    return Candidate("baseline", "start", built, note=families.origin(model.name, model.weights))
+    note = families.origin(model.name, model.weights)
+    if said := families.rows_kept(model.name, model.weights, classes):
+        console.print(f"  {said}", markup=False)
+        note = f"{note}, {said}"
+    return Candidate("baseline", "start", built, note=note)
 
 
-def strategy_options(strategy: Mapping[str, Mapping[str, Any]], model: Model) -> dict[str, Mapping[str, Any]]:
-    """Return the run's [strategy] and, for the baseline, whether its model starts from weights that detect."""
-    pretrained = families.detects(model.name, model.weights)
-    return {**strategy, "baseline": {**strategy.get("baseline", {}), "pretrained": pretrained}}
+def strategy_options(
+    strategy: Mapping[str, Mapping[str, Any]], model: Model, classes: tuple[str, ...]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the run's [strategy] and, for the baseline, what its model starts from.
+
+    Args:
+        strategy: the run's [strategy].
+        model: the run's [model].
+        classes: the data's.
+    """
+    in_memory = (model.weights or "").startswith(IN_MEMORY)
+    start = "weights" if in_memory else families.start(model.name, model.weights, classes)
+    return {**strategy, "baseline": {**strategy.get("baseline", {}), "start": start}}
 
 
 def apply_strategy(

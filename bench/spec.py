@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.exits import budget
 from bench.exits import registry as criteria
@@ -25,6 +25,7 @@ from strategies import registry
 
 PRESETS = Path(__file__).parent / "presets"
 IN_MEMORY = "in memory"  # how the weights of a detector begin that no file brings back (`bench.given`)
+SCRATCH = "none"  # what weights are called where there are to be none, though a preset has some
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Risk = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -59,6 +60,11 @@ class Model(_Typed):
     size: Annotated[int, Field(ge=64, le=1024)] = Field(320, description="side of the square input, px")
     weights: str | None = Field(None, description="a file, folder or name that the model knows; none: from scratch")
     queries: Count | None = Field(None, description="of a YOLOS whose weights bring none, a square; none: as usual")
+
+    @field_validator("weights")
+    @classmethod
+    def _none_is_none(cls, weights: str | None) -> str | None:
+        return None if weights == SCRATCH else weights
 
 
 class Measure(_Typed):
@@ -266,7 +272,7 @@ def check(spec: RunSpec) -> None:
             raise UserError("a run has one baseline, without variants", where=f"baseline.{part.label}", fix=fix)
     for text in spec.measure.budgets:
         budget.parse(text)
-    registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"pretrained": True}})
+    registry.build("baseline", {"baseline": spec.strategy.get("baseline", {}) | {"start": "weights"}})
     made: Iterable[frozenset[str]] = (getattr(part.strategy, "precisions", frozenset()) for part in parts)
     runtimes.check(spec.runtimes, {"fp32"}.union(*made))
 

@@ -5,11 +5,11 @@ Nothing is imported before a family is used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from models.errors import UserError, unknown
-from models.family import Family, Pruning, ScanRecipe, Shallower
+from models.family import Family, Pruning, ScanRecipe, Shallower, Start
 from models.registry import Registry
 
 if TYPE_CHECKING:
@@ -100,16 +100,58 @@ def build(name: str, classes: tuple[str, ...], size: int, weights: str | None, q
     return of_model(name).models[name](classes, size, weights, queries)
 
 
-def detects(model: str, weights: str | None) -> bool:
-    """Whether a model that starts from these weights can detect already."""
-    return of_model(model).detects(weights)
+def fresh(model: str, weights: str | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the classes that a model's weights have no rows for: all without weights, and for a trunk alone.
+
+    Raises:
+        UserError: for weights that cannot be read.
+    """
+    return of_model(model).fresh(weights, classes)
+
+
+def start(model: str, weights: str | None, classes: tuple[str, ...]) -> Start:
+    """What a model begins from.
+
+    Returns:
+        "scratch" without weights, "trunk" with those of a trunk alone, "new classes" where some of the classes have no
+        rows in them, "weights" where all have.
+
+    Raises:
+        UserError: for weights that cannot be read.
+    """
+    if weights is None:
+        return "scratch"
+    if of_model(model).trunk(weights):
+        return "trunk"
+    return "new classes" if fresh(model, weights, classes) else "weights"
 
 
 def origin(model: str, weights: str | None) -> str:
     """Where the weights of a model come from, in words."""
     if weights is None:
         return "from scratch"
-    return "from stock weights" if detects(model, weights) else "around a trained trunk"
+    return "around a trained trunk" if of_model(model).trunk(weights) else "from trained weights"
+
+
+def rows_kept(model: str, weights: str | None, classes: tuple[str, ...]) -> str:
+    """Say which classes a detector's weights know and which begin fresh; nothing where all or no heads are new.
+
+    Raises:
+        UserError: for weights that cannot be read.
+    """
+    if start(model, weights, classes) != "new classes":
+        return ""
+    new = fresh(model, weights, classes)
+    kept = [name for name in classes if name not in new]
+    return "; ".join(
+        [*([f"rows of {listed(kept)} kept"] if kept else []), f"{listed(new)} {'start' if new[1:] else 'starts'} fresh"]
+    )
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names as text: "a, b and c", or the first few and how many more there are."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
 def require(model: str, wanted: str, *, where: str) -> None:

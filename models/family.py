@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Build = Callable[[tuple[str, ...], int, "str | None", "int | None"], "Detector"]
 Check = Callable[[str, int, "str | None", "int | None"], None]
+Start = Literal["scratch", "trunk", "new classes", "weights"]  # what a detector begins from (`models.families.start`)
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ class Family:
             its family is.
         check: (model name, size, weights, queries) -> UserError for what can be known to fail before it is built.
         weights: what may be given as weights, as the fix of a message.
-        detects: (weights or None) -> whether a detector that starts from them can detect already.
+        fresh: (weights or None, classes) -> those of the classes that these weights have no rows for: all of them for
+            None, and for a trunk alone.
         exits: strategies that give its detectors exits, by name.
+        trunk: (weights) -> whether they are of a trunk alone, around which all heads are new.
         resized: (detector, size) -> a copy with the same weights for square inputs of another side, in pixels.
         shallower: how it is cut short.
         pruning: what is to be known to prune it.
@@ -96,8 +99,9 @@ class Family:
     models: Mapping[str, Build]
     check: Check
     weights: str
-    detects: Callable[[str | None], bool]
+    fresh: Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
     exits: tuple[str, ...]
+    trunk: Callable[[str], bool] = lambda weights: False
     resized: Callable[[Detector, int], Detector] | None = None
     shallower: Shallower | None = None
     pruning: Pruning | None = None

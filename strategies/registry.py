@@ -7,7 +7,7 @@ Ours are listed here; anyone else's join through the entry-point group `exitbenc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -170,12 +170,36 @@ def _typed(kind: type, options: Mapping[str, Any], names: list[str], *, where: s
     for key in options:
         if key not in names:
             raise unknown("option", key, names, where=where)
+    laid_over = {field.name: field.metadata["options"] for field in fields(kind) if "options" in field.metadata}
+    own = {key: value for key, value in options.items() if key not in laid_over}
+    tables = {key: options[key] for key in laid_over if isinstance(options.get(key), Mapping)}
+    checked = {key: _overlay(kind, own, table, laid_over[key], f"{where}.{key}") for key, table in tables.items()}
     try:
-        return TypeAdapter(with_config(ConfigDict(strict=False))(kind)).validate_python(dict(options))
+        return TypeAdapter(with_config(ConfigDict(strict=False))(kind)).validate_python({**options, **checked})
     except ValidationError as error:
         first = error.errors()[0]
         option = ".".join(str(part) for part in first["loc"]) or "options"
         raise UserError(f"{option}: {first['msg']}", where=where, fix="see docs/strategies.md") from error
+
+
+def _overlay(
+    kind: type, own: Mapping[str, Any], table: Mapping[str, Any], names: Sequence[str], where: str
+) -> dict[str, Any]:
+    """A table of options that go before the strategy's own where the strategy says so, each of its own type.
+
+    Args:
+        kind: the strategy.
+        own: the strategy's own options.
+        table: the options that go before.
+        names: of those that may.
+        where: what an error points at.
+    """
+    for key in table:
+        if key not in names:
+            raise unknown("option", key, names, where=where)
+    both = {**own, **table}
+    made = _typed(kind, both, list(both), where=where)
+    return {key: getattr(made, key) for key in table}
 
 
 def _joined(name: str, before: Candidate, after: Candidate) -> Candidate:

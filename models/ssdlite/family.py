@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from models.class_rows import without_row
 from models.detector import Detector
 from models.errors import UserError
 from models.family import Family, Pruning, ScanRecipe, Shallower
 from models.ssdlite import exits, network
 from models.ssdlite.inspector import INSPECTOR
-
-WEIGHTS = 'give a .pth file or "torchvision"'
+from models.ssdlite.weights import DOWNLOAD, WEIGHTS, loaded, rows_in
 
 
 def build(classes: tuple[str, ...], size: int, weights: str | None, queries: int | None) -> Detector:
-    """A plain SSDLite, untrained or from stock weights; it has anchors, so `queries` is None."""
+    """A plain SSDLite, untrained or from weights; it has anchors, so `queries` is None."""
     return network.ssdlite(classes, size, weights)
 
 
 def check(model: str, size: int, weights: str | None, queries: int | None) -> None:
-    """Raise UserError for a weights file that is not there, and for queries."""
-    if weights and weights != "torchvision" and not Path(weights).is_file():
-        raise UserError("no such weights file", where=weights, fix=WEIGHTS)
+    """Raise UserError for queries, and for a file without weights of this network."""
     if queries is not None:
         raise UserError(f"{model} has no queries to choose", where="model.queries", fix="leave it out")
+    if weights is not None and weights != DOWNLOAD:
+        loaded(weights)
+
+
+def fresh(weights: str | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes that these weights have no rows for."""
+    return classes if weights is None else without_row(classes, rows_in(weights, classes))
 
 
 def all_positions(positions: tuple[int, ...], chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +50,7 @@ FAMILY = Family(
     models={"ssdlite": build},
     check=check,
     weights=WEIGHTS,
-    detects=lambda weights: weights is not None,
+    fresh=fresh,
     exits=("early_exit", "resolution_exit"),
     resized=network.resized,
     shallower=Shallower(exits.shallower, usual=(8, 12), widths=True, alone=exits.alone),

@@ -1,33 +1,29 @@
 """SSDLite with MobileNetV3-Large (Sandler et al. 2018; Howard et al. 2019) as a chain of stages.
 
 The network, its anchors and its box coder are torchvision's `ssdlite320_mobilenet_v3_large`, taken apart so that it can
-be cut after any trunk block. Stock weights load strictly, and a chosen subset of classes slices the 91-way head.
+be cut after any trunk block.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 
 from models.detector import Detections, Detector, Raw, Stage, State, Targets
-from models.errors import UserError, unknown
 from models.matching import match
 from models.nms import postprocess
 from models.ssdlite.loss import BOX_WEIGHTS, SSDLoss
+from models.ssdlite.weights import ANCHORS_PER_CELL, loaded, rows_for, set_classes, stock
 
-COCO_NAMES: tuple[str, ...] = tuple(SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.meta["categories"])
 STOCK_SIZE = 320  # px, the input that torchvision trained on
 LEVELS = 6
-ANCHORS_PER_CELL = 6
 CONTEXT_CHANNELS = ANCHORS_PER_CELL * (1 + 4)  # per anchor: foreground probability and box code
 SHIFT = 1.0  # anchor extents from an anchor's centre to its box's; beyond it they share no more than an edge
 STRETCH = math.log(1000 / 16)  # of a box's side over its anchor's; decoding clamps it there
@@ -321,11 +317,6 @@ def level_sides(size: int) -> list[int]:
     return sides
 
 
-def stock(outputs: int = len(COCO_NAMES)) -> SSD:
-    """The SSDLite320 of torchvision, untrained, with `outputs` class outputs (background included)."""
-    return ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=outputs)
-
-
 def assemble(model: SSD, classes: tuple[str, ...], size: int, made_for: int | None = None) -> Detector:
     """Take torchvision's SSDLite apart into a one-stage Detector that computes exactly the same.
 
@@ -352,78 +343,19 @@ def _with_anchors(stages: Sequence[Stage], classes: tuple[str, ...], size: int, 
     return Detector(stages, AnchorBoxes(anchors, made_for), select, SSDLoss(anchors), classes, size, family="ssdlite")
 
 
-def slice_classes(model: SSD, classes: tuple[str, ...]) -> None:
-    """Keep only background and some classes of a stock 91-way head, in place.
-
-    Args:
-        model: torchvision's, with 91 outputs.
-        classes: COCO's names of those that stay.
-
-    Raises:
-        UserError: for names that COCO does not have.
-    """
-    for name in classes:
-        if name not in COCO_NAMES[1:] or name == "N/A":
-            raise unknown("COCO class", name, [n for n in COCO_NAMES[1:] if n != "N/A"], where="classes")
-    keep = torch.tensor([0] + [COCO_NAMES.index(name) for name in classes])
-    head = model.head.classification_head
-    head.num_columns = len(keep)
-    for block in head.module_list:
-        old = block[1]
-        new = nn.Conv2d(old.in_channels, ANCHORS_PER_CELL * len(keep), 1)
-        new.weight.data = old.weight.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten(0, 1)
-        new.get_parameter("bias").data = old.bias.data.unflatten(0, (ANCHORS_PER_CELL, -1))[:, keep].flatten()
-        block[1] = new
-
-
-def read_weights(source: str) -> dict[str, Tensor]:
-    """A stock state dict.
-
-    Args:
-        source: a `.pth` file, or "torchvision" for torchvision's own download.
-
-    Raises:
-        UserError: when the download fails, when there is no such file, and when it is no state dict.
-    """
-    if source == "torchvision":
-        try:
-            return SSDLite320_MobileNet_V3_Large_Weights.COCO_V1.get_state_dict(progress=True, check_hash=True)
-        except (OSError, RuntimeError) as error:
-            fix = "give the file itself: --weights FILE.pth"
-            raise UserError(f"torchvision's download failed: {error}", where="weights", fix=fix) from error
-    path = Path(source)
-    if not path.is_file():
-        raise UserError("no such weights file", where=source, fix='give a .pth file or "torchvision"')
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120]
-        raise UserError(f"not a PyTorch state dict: {reason}", where=source, fix="save one with torch.save") from error
-
-
 def ssdlite(classes: tuple[str, ...], size: int = 320, weights: str | None = None) -> Detector:
     """A plain one-exit SSDLite.
 
     Args:
         classes: what it is to find.
         size: side of the square input, in px.
-        weights: stock COCO weights (`read_weights`); None: untrained.
+        weights: of torchvision's network (`models.ssdlite.weights`); None: untrained.
 
     Raises:
-        UserError: for weights that cannot be read or do not fit, and for classes that COCO does not have.
+        UserError: for weights that cannot be read or do not fit.
     """
     if weights is None:
         return assemble(stock(1 + len(classes)), classes, size)
-    model = stock()
-    try:
-        model.load_state_dict(read_weights(weights), strict=True)
-    except (RuntimeError, AttributeError, TypeError) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[min(1, len(lines) - 1)].strip()[:120]
-        raise UserError(
-            f"not the weights of torchvision's ssdlite320_mobilenet_v3_large: {reason}",
-            where=weights,
-            fix="use a stock COCO state dict with 91 outputs",
-        ) from error
-    slice_classes(model, classes)
+    model = loaded(weights)
+    set_classes(model, rows_for(model.head.classification_head.num_columns, classes))
     return assemble(model, classes, size, made_for=STOCK_SIZE)

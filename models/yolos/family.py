@@ -6,14 +6,19 @@ import math
 from functools import partial
 from pathlib import Path
 
+import torch
+
+from models.class_rows import without_row
 from models.detector import Detector
 from models.errors import UserError
 from models.family import Family, Pruning, ScanRecipe, Shallower
+from models.weights import read
 from models.yolos import auxiliary, network
 from models.yolos.inspector import INSPECTOR
-from models.yolos.weights import stock, trunk
+from models.yolos.weights import CLASSES, WEIGHTS, config_of, counted_rows, named_rows, own, stock, trunk
 
-WEIGHTS = "give a trunk as .safetensors, a folder that transformers saved, or a model's name"
+FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+KINDS = {"yolos": "nano", **{f"yolos-{kind}": kind for kind in ("tiny", "small", "base")}}  # by the model's name
 
 
 def build(classes: tuple[str, ...], size: int, weights: str | None, queries: int | None, *, kind: str) -> Detector:
@@ -22,8 +27,8 @@ def build(classes: tuple[str, ...], size: int, weights: str | None, queries: int
     Args:
         classes: what it is to find.
         size: side of the square input, in px.
-        weights: None for an untrained one, a safetensors file for a trunk, or the name or folder of a checkpoint, which
-            has the queries it was trained with.
+        weights: None for an untrained one; a file with a trunk or with a whole YOLOS, which are told apart by their
+            keys; or the name or folder of a checkpoint. What is whole has the queries it was trained with.
         queries: how many; None: as many as usual.
         kind: a key of `models.yolos.network.SIZES`.
     """
@@ -32,52 +37,62 @@ def build(classes: tuple[str, ...], size: int, weights: str | None, queries: int
         made = network.scratch(classes, size, kind, **chosen)
     elif is_trunk(weights):
         made = trunk(classes, size, kind, Path(weights), **chosen)
+    elif is_file(weights):
+        made = own(classes, size, kind, weights)
     else:
         made = stock(classes, size, weights)
     made.auxiliary_losses = auxiliary.AuxiliaryLosses()
     return made
 
 
-def is_trunk(weights: str | None) -> bool:
-    """Whether these weights are of a trunk alone."""
-    return weights is not None and Path(weights).suffix == ".safetensors"
+def is_file(weights: str) -> bool:
+    """Whether these weights are a file, or meant to be one, and no name or folder."""
+    return Path(weights).is_file() or (Path(weights).suffix in FILES and not Path(weights).is_dir())
 
 
-def detects(weights: str | None) -> bool:
-    """Whether a YOLOS that starts from these weights can detect already: not from none, nor from a trunk alone."""
-    return weights is not None and not is_trunk(weights)
+def is_trunk(weights: str) -> bool:
+    """Whether these weights are a file that has no class head."""
+    return is_file(weights) and CLASSES not in read(weights, WEIGHTS)
+
+
+def fresh(weights: str | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes that these weights have no rows for; a trunk has none."""
+    if weights is None:
+        return classes
+    if not is_file(weights):
+        return without_row(classes, named_rows(config_of(weights), classes))
+    state = read(weights, WEIGHTS)
+    return without_row(classes, counted_rows(len(state[CLASSES]) - 1, classes)) if CLASSES in state else classes
 
 
 def check(model: str, size: int, weights: str | None, queries: int | None) -> None:
-    """Refuse what can be known to fail before a detector is built.
+    """Refuse what can be known to fail before a detector is built; what lies on the hub is not asked for.
 
     Raises:
-        UserError: for a side that patches do not fill, a trunk's file that is not there, and queries that are not free
-            or fill no square grid.
+        UserError: for a side that patches do not fill, queries that are not free or fill no square grid, and files and
+            folders without weights of this network.
     """
     network.check_size(size)
-    if weights and is_trunk(weights) and not Path(weights).is_file():
-        raise UserError("no such weights file", where=weights, fix=WEIGHTS)
-    if queries is None:
-        return
-    if detects(weights):
+    free = weights is None or is_trunk(weights)
+    if queries is not None and not free:
         what = f"{model} from these weights has no queries to choose"
         raise UserError(what, where="model.queries", fix="leave it out")
-    if math.isqrt(queries) ** 2 != queries:
+    if queries is not None and math.isqrt(queries) ** 2 != queries:
         fix = f"use a square number, such as {math.isqrt(queries) ** 2}"
         raise UserError(f"{queries} queries fill no square grid", where="model.queries", fix=fix)
+    if weights is not None and Path(weights).exists():
+        with torch.random.fork_rng(devices=()):  # what is built afterwards begins as if nothing had been tried
+            build(("object",), size, weights, queries, kind=KINDS[model])
 
 
 FAMILY = Family(
     name="yolos",
     title="YOLOS",
-    models={
-        "yolos": partial(build, kind="nano"),
-        **{f"yolos-{kind}": partial(build, kind=kind) for kind in ("tiny", "small", "base")},
-    },
+    models={model: partial(build, kind=kind) for model, kind in KINDS.items()},
     check=check,
     weights=WEIGHTS,
-    detects=detects,
+    fresh=fresh,
+    trunk=is_trunk,
     exits=("multi_exit_yolos", "resolution_exit"),
     resized=network.resized,
     shallower=Shallower(network.shallower, usual=(3, 6), widths=False, alone=network.alone),

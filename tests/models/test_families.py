@@ -6,12 +6,15 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import models.families as families
 from models.errors import UserError
-from models.families import FAMILIES, check, detects, family_of, of_model, origin
+from models.families import FAMILIES, check, family_of, fresh, listed, of_model, origin, rows_kept, start
 from models.family import Family
 from models.registry import Registry
+from models.ssdlite.weights import LAST
 from strategies.base import Candidate
 from strategies.baseline import Baseline
 from strategies.prune import Prune
@@ -21,19 +24,48 @@ from strategies.truncate import Truncate
 from tests.support.toys import OneStep, Scenes, candidate, no_score
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, str | None]:
+    """Small files of weights by what they are, as far as a family looks at them to say what they know."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_file({"pos_cls": torch.zeros(1)}, folder / "trunk.safetensors")
+    torch.save({"class_labels_classifier.layers.2.bias": torch.zeros(92)}, folder / "yolos.pth")
+    torch.save({LAST: torch.zeros(6 * 3)}, folder / "two.pth")
+    paths: dict[str, str | None] = {path.stem: str(path) for path in folder.iterdir()}
+    return {**paths, "download": "torchvision", "none": None}
+
+
 @pytest.mark.parametrize(
-    ("model", "weights", "can", "words"),
+    ("model", "weights", "new", "begins", "words"),
     [
-        ("yolos", None, False, "from scratch"),
-        ("ssdlite", None, False, "from scratch"),
-        ("yolos", "trunk.safetensors", False, "around a trained trunk"),
-        ("ssdlite", "torchvision", True, "from stock weights"),
-        ("yolos-small", "hustvl/yolos-small", True, "from stock weights"),
+        ("yolos", "none", ("dog", "bolt"), "scratch", "from scratch"),
+        ("ssdlite", "none", ("dog", "bolt"), "scratch", "from scratch"),
+        ("yolos", "trunk", ("dog", "bolt"), "trunk", "around a trained trunk"),
+        ("ssdlite", "download", ("bolt",), "new classes", "from trained weights"),
+        ("yolos-tiny", "yolos", ("bolt",), "new classes", "from trained weights"),
+        ("ssdlite", "two", (), "weights", "from trained weights"),
     ],
 )
-def test_a_trunk_alone_cannot_detect(model, weights, can, words):
-    assert detects(model, weights) == can
-    assert origin(model, weights) == words
+def test_what_weights_know_is_what_a_detector_starts_from(files, model, weights, new, begins, words):
+    assert fresh(model, files[weights], ("dog", "bolt")) == new
+    assert start(model, files[weights], ("dog", "bolt")) == begins
+    assert origin(model, files[weights]) == words
+
+
+def test_what_starts_fresh_is_said_and_nothing_where_nothing_or_everything_does(files):
+    assert rows_kept("ssdlite", "torchvision", ("person", "bolt", "nut")) == (
+        "rows of person kept; bolt and nut start fresh"
+    )
+    assert rows_kept("ssdlite", "torchvision", ("dog", "Cat", "bolt")) == "rows of dog and Cat kept; bolt starts fresh"
+    assert rows_kept("ssdlite", "torchvision", ("bolt",)) == "bolt starts fresh"
+    assert rows_kept("ssdlite", "torchvision", ("dog",)) == ""
+    assert rows_kept("ssdlite", None, ("dog",)) == rows_kept("yolos-small", files["trunk"], ("dog",)) == ""
+
+
+def test_many_names_are_counted():
+    assert listed(["a"]) == "a"
+    assert listed(list("abcde")) == "a, b, c, d and e"
+    assert listed(list("abcdefg")) == "a, b, c, d and 3 more"
 
 
 def test_every_model_has_a_family_that_goes_by_its_registered_name():
@@ -79,7 +111,7 @@ def plain_family(name: str, models: tuple[str, ...]) -> Family:
         models=dict.fromkeys(models, lambda classes, size, weights, queries: candidate(classes, size).detector),
         check=lambda model, size, weights, queries: None,
         weights="give none",
-        detects=lambda weights: False,
+        fresh=lambda weights, classes: classes,
         exits=(),
     )
 

@@ -93,6 +93,6 @@ FAMILY = Family(
     models={"cells": build},
     check=lambda model, size, weights, queries: None,
     weights="leave them out",
-    detects=lambda weights: False,
+    fresh=lambda weights, classes: classes,
     exits=(),
 )

@@ -79,7 +79,8 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     size, seed = spec.model.size, spec.seed
     data = open_data(spec.data, run, size=size, seed=seed)
     fit = open_trainer(data.train, run, size=size, batch_size=spec.batch_size, seed=seed, device=spec.device)
-    initial, own = initial_candidate(spec.model, data.classes, seed), strategy_options(spec.strategy, spec.model)
+    own = strategy_options(spec.strategy, spec.model, data.classes)
+    initial = initial_candidate(spec.model, data.classes, seed)
     baseline = apply_strategy("baseline", initial, own, data, fit, unscored, seed)[-1]
     torch.manual_seed(spec.seed)
     places = positions_of(baseline.detector)

@@ -1,22 +1,13 @@
-"""SSDLite taken apart must compute what torchvision's computes, with stock weights, sliced classes and added exits."""
+"""SSDLite taken apart must compute what torchvision's computes, with stock weights and added exits."""
 
 import numpy as np
 import pytest
 import torch
 from torchvision.models.detection.image_list import ImageList
 
-from models.errors import UserError
 from models.pixels import resize
-from models.ssdlite.network import (
-    COCO_NAMES,
-    anchor_grid,
-    assemble,
-    level_sides,
-    resized,
-    slice_classes,
-    ssdlite,
-    stock,
-)
+from models.ssdlite.network import anchor_grid, assemble, level_sides, resized, ssdlite
+from models.ssdlite.weights import stock
 
 
 @pytest.fixture(scope="module")
@@ -86,45 +77,6 @@ def test_images_are_resized_as_torch_does_up_to_rounding(picture):
     ours = torch.from_numpy(resize(picture, 96)).permute(2, 0, 1)[None].float()
     assert (ours - theirs).abs().max() < 1.0
     assert (ours - theirs).abs().mean() < 0.3
-
-
-@torch.inference_mode()
-def test_sliced_head_keeps_the_logits_of_the_chosen_classes(picture):
-    torch.manual_seed(1)
-    whole = stock().eval()
-    detector = assemble(whole, COCO_NAMES[1:], 320).eval()
-    full = detector(detector.to_input(picture))[0][0]
-    slice_classes(whole, ("chair", "person"))
-    sliced = assemble(whole, ("chair", "person"), 320).eval()(detector.to_input(picture))[0][0]
-    columns = [0, COCO_NAMES.index("chair"), COCO_NAMES.index("person")]
-    assert torch.allclose(sliced, full[..., columns], atol=1e-6)
-
-
-def test_a_wrong_checkpoint_is_one_clear_line(tmp_path):
-    for content, expected in (({"x": torch.zeros(1)}, "not the weights"), ([1, 2], "not the weights")):
-        torch.save(content, tmp_path / "w.pth")
-        with pytest.raises(UserError, match=expected):
-            ssdlite(("person",), 320, str(tmp_path / "w.pth"))
-    (tmp_path / "w.pth").write_bytes(b"not a checkpoint")
-    with pytest.raises(UserError, match="not a PyTorch state dict"):
-        ssdlite(("person",), 320, str(tmp_path / "w.pth"))
-    with pytest.raises(UserError, match="no such weights file"):
-        ssdlite(("person",), 320, str(tmp_path / "nothing.pth"))
-
-
-def test_a_failed_download_is_one_clear_line(monkeypatch):
-    def offline(*args, **options):
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
-    with pytest.raises(UserError, match=r"download failed: Name or service.*--weights FILE"):
-        ssdlite(("person",), 320, "torchvision")
-
-
-def test_an_unknown_class_gets_a_suggestion(tmp_path):
-    torch.save(stock().state_dict(), tmp_path / "w.pth")
-    with pytest.raises(UserError, match="did you mean 'person'"):
-        ssdlite(("persn",), 320, str(tmp_path / "w.pth"))
 
 
 def test_stock_weights_load_strictly_and_detect(shared):
