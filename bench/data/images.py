@@ -220,8 +220,8 @@ def shallow(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Deep grey values as RGB of 8 bits.
 
     Whole numbers of 16 bits are divided by 257, so that 65535 is white. Others have no white of their own: they are
-    taken as 8 bits, as 16 bits or as shares of 1 where all of them fit, and otherwise reach from their smallest value to
-    their largest.
+    taken as 8 bits, as 16 bits or as shares of 1 where all of them fit, and otherwise reach from their smallest value
+    to their largest.
 
     Args:
         values: [H, W], of any integer or float type.

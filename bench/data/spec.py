@@ -28,7 +28,8 @@ def load(
     """Open the dataset that `spec` names. Every image of it is opened and checked.
 
     Args:
-        spec: `shapes`, a folder whose layout is recognised, the path of a TOML file, or NAME:PLACE for a reader by name.
+        spec: `shapes`, a folder whose layout is recognised, the path of a TOML file, or NAME:PLACE for a reader by
+            name.
         classes: names to keep; they go before what a TOML file says.
         max_images_per_class: at most so many training images per class; it goes before what a TOML file says.
         split: shares to deal the images anew by, such as "80/10/10" (`bench.data.deal.dealt`).

@@ -249,7 +249,7 @@ class CocoFile:
         return found
 
     def _numbers(self, rows: Sequence[_Annotation]) -> NDArray[np.float64]:
-        """bbox of each row, float64 [n, 4]; NaN, and a fault, where it is malformed."""
+        """The bbox of each row, float64 [n, 4]; NaN, and a fault, where it is malformed."""
         boxes = [row.bbox for row in rows]
         if all(type(box) is list and len(box) == 4 for box in boxes) and set(map(type, chain.from_iterable(boxes))) <= {
             int,
@@ -324,8 +324,8 @@ class CocoFile:
 def looks_like_coco(path: Path) -> bool:
     """Whether a JSON file is an object with COCO's lists; nothing in them is read."""
     try:
-        return isinstance(msgspec.json.decode(path.read_bytes(), type=_Lists), _Lists)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return isinstance(msgspec.json.decode(read_text(path), type=_Lists), _Lists)
+    except (UserError, msgspec.MsgspecError, RecursionError):
         return False
 
 
