@@ -344,8 +344,8 @@ def _kept(rows: Sequence[_Annotation], keep: NDArray[np.bool_], *columns: NDArra
 def looks_like_coco(path: Path) -> bool:
     """Whether a JSON file is an object with COCO's lists; nothing in them is read."""
     try:
-        return isinstance(msgspec.json.decode(path.read_bytes(), type=_Lists), _Lists)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return isinstance(msgspec.json.decode(read_text(path), type=_Lists), _Lists)
+    except (UserError, msgspec.MsgspecError, RecursionError):
         return False
 
 

@@ -19,9 +19,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.convert.converted import Box, Converted, Labelled, inside
-from bench.data.convert.reading import entries, finite, image_size, lines, whole
-from bench.data.split import ROLES, Role
+from bench.data.faults import Faults
+from bench.data.found import Box, Found, Labelled, inside, labelled
+from bench.data.readers.reading import entries, finite, folders, lines, whole
+from bench.data.registry import Options, Reader
+from bench.data.split import Role
+from bench.files import read_text
 from bench.progress import bar
 from models.errors import UserError
 
@@ -38,6 +41,8 @@ DROPPED = {
     10: "occluder on the ground",
     11: "full occluder",
 }
+SEQUENCE = re.compile(r"MOT17-(\d\d)(-\w+)?")
+TRUTH = "MOT17 has it for 02 04 05 09 10 11 13 only"
 COLUMNS = "frame, id, left, top, width, height, considered, class, visibility"
 
 
@@ -81,13 +86,33 @@ class Video:
     height: int
 
 
+def read(place: str, options: Options) -> Found:
+    """`mot:DIR` (a `bench.data.registry.Reader`): the sequences of each split that are there.
+
+    Args:
+        place: path of the folder.
+        options: as of `bench.data.spec.load`; where they deal, all sequences with ground truth are dealt.
+
+    Raises:
+        UserError: there is no such folder, or no sequence with ground truth in it.
+    """
+    source = options.folder(place, "mot")
+    there = [number for number, folder in _folders(source).items() if _truth(folder).is_file()]
+    if not there:
+        raise UserError("there is no ground truth in it", where=str(source), fix=TRUTH)
+    if options.split is not None:
+        return read_mot17(source, sequences={None: there})
+    kept = {role: [number for number in numbers if number in there] for role, numbers in SEQUENCES.items()}
+    return read_mot17(source, sequences={role: numbers for role, numbers in kept.items() if numbers})
+
+
 def read_mot17(
     source: Path,
     *,
-    sequences: Mapping[Role, Sequence[int]] = SEQUENCES,
+    sequences: Mapping[Role, Sequence[int]] | Mapping[None, Sequence[int]] = SEQUENCES,
     visibility: float = 0.25,
     every: int = 10,
-) -> Converted:
+) -> Found:
     """Read MOT17 videos as images of persons.
 
     Of a sequence that is there once per detector one is taken: images and ground truth are the same. Splits take whole
@@ -96,36 +121,48 @@ def read_mot17(
 
     Args:
         source: holds MOT17-02-FRCNN/ and so on, or holds them under train/.
-        sequences: sequence numbers per split.
+        sequences: sequence numbers per split; under None: not divided.
         visibility: in 0..1; pedestrians less visible than this become ignore regions.
         every: of so many frames one is taken, beginning with the first. Neighbours are nearly the same image, and
             intervals computed over them would be too narrow.
 
     Returns:
-        Images and boxes by split.
+        Images and boxes by split; the group of an image is its sequence.
 
     Raises:
-        UserError: something is missing or malformed.
+        UserError: a sequence is missing, or an option is out of range.
     """
     if not 0 <= visibility <= 1:
         raise UserError(f"{visibility} is not in 0..1", where="--visibility", fix="0.25 is a quarter visible")
     if every < 1:
         raise UserError(f"{every} is less than 1", where="--every", fix="1 takes every frame")
-    chosen = [(role, number) for role in ROLES for number in sequences[role]]
+    chosen = [(role, number) for role, numbers in sequences.items() for number in numbers]
     twice = [number for number, times in Counter(number for _, number in chosen).items() if times > 1]
     if twice:
         raise UserError(f"sequence {twice[0]:02d} is named twice", where=str(source), fix="name it in one split only")
-    folders = _folders(source)
-    videos = [(role, _sequence(source, folders, number)) for role, number in chosen]
-    splits: dict[Role, list[Labelled]] = {role: [] for role in ROLES}
-    notes = Counter({"sequences left out: in no split": len(set(folders) - {number for _, number in chosen})})
+    there = _folders(source)
+    videos = [(role, _sequence(source, there, number)) for role, number in chosen]
+    parts: dict[Role | None, list[Labelled]] = {role: [] for role, _ in chosen}
+    notes = Counter({"sequences left out: in no split": len(set(there) - {number for _, number in chosen})})
+    faults = Faults()
     with bar("reading MOT17", sum(len(range(0, video.length, every)) for _, video in videos)) as advance:
         for role, video in videos:
-            rows, files = _rows(video), set(entries(video.images, "the frames of the sequence belong here"))
-            for frame in range(1, video.length + 1, every):
-                splits[role].append(_labelled(video, frame, files, rows[frame], visibility, notes))
-                advance()
-    return Converted((PERSON,), splits, notes)
+            with faults.caught():
+                rows, files = _rows(video, faults), set(entries(video.images, "the frames of the sequence belong here"))
+                for frame in range(1, video.length + 1, every):
+                    with faults.caught():
+                        parts[role].append(_labelled(video, frame, files, rows[frame], visibility, notes))
+                    advance()
+    return Found(source.resolve().name, "MOT17", (PERSON,), parts, notes, faults)
+
+
+def sees(folder: Path) -> str | None:
+    """What of this layout lies in a folder."""
+    for place in (folder / "train", folder):
+        found = [path for path in folders(place) if SEQUENCE.fullmatch(path.name)]
+        if found:
+            return f"MOT17 ({found[0].relative_to(folder)})"
+    return None
 
 
 def _folders(source: Path) -> dict[int, Path]:
@@ -134,7 +171,7 @@ def _folders(source: Path) -> dict[int, Path]:
     place = source / "train" if (source / "train").is_dir() else source
     found: dict[int, Path] = {}
     for name in entries(place, what):
-        match = re.fullmatch(r"MOT17-(\d\d)(-\w+)?", name)
+        match = SEQUENCE.fullmatch(name)
         if match:
             found.setdefault(int(match[1]), place / name)
     if not found:
@@ -142,70 +179,74 @@ def _folders(source: Path) -> dict[int, Path]:
     return found
 
 
-def _sequence(source: Path, folders: Mapping[int, Path], number: int) -> Video:
-    if number not in folders:
-        there = ", ".join(f"{key:02d}" for key in sorted(folders))
-        raise UserError(f"sequence {number:02d} is not there", where=str(source), fix=f"choose of {there}")
-    folder = folders[number]
+def _sequence(source: Path, there: Mapping[int, Path], number: int) -> Video:
+    if number not in there:
+        choice = ", ".join(f"{key:02d}" for key in sorted(there))
+        raise UserError(f"sequence {number:02d} is not there", where=str(source), fix=f"choose of {choice}")
+    folder = there[number]
     path, parser = folder / "seqinfo.ini", configparser.ConfigParser(interpolation=None)
+    text = read_text(path, "restore it; MOT17 has one in each sequence")
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(text)
         table = parser["Sequence"]
         sizes = [int(table[key]) for key in ("seqLength", "imWidth", "imHeight")]
         return Video(number, folder, folder / table.get("imDir", "img1"), table.get("imExt", ".jpg"), *sizes)
-    except (OSError, configparser.Error, KeyError, ValueError) as error:
+    except (configparser.Error, KeyError, ValueError) as error:
         raise UserError(
-            f"cannot read the sequence: {error}",
+            f"cannot read the sequence: {' '.join(str(error).split())}",
             where=str(path),
             fix="it needs [Sequence] with seqLength, imWidth and imHeight",
         ) from error
 
 
-def _rows(video: Video) -> Mapping[int, list[Row]]:
+def _truth(folder: Path) -> Path:
+    return folder / "gt" / "gt.txt"
+
+
+def _rows(video: Video, faults: Faults) -> Mapping[int, list[Row]]:
     """The rows of gt.txt by frame, all of them checked."""
-    path = video.folder / "gt" / "gt.txt"
+    path = _truth(video.folder)
     if not path.is_file():
-        raise UserError("there is no ground truth", where=str(path), fix="MOT17 has it for 02 04 05 09 10 11 13 only")
+        raise UserError("there is no ground truth", where=str(path), fix=TRUTH)
     found: dict[int, list[Row]] = defaultdict(list)
     for where, text in lines(path):
-        parts = text.split(",")
-        if len(parts) != 9:
-            raise UserError(f"{len(parts)} columns instead of 9", where=where, fix=f"MOT17 has {COLUMNS}")
-        frame, _, left, top, width, height, considered, kind, visibility = finite(parts, where)
-        frame, kind = whole(frame, "frame", where), whole(kind, "class", where)
-        if not 1 <= frame <= video.length:
-            raise UserError(f"frame {frame} is not in 1..{video.length}", where=where, fix="compare with seqinfo.ini")
-        if kind != PEDESTRIAN and kind not in IGNORED and kind not in DROPPED:
-            raise UserError(f"class {kind} is unknown", where=where, fix="MOT17 has classes 1 to 13")
-        corners = (left - 1, top - 1, left - 1 + width, top - 1 + height)
-        found[frame].append(Row(corners, kind, considered != 0, visibility))
+        with faults.caught():
+            frame, row = _row(text, video, where)
+            found[frame].append(row)
     return found
+
+
+def _row(text: str, video: Video, where: str) -> tuple[int, Row]:
+    """A line of gt.txt, and the frame that it is of."""
+    parts = text.split(",")
+    if len(parts) != 9:
+        raise UserError(f"{len(parts)} columns instead of 9", where=where, fix=f"MOT17 has {COLUMNS}")
+    frame, _, left, top, width, height, considered, kind, visibility = finite(parts, where)
+    frame, kind = whole(frame, "frame", where), whole(kind, "class", where)
+    if not 1 <= frame <= video.length:
+        raise UserError(f"frame {frame} is not in 1..{video.length}", where=where, fix="compare with seqinfo.ini")
+    if kind != PEDESTRIAN and kind not in IGNORED and kind not in DROPPED:
+        raise UserError(f"class {kind} is unknown", where=where, fix="MOT17 has classes 1 to 13")
+    corners = (left - 1, top - 1, left - 1 + width, top - 1 + height)
+    return frame, Row(corners, kind, considered != 0, visibility)
 
 
 def _labelled(
     video: Video, frame: int, files: set[str], rows: Sequence[Row], visibility: float, notes: Counter[str]
 ) -> Labelled:
-    name = f"{frame:06d}{video.suffix}"
+    name, group = f"{frame:06d}{video.suffix}", f"MOT17-{video.number:02d}"
     path = video.images / name
     if name not in files:
         raise UserError("this frame is missing", where=str(path), fix="restore it; seqinfo.ini says it is there")
-    width, height = image_size(path)
-    if (width, height) != (video.width, video.height):
-        raise UserError(
-            f"the image is {width} x {height} px, seqinfo.ini says {video.width} x {video.height}",
-            where=str(path),
-            fix="restore the frames as they were annotated",
-        )
-    boxes = [_box(row, video, visibility, notes) for row in rows]
-    kept = tuple(box for box in boxes if box)
-    return Labelled(path, f"MOT17-{video.number:02d}/{name}", video.width, video.height, kept)
+    boxes = [box for row in rows if (box := _box(row, video, visibility, notes))]
+    return labelled(path, f"{group}/{name}", (video.width, video.height), boxes, {PERSON: 1}, group)
 
 
 def _box(row: Row, video: Video, visibility: float, notes: Counter[str]) -> Box | None:
     if row.kind in DROPPED:
         notes[f"boxes left out: {DROPPED[row.kind]}"] += 1
         return None
-    bbox = inside(row.corners, video.width, video.height, notes)
+    bbox = inside(row.corners, (video.width, video.height), notes)
     if bbox is None:
         return None
     reason = _ignored(row, visibility)
@@ -221,3 +262,6 @@ def _ignored(row: Row, visibility: float) -> str:
     if not row.considered:
         return "not considered by the benchmark"
     return f"less than {100 * visibility:g} % visible" if row.visibility < visibility else ""
+
+
+READER = Reader(read, sees)

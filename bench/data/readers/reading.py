@@ -1,31 +1,31 @@
-"""What the converters share in reading a source.
+"""What readers of files share: lines with their numbers, numbers that have to be numbers, and folders listed.
 
-Lines with their numbers, image sizes, folder listings, and splits made by hash where the source has none. Every mistake
-is a UserError that names its file.
+Links to folders are followed. Every mistake is a UserError that names its file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from bench.data.split import ROLES, Role
+from bench.data.deal import shares
+from bench.data.found import WORDS
+from bench.data.images import SUFFIXES
+from bench.data.registry import Options
+from bench.data.split import Role
+from bench.files import read_text
 from models.errors import UserError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-ORIENTATION = 0x0112  # EXIF
 
 
 def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Every line of a file that is not blank.
+    """Every line of a text file that is not blank.
 
     Args:
-        path: of a UTF-8 text file.
+        path: of the file.
 
     Yields:
         (FILE:NUMBER, text).
@@ -33,11 +33,7 @@ def lines(path: Path) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: the file cannot be read.
     """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read it: {error}", where=str(path), fix="restore it as UTF-8 text") from error
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             yield f"{path}:{number}", line.strip()
 
@@ -102,91 +98,67 @@ def entries(folder: Path, what: str) -> list[str]:
         raise UserError(f"cannot list this folder: {error.strerror}", where=str(folder), fix=what) from error
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Size of an image as stored, from its header; EXIF rotation is ignored, as everywhere here.
+def below(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """All files of some kinds in a folder and the folders in it, sorted by their paths.
+
+    Hidden ones are left out. Links are followed, and a circle is gone through once. A link that leads nowhere is a
+    file, and so is a device that is called like an image: whoever opens it says so.
 
     Args:
-        path: of the image.
-
-    Returns:
-        (width, height) in px.
+        folder: to look into; need not be there.
+        suffixes: of the files, in lower case.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: a folder cannot be listed.
     """
+    found = _below(folder, tuple(suffixes), frozenset()) if folder.is_dir() else ()
+    return sorted(found, key=lambda path: path.as_posix())
+
+
+def _below(folder: Path, suffixes: tuple[str, ...], above: frozenset[str]) -> Iterator[Path]:
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for name in entries(folder, "make it readable"):
+        path = folder / name
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            mode = None
+        if mode is not None and stat.S_ISDIR(mode):
+            yield from _below(path, suffixes, above | {real})
+        elif name.lower().endswith(suffixes) and (mode is None or stat.S_ISREG(mode) or suffixes == SUFFIXES):
+            yield path
+
+
+def holds(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> bool:
+    """Whether a folder, if it is one, has a file of some kinds directly in it."""
     try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"cannot read the size of this image: {error}",
-            where=str(path),
-            fix="replace it, or remove it and its labels",
-        ) from error
+        return any(name.lower().endswith(tuple(suffixes)) and name[0] != "." for name in os.listdir(folder))
+    except OSError:
+        return False
 
 
-def orientation(path: Path) -> int:
-    """The EXIF orientation of a JPEG that `image_size` could read.
-
-    Args:
-        path: of the image.
-
-    Returns:
-        1 to 8; 1 where the file does not say.
-    """
-    with Image.open(path) as image:
-        return image.getexif().get(ORIENTATION, 1) if image.format == "JPEG" else 1
+def folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, hidden ones left out; none where there is no such folder."""
+    names = entries(folder, "make it readable") if folder.is_dir() else []
+    return [folder / name for name in names if (folder / name).is_dir()]
 
 
-def shares(text: str) -> tuple[float, float, float]:
-    """Shares of train, val and test from a text such as "0.8,0.1,0.1".
-
-    Args:
-        text: three numbers, separated by commas.
-
-    Returns:
-        The shares.
-
-    Raises:
-        UserError: they are not positive or do not sum to 1.
-    """
-    fix = "give the shares of train, val and test, such as 0.8,0.1,0.1"
-    try:
-        train, val, test = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError("these are not three numbers", where=f"--split {text}", fix=fix) from None
-    if not min(train, val, test) > 0 or not math.isclose(train + val + test, 1, abs_tol=1e-6):
-        raise UserError("the shares are not positive or do not sum to 1", where=f"--split {text}", fix=fix)
-    return train, val, test
+def split_of(name: str) -> Role | None:
+    """The split that a file or folder is called after: train, Valid, test2017; None: after none."""
+    return WORDS.get(re.sub(r"[\d_-]+$", "", name.lower()))
 
 
-def role_of(name: str, parts: tuple[float, float, float]) -> Role:
-    """The split of an image by the hash of its name: the same on every machine, whatever other images there are.
-
-    Args:
-        name: of the image.
-        parts: shares of train, val and test.
-
-    Returns:
-        The split's role.
-    """
-    position = int.from_bytes(hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:6], "big") / 2**48
-    if position < parts[0]:
-        return "train"
-    return "val" if position < parts[0] + parts[1] else "test"
-
-
-def dealt(names: Sequence[str], parts: tuple[float, float, float]) -> dict[Role, list[str]]:
-    """The names of each split by `role_of`.
-
-    Args:
-        names: of the images.
-        parts: shares of train, val and test.
-
-    Returns:
-        Names by role, in their order.
-    """
-    found: dict[Role, list[str]] = {role: [] for role in ROLES}
-    for name in names:
-        found[role_of(name, parts)].append(name)
+def split_folders(folder: Path) -> dict[Role, list[Path]]:
+    """The folders in a folder that are called after a split."""
+    found: dict[Role, list[Path]] = {}
+    for path in folders(folder):
+        if role := split_of(path.name):
+            found.setdefault(role, []).append(path)
     return found
+
+
+def deals_all(options: Options) -> bool:
+    """Whether all images are to be dealt anew, so that it does not matter where they are now."""
+    return options.split is not None and len(shares(options.split)) == 3

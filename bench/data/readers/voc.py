@@ -1,62 +1,66 @@
-"""Reader of Pascal VOC (Everingham et al. 2010, doi:10.1007/s11263-009-0275-4) and whatever has its layout.
-
-`Annotations/ID.xml`, `JPEGImages/ID.jpg`, `ImageSets/Main/{train,val,test}.txt`.
+"""The Pascal VOC reader (Everingham et al. 2010, doi:10.1007/s11263-009-0275-4): an .xml with the boxes of each image.
 
 Corners count pixels from 1 and belong to the box: xmin 1, xmax 1 is the first column alone, so x is xmin - 1 and the
 width xmax - xmin + 1. `difficult` objects become ignore regions, since VOC counts them neither way. The parts of
-persons (heads, hands) are not read.
+persons (heads, hands) are not read. Where the files lie is found in `voc_places`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from bench.data.convert.converted import Box, Converted, Labelled, inside
-from bench.data.convert.reading import SUFFIXES, dealt, entries, finite, image_size, lines
-from bench.data.split import ROLES, Role
+from bench.data.faults import Faults
+from bench.data.found import Box, Found, Labelled, inside, labelled
+from bench.data.images import upright_size
+from bench.data.readers.reading import deals_all, finite
+from bench.data.readers.voc_places import Pair, places, seen
+from bench.data.registry import Options, Reader
+from bench.data.split import Role
 from bench.progress import bar
-from models.errors import UserError, suggest
+from models.errors import UserError
 
-SETS = ("trainval", *ROLES)
+DIFFICULT = {"": False, "0": False, "false": False, "unspecified": False, "1": True, "true": True}
 
 
-def read_voc(
-    source: Path, *, parts: tuple[float, float, float] | None = None, classes: Sequence[str] | None = None
-) -> Converted:
-    """Read a dataset in VOC's layout.
+def read(place: str, options: Options) -> Found:
+    """`voc:DIR` (a `bench.data.registry.Reader`).
 
     Args:
-        source: such as VOCdevkit/VOC2007.
-        parts: shares of train, val and test, dealt by the hash of the id; None takes the splits that are there.
-        classes: the names that may occur, in the order of their ids; None takes those that do, in alphabetical order.
+        place: path of the folder, such as VOCdevkit/VOC2007.
+        options: as of `bench.data.spec.load`.
 
     Returns:
-        Images and boxes by split.
+        Images by split, classes in alphabetical order.
 
     Raises:
-        UserError: something is missing, malformed or contradictory.
+        UserError: there is no such folder, or no labels or images in it.
     """
-    labels = {Path(name).stem: source / "Annotations" / name for name in _xml(source)}
-    images = _images(source / "JPEGImages")
-    ids = _dealt(source, labels, parts) if parts else {role: _ids(_set(source, role)) for role in ROLES}
-    notes = Counter(
-        {"label files left out: in no split": len(labels) - len({key for role in ids.values() for key in role})}
-    )
-    splits: dict[Role, list[Labelled]] = {role: [] for role in ROLES}
-    with bar("reading VOC", sum(map(len, ids.values()))) as advance:
-        for role in ROLES:
-            for key, where in ids[role].items():
-                if key not in labels:
-                    fix = "remove the id or add the labels; VOC2012 has none for test"
-                    raise UserError(f"there is no Annotations/{key}.xml", where=where, fix=fix)
-                splits[role].append(_labelled(labels[key], images, classes, notes))
+    source = options.folder(place, "voc")
+    faults, notes = Faults(), Counter[str]()
+    found = places(source, deals_all(options), faults, notes)
+    taken: list[tuple[Role | None, Pair, tuple[int, int], list[Box]]] = []
+    with bar("reading VOC labels", sum(map(len, found.parts.values()))) as advance:
+        for role, pairs in found.parts.items():
+            for pair in pairs:
+                with faults.caught():
+                    size = upright_size(pair.image)
+                    taken.append((role, pair, size, _boxes(pair, size, notes, faults)))
                 advance()
-    found = sorted({box.name for split in splits.values() for image in split for box in image.boxes})
-    return Converted(tuple(classes or found), splits, notes)
+    names = sorted({box.name for *_, boxes in taken for box in boxes})
+    labels = {name: label for label, name in enumerate(names, 1)}
+    parts: dict[Role | None, list[Labelled]] = {role: [] for role in found.parts}
+    for role, pair, size, boxes in taken:
+        parts[role].append(labelled(pair.image, pair.name, size, boxes, labels))
+    return Found(source.resolve().name, f"Pascal VOC, {found.layout}", tuple(names), parts, notes, faults)
+
+
+def sees(folder: Path) -> str | None:
+    """What of this layout lies in a folder."""
+    label = seen(folder)
+    return f"Pascal VOC ({label.relative_to(folder)})" if label else None
 
 
 def parse(path: Path) -> Element:
@@ -89,95 +93,53 @@ def parse(path: Path) -> Element:
     except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for encodings unknown to it
         where = f"{path}:{parser.CurrentLineNumber}"
         raise UserError(f"cannot read it as XML: {error}", where=where, fix="restore it or label it again") from error
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", where=str(path), fix="make it readable") from error
     return builder.close()
 
 
-def _xml(source: Path) -> list[str]:
-    what = "give the folder with Annotations, JPEGImages and ImageSets, such as VOCdevkit/VOC2007"
-    return [name for name in entries(source / "Annotations", what) if name.endswith(".xml")]
+def _boxes(pair: Pair, size: tuple[int, int], notes: Counter[str], faults: Faults) -> list[Box]:
+    """The objects of a label file; what is wrong with one is a fault, and it is left out."""
+    root = parse(pair.label)
+    _check_size(root.find("size"), pair, size)
+    boxes = []
+    for entry in root.findall("object"):
+        with faults.caught():
+            box = _box(entry, pair.label, size, notes)
+            boxes += [box] if box else []
+    return boxes
 
 
-def _images(folder: Path) -> Mapping[str, Path]:
-    """Image files by their name without suffix."""
-    found: dict[str, Path] = {}
-    for name in entries(folder, "the images belong here"):
-        path = folder / name
-        if path.suffix.lower() in SUFFIXES and found.setdefault(path.stem, path) != path:
-            fix = "one label file can belong to one image only: rename or remove one"
-            raise UserError(f"{found[path.stem].name} is here as well", where=str(path), fix=fix)
-    return found
+def _check_size(stated: Element | None, pair: Pair, size: tuple[int, int]) -> None:
+    """Compare a size that is stated with that of the image; 0 states none."""
+    if stated is None:
+        return
+    where = f"{pair.label}:{stated.get('line')}"
+    sides = tuple(finite([stated.findtext(side, "").strip() or "0" for side in ("width", "height")], where))
+    if 0 not in sides and sides != size:
+        what = f"the labels are for {sides[0]:g} x {sides[1]:g} px, {pair.image} has {size[0]} x {size[1]} upright"
+        raise UserError(what, where=where, fix="label the image as it is shown: turned where EXIF asks for it")
 
 
-def _set(source: Path, name: str) -> Path:
-    return source / "ImageSets" / "Main" / f"{name}.txt"
-
-
-def _ids(path: Path) -> dict[str, str]:
-    """FILE:LINE by image id."""
-    if not path.is_file():
-        raise UserError(
-            f"there is no list of the {path.stem} images",
-            where=str(path),
-            fix="write one id per line into it, or deal all labelled images anew with --split 0.8,0.1,0.1",
-        )
-    found: dict[str, str] = {}
-    for where, text in lines(path):
-        if text in found:
-            raise UserError(f"{text} is in {found[text]} already", where=where, fix="remove this line")
-        found[text] = where
-    return found
-
-
-def _dealt(source: Path, labels: Mapping[str, Path], parts: tuple[float, float, float]) -> dict[Role, dict[str, str]]:
-    """All images that any list names, or all labelled ones where there is no list.
-
-    VOC2012 labels images for other tasks as well, and not every object in them.
-    """
-    listed = {
-        key: where for name in SETS if _set(source, name).is_file() for key, where in _ids(_set(source, name)).items()
-    }
-    known = listed or {key: str(path) for key, path in labels.items()}
-    return {role: {key: known[key] for key in keys} for role, keys in dealt(sorted(known), parts).items()}
-
-
-def _labelled(path: Path, images: Mapping[str, Path], classes: Sequence[str] | None, notes: Counter[str]) -> Labelled:
-    if path.stem not in images:
-        fix = "add the image to JPEGImages, or take the id out of ImageSets/Main"
-        raise UserError(f"there is no image {path.stem} in JPEGImages", where=str(path), fix=fix)
-    image, root = images[path.stem], parse(path)
-    width, height = image_size(image)
-    size = root.find("size")
-    if size is not None:
-        stated = tuple(finite([size.findtext(side, "0") for side in ("width", "height")], f"{path}:{size.get('line')}"))
-        if 0 not in stated and stated != (width, height):
-            raise UserError(
-                f"the labels are for {stated[0]:g} x {stated[1]:g} px, {image} has {width} x {height}",
-                where=f"{path}:{size.get('line')}",
-                fix="label the image as it is stored, EXIF rotation ignored",
-            )
-    boxes = [_box(entry, path, (width, height), classes, notes) for entry in root.findall("object")]
-    return Labelled(image, image.name, width, height, tuple(box for box in boxes if box))
-
-
-def _box(
-    entry: Element, path: Path, size: tuple[int, int], classes: Sequence[str] | None, notes: Counter[str]
-) -> Box | None:
+def _box(entry: Element, path: Path, size: tuple[int, int], notes: Counter[str]) -> Box | None:
     where = f"{path}:{entry.get('line')}"
     name = entry.findtext("name", "").strip()
     if not name:
         raise UserError("this object has no name", where=where, fix="add <name>")
-    if classes and name not in classes:
-        raise UserError(f"the class {name!r} is not among --classes", where=where, fix=suggest(name, classes))
     corner = entry.find("bndbox")
     if corner is None:
         raise UserError("this object has no box", where=where, fix="add <bndbox> with xmin, ymin, xmax and ymax")
     texts = [corner.findtext(key, "missing") for key in ("xmin", "ymin", "xmax", "ymax")]
     x1, y1, x2, y2 = finite(texts, f"{path}:{corner.get('line')}")
-    bbox = inside((x1 - 1, y1 - 1, x2, y2), *size, notes)
-    difficult = entry.findtext("difficult", "0").strip()
-    if difficult not in ("0", "1"):
+    difficult = entry.findtext("difficult", "").strip()
+    if difficult.lower() not in DIFFICULT:
         raise UserError(f"difficult is {difficult!r}", where=where, fix="write 0 or 1")
-    if bbox is None:
+    corners = inside((x1 - 1, y1 - 1, x2, y2), size, notes)
+    if corners is None:
         return None
-    notes["boxes made ignore regions: difficult"] += difficult == "1"
-    return Box(name, bbox, ignore=difficult == "1")
+    ignore = DIFFICULT[difficult.lower()]
+    notes["boxes made ignore regions: difficult"] += ignore
+    return Box(name, corners, ignore)
+
+
+READER = Reader(read, sees)

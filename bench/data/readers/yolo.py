@@ -1,189 +1,216 @@
-"""Reader of YOLO text labels.
+"""The YOLO reader: a .txt per image, a line per object, as Ultralytics, Roboflow, CVAT, LabelImg and others write it.
 
-`images/{train,val,test}/NAME.jpg` beside `labels/{train,val,test}/NAME.txt`, a line per object, and the class names in
-`data.yaml` or `classes.txt`.
-
-A line is `class cx cy w h`, the box's centre and sides as shares of the image's sides, or `class x1 y1 x2 y2 x3 y3
-...`, a polygon that becomes its bounding box. An image without a label file has no objects.
+A line is `class cx cy w h`, the box's centre and sides as shares of the image's sides; or `class x1 y1 x2 y2 x3 y3
+...`, a polygon or an oriented box that becomes its bounding box; or, where data.yaml has `kpt_shape`, a box and the
+points of a pose, which are not read. An image without a label file has no objects.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
-from bench.data.convert.converted import Box, Converted, Labelled, inside
-from bench.data.convert.reading import SUFFIXES, dealt, finite, image_size, lines, orientation, whole
-from bench.data.split import ROLES, Role
+from bench.data.faults import Faults
+from bench.data.found import Box, Found, Labelled, inside, labelled
+from bench.data.images import upright_size
+from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, split_of, whole
+from bench.data.readers.yolo_names import LISTED, USUAL, Described, described, yaml_file
+from bench.data.readers.yolo_places import Places, has_labels, in_labels, labels_of, places
+from bench.data.registry import Options, Reader
+from bench.data.split import Role
 from bench.progress import bar
 from models.errors import UserError
 
 FAR = 2.0  # shares beyond this are no rounding and no box over the edge
+TEXT = (".txt",)
+LOOKED_AT = 20  # text files of a folder, to see what is in it
+LIKE_LABELS = re.compile(r"\s*\d+(\.0*)?([ \t]+-?[\d.]+(e-?\d+)?){4,}[ \t]*(\r?\n|$)", re.IGNORECASE)
 
 
-def read_yolo(source: Path, *, parts: tuple[float, float, float] | None = None) -> Converted:
-    """Read a dataset with YOLO labels.
+def read(place: str, options: Options) -> Found:
+    """`yolo:DIR` (a `bench.data.registry.Reader`).
 
     Args:
-        source: holds images/, labels/ and the class names.
-        parts: shares of train, val and test, dealt by the hash of the image's path below images/; None takes the splits
-            that are there.
+        place: path of the folder.
+        options: as of `bench.data.spec.load`; where they deal all images anew, also those that are in no split.
 
     Returns:
-        Images and boxes by split.
+        Images by split, named by their paths without the folder `images`.
 
     Raises:
-        UserError: something is missing or malformed.
+        UserError: there is no such folder, or there are no class names, images or labels in it.
     """
-    classes = class_names(source)
-    if not (source / "labels").is_dir():
-        raise UserError("there is no folder labels in it", where=str(source), fix="put a .txt per image there")
-    files = dealt(_files(source / "images"), parts) if parts else {role: _split(source, role) for role in ROLES}
-    _check_labels(source, {name for names in files.values() for name in names}, ROLES if parts is None else ("",))
-    splits: dict[Role, list[Labelled]] = {role: [] for role in ROLES}
-    notes: Counter[str] = Counter()
-    with bar("reading YOLO labels", sum(map(len, files.values()))) as advance:
-        for role in ROLES:
-            for name in files[role]:
-                splits[role].append(_labelled(source, name, classes, notes))
+    source = options.folder(place, "yolo")
+    faults, notes = Faults(), Counter[str]()
+    said = described(source)
+    found = places(source, said, faults, notes)
+    parts = _with_labels(found, source, options, notes)
+    _settle_others(found, parts, source, deals_all(options), faults, notes)
+    names = _names([image for images in parts.values() for image in images], source)
+    labels = {name: label for label, name in enumerate(said.names, 1)}
+    taken: dict[Role | None, list[Labelled]] = {role: [] for role in parts}
+    with bar("reading YOLO labels", sum(map(len, parts.values()))) as advance:
+        for role, images in parts.items():
+            for path in images:
+                with faults.caught():
+                    size = upright_size(path)
+                    boxes = _boxes(labels_of(path, source), size, said, notes, faults)
+                    taken[role].append(labelled(path, names[path], size, boxes, labels))
                 advance()
-    return Converted(classes, splits, notes)
+    return Found(source.resolve().name, f"YOLO, {found.layout}", said.names, taken, notes, faults)
 
 
-def class_names(source: Path) -> tuple[str, ...]:
-    """Class names by number.
-
-    Read from data.yaml (`names` as a list, or as a table from 0 on), or else from classes.txt (one per line).
-
-    Args:
-        source: the dataset's folder.
-
-    Returns:
-        The names.
-
-    Raises:
-        UserError: there are none, or they are malformed.
-    """
-    for path in (source / "data.yaml", source / "data.yml"):
-        if path.is_file():
-            return _checked(_yaml_names(path), path)
-    path = source / "classes.txt"
-    if path.is_file():
-        return _checked([text for _, text in lines(path)], path)
-    raise UserError("the class names are missing", where=str(source), fix="add data.yaml with names: [...]")
-
-
-def _yaml_names(path: Path) -> Sequence[object]:
+def sees(folder: Path) -> str | None:
+    """What of this layout lies in a folder."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"cannot read it as YAML: {reason}", where=str(path), fix="correct it") from error
-    names = content.get("names") if isinstance(content, Mapping) else None
-    if isinstance(names, Mapping):
-        if set(names) != set(range(len(names))):
-            raise UserError(f"names has the keys {list(names)}", where=str(path), fix="number the classes 0, 1, 2, ...")
-        names = [names[key] for key in range(len(names))]
-    if not isinstance(names, list):
-        raise UserError("there is no list 'names' in it", where=str(path), fix="add names: [person, chair]")
-    if content.get("nc", len(names)) != len(names):
-        raise UserError(f"nc is {content['nc']}, there are {len(names)} names", where=str(path), fix="correct one")
-    return names
+        path = yaml_file(folder)
+    except UserError:
+        return "YOLO (.yaml)"
+    if path and (path.name not in USUAL or path.stat().st_size):
+        return f"YOLO ({path.name})"
+    for name in ("obj.names", "obj.data"):
+        if (folder / name).is_file():
+            return f"YOLO ({name})"
+    of_splits = [part for base in (folder, folder / "labels") for part in split_folders(base).values()]
+    below = [place for part in of_splits for one in part for place in (one, one / "labels")]
+    for place in (folder, folder / "labels", folder / "images", *below):
+        if label := _first_labels(place):
+            return f"YOLO ({label.relative_to(folder)})"
+    return None
 
 
-def _checked(names: Sequence[object], path: Path) -> tuple[str, ...]:
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise UserError(f"the class name {name!r} is not text", where=str(path), fix="put it in quotes")
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"the class names are {list(names)}", where=str(path), fix="name at least one, each once")
-    return tuple(map(str, names))
-
-
-def _split(source: Path, role: Role) -> list[str]:
-    for kind in ("images", "labels"):
-        if not (source / kind / role).is_dir():
-            raise UserError(
-                f"there is no folder {kind}/{role} in it",
-                where=str(source),
-                fix="add it, or deal all images anew with --split 0.8,0.1,0.1",
-            )
-    return [f"{role}/{name}" for name in _files(source / "images" / role)]
-
-
-def _files(folder: Path) -> list[str]:
-    """Paths of all images below `folder`, relative to it."""
-    if not folder.is_dir():
-        raise UserError("there is no such folder", where=str(folder), fix="the images belong there")
-    found = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
-
-
-def _check_labels(source: Path, images: set[str], folders: Sequence[str]) -> None:
-    """Raises UserError for a label file whose image is missing."""
-    known = {Path(name).with_suffix(".txt") for name in images}
-    for folder in folders:
-        for path in sorted((source / "labels" / folder).rglob("[!.]*.txt")):
-            if path.name != "classes.txt" and path.relative_to(source / "labels") not in known:
-                raise UserError("the image of these labels is missing", where=str(path), fix="add it or remove them")
-
-
-def _labelled(source: Path, name: str, classes: Sequence[str], notes: Counter[str]) -> Labelled:
-    path, labels = source / "images" / name, (source / "labels" / name).with_suffix(".txt")
-    width, height = image_size(path)
-    if orientation(path) != 1:
-        raise UserError(
-            "EXIF says that this image is to be turned, and its labels may be for it turned or not",
-            where=str(path),
-            fix="store it upright and without that entry",
-        )
-    if not labels.is_file():
-        notes["images without a label file: taken as without objects"] += 1
-        return Labelled(path, name, width, height, ())
-    boxes = []
-    for where, text in lines(labels):
-        kind, (x1, y1, x2, y2) = parse(text, where)
-        if not 0 <= kind < len(classes):
-            raise UserError(f"class {kind} is unknown", where=where, fix=f"there are names for 0 to {len(classes) - 1}")
-        bbox = inside((x1 * width, y1 * height, x2 * width, y2 * height), width, height, notes)
-        if bbox:
-            boxes.append(Box(classes[kind], bbox))
-    return Labelled(path, name, width, height, tuple(boxes))
-
-
-def parse(text: str, where: str) -> tuple[int, tuple[float, float, float, float]]:
+def parse(text: str, where: str, points: int = 0) -> tuple[int, tuple[float, float, float, float], str]:
     """One line of labels.
 
     Args:
         text: the line.
         where: it stands, for the error message.
+        points: numbers of a pose behind its box; 0: there are no poses.
 
     Returns:
-        Class number, and x1, y1, x2, y2 as shares of the image's sides.
+        Class number; x1, y1, x2, y2 as shares of the image's sides; and what was changed, empty for a box.
 
     Raises:
         UserError: the line is malformed.
     """
     parts = text.split()
-    if len(parts) != 5 and (len(parts) < 7 or len(parts) % 2 == 0):
-        raise UserError(
-            f"{len(parts)} columns",
-            where=where,
-            fix="write class cx cy w h, or class and x y of three corners or more",
-        )
+    _check_columns(len(parts), points, where)
     kind, *values = finite(parts, where)
+    changed = ""
+    if points and len(values) > 4:
+        values, changed = values[:4], "poses: their points are not read, only their boxes"
     if max(map(abs, values)) > FAR:
-        raise UserError(
-            f"{max(values, key=abs):g} is no share of an image", where=where, fix="divide pixels by the side"
-        )
+        what = f"{max(values, key=abs):g} is no share of an image"
+        raise UserError(what, where=where, fix="divide pixels by the side")
     if len(values) > 4:
         corners = min(values[0::2]), min(values[1::2]), max(values[0::2]), max(values[1::2])
-    else:
-        x, y, w, h = values
-        if min(w, h) < 0:
-            raise UserError("a side is negative", where=where, fix="write class cx cy w h")
-        corners = x - w / 2, y - h / 2, x + w / 2, y + h / 2
-    return whole(kind, "class", where), corners
+        return whole(kind, "class", where), corners, "polygons and oriented boxes made upright boxes around them"
+    x, y, w, h = values
+    if min(w, h) < 0:
+        raise UserError("a side is negative", where=where, fix="write class cx cy w h")
+    return whole(kind, "class", where), (x - w / 2, y - h / 2, x + w / 2, y + h / 2), changed
+
+
+def _check_columns(count: int, points: int, where: str) -> None:
+    if count == 5 or (points and count == 5 + points) or (not points and count >= 7 and count % 2):
+        return
+    if points:
+        fix = f"write class cx cy w h and {points} numbers of points, as kpt_shape says, or none"
+        raise UserError(f"{count} columns", where=where, fix=fix)
+    if count == 6:
+        fix = "give the labels: class cx cy w h"
+        raise UserError("6 columns, the last a confidence: this is a prediction and no label", where=where, fix=fix)
+    fix = "write class cx cy w h, or class and x y of three corners or more; poses need kpt_shape in data.yaml"
+    raise UserError(f"{count} columns", where=where, fix=fix)
+
+
+def _with_labels(found: Places, source: Path, options: Options, notes: Counter[str]) -> dict[Role | None, list[Path]]:
+    """The parts that are labelled. One that is not would be taken for images without objects."""
+    parts = {role: images for role, images in found.parts.items() if has_labels(source, images)}
+    without = {role: images for role, images in found.parts.items() if role not in parts}
+    if without and (not parts or options.split is None):
+        role, images = next(iter(without.items()))
+        home = images[0].parent
+        place = in_labels(home, source) or home
+        what = f"the {len(images):,} images of {role} have no labels" if role else f"{len(images):,} images, no labels"
+        fix = f"put a .txt per image into {place}, or take the images away"
+        raise UserError(what, where=str(home), fix=fix)
+    for role, images in without.items():
+        notes[f"images left out: there are no labels of {role}"] += len(images)
+    return parts
+
+
+def _settle_others(
+    found: Places,
+    parts: dict[Role | None, list[Path]],
+    source: Path,
+    undivided: bool,
+    faults: Faults,
+    notes: Counter[str],
+) -> None:
+    """Take in or count images that are in no split, and complain of labels whose image is missing."""
+    every = {path for root in found.roots for path in below(root)} | {path for part in parts.values() for path in part}
+    known = {labels_of(path, source) for path in every}
+    for path in sorted({path for root in found.roots for path in _label_files(root, source)} - known):
+        faults.add("the image of these labels is missing", where=str(path), fix="restore it or remove them")
+    others = sorted(every - {path for part in found.parts.values() for path in part})
+    if undivided:
+        everything = [path for part in parts.values() for path in part]
+        everything += [path for path in others if labels_of(path, source).is_file()]
+        others = [path for path in others if not labels_of(path, source).is_file()]
+        parts.clear()
+        parts[None] = list(dict.fromkeys(everything))
+    notes["images left out: in no split"] += len(others)
+
+
+def _label_files(root: Path, source: Path) -> list[Path]:
+    """The label files that belong to a folder of images."""
+    apart = in_labels(root, source)
+    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED and not split_of(path.stem)]
+    return found if apart else [path for path in found if _like_labels(path)]
+
+
+def _first_labels(folder: Path) -> Path | None:
+    names = entries(folder, "make it readable") if folder.is_dir() else []
+    paths = [folder / name for name in names if name.lower().endswith(TEXT) and name not in LISTED][:LOOKED_AT]
+    return next((path for path in paths if path.is_file() and _like_labels(path)), None)
+
+
+def _like_labels(path: Path) -> bool:
+    """Whether a text file begins with a line of labels."""
+    try:
+        with path.open("rb") as file:
+            return bool(LIKE_LABELS.match(file.read(4096).decode("utf-8-sig", errors="replace")))
+    except OSError:
+        return False
+
+
+def _names(images: list[Path], source: Path) -> dict[Path, str]:
+    """What images are called: their paths without the folder `images`, where that names each once."""
+    full = {path: path.relative_to(source) for path in images}
+    short = {path: "/".join(part for part in name.parts if part != "images") for path, name in full.items()}
+    clear = len(set(short.values())) == len(short)
+    return short if clear else {path: name.as_posix() for path, name in full.items()}
+
+
+def _boxes(path: Path, size: tuple[int, int], said: Described, notes: Counter[str], faults: Faults) -> list[Box]:
+    """The objects of a label file; what is wrong with a line is a fault, and it is left out."""
+    if not path.is_file():
+        notes["images without a label file: taken as without objects"] += 1
+        return []
+    boxes = []
+    for where, text in lines(path):
+        with faults.caught():
+            kind, (x1, y1, x2, y2), changed = parse(text, where, said.points)
+            if not 0 <= kind < len(said.names):
+                fix = f"there are names for 0 to {len(said.names) - 1}"
+                raise UserError(f"class {kind} is unknown", where=where, fix=fix)
+            if changed:
+                notes[changed] += 1
+            corners = inside((x1 * size[0], y1 * size[1], x2 * size[0], y2 * size[1]), size, notes)
+            boxes += [Box(said.names[kind], corners)] if corners else []
+    return boxes
+
+
+READER = Reader(read, sees)

@@ -1,0 +1,196 @@
+"""Where the images of YOLO labels lie, and which split they are of.
+
+What the folder says of itself goes first; else folders are looked for that are called after splits, then lists of
+images, then everything is taken undivided.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from bench.data.faults import Faults
+from bench.data.images import SUFFIXES
+from bench.data.readers.reading import below, lines, split_folders, split_of
+from bench.data.readers.yolo_names import Described
+from bench.data.split import ROLES, Role
+from models.errors import UserError
+
+
+@dataclass
+class Places:
+    """What was found.
+
+    Attributes:
+        layout: in words.
+        parts: images by split; under None what is not divided.
+        roots: folders that images were looked for in.
+    """
+
+    layout: str
+    parts: dict[Role | None, list[Path]] = field(default_factory=dict)
+    roots: list[Path] = field(default_factory=list)
+
+    def add(self, role: Role | None, images: Sequence[Path], roots: Sequence[Path]) -> None:
+        """Add images to a split, each once."""
+        self.parts[role] = list(dict.fromkeys([*self.parts.get(role, []), *images]))
+        self.roots = list(dict.fromkeys([*self.roots, *roots]))
+
+
+def places(source: Path, said: Described, faults: Faults, notes: Counter[str]) -> Places:
+    """Find the images of each split.
+
+    Args:
+        source: the dataset's folder.
+        said: by the folder itself.
+        faults: takes what a list names and is not there.
+        notes: counts paths that are not there.
+
+    Raises:
+        UserError: there are no images.
+    """
+    found, missing = _said(source, said, faults)
+    layout = said.file.name
+    if not any(found.parts.values()):
+        found = next(filter(lambda one: any(one.parts.values()), _laid_out(source, faults)), Places(""))
+        layout = found.layout
+    elif missing:
+        for other in _folders(source):  # Roboflow's data.yaml says valid or val, whatever the folder is called
+            for role in missing:
+                if role not in found.parts and other.parts.get(role):
+                    found.add(role, other.parts[role], other.roots)
+    if lost := [text for texts in missing.values() for text in texts]:
+        notes[f"paths in {said.file.name} that are not there ({', '.join(lost[:3])})"] += len(lost)
+    found.layout = layout
+    found.parts = {role: found.parts[role] for role in (*ROLES, None) if found.parts.get(role)}
+    if not found.parts:
+        tried = f"; {said.file.name} speaks of {', '.join(lost[:3])}" if lost else ""
+        fix = "put them into images/ and the labels into labels/, or all into one folder"
+        raise UserError(f"there are no images in it{tried}", where=str(source), fix=fix)
+    return found
+
+
+def labels_of(image: Path, source: Path) -> Path:
+    """Where the labels of an image are: in `labels` instead of the last `images` of its path, or else beside it."""
+    there = in_labels(image.parent, source)
+    return ((there or image.parent) / image.name).with_suffix(".txt")
+
+
+def in_labels(folder: Path, source: Path) -> Path | None:
+    """The folder of labels that belongs to one of images; None where they are beside the images."""
+    parts = folder.relative_to(source).parts
+    if "images" not in parts:
+        return None
+    last = len(parts) - 1 - parts[::-1].index("images")
+    top = source.joinpath(*parts[:last], "labels")
+    return top.joinpath(*parts[last + 1 :]) if top.is_dir() else None
+
+
+def _said(source: Path, said: Described, faults: Faults) -> tuple[Places, dict[Role, list[str]]]:
+    """What the folder's own paths lead to, and those that lead nowhere."""
+    found, missing = Places(""), dict[Role, list[str]]()
+    for role, texts in said.paths.items():
+        for text in texts:
+            path = _inside(source, said.root, text)
+            if path is None:
+                missing.setdefault(role, []).append(text)
+            elif path.is_dir():
+                found.add(role, below(path), [path])
+            elif path.suffix.lower() in SUFFIXES:
+                found.add(role, [path], [path.parent])
+            else:
+                _add_list(found, role, path, source, faults)
+    return found, missing
+
+
+def _inside(source: Path, root: str, text: str) -> Path | None:
+    """What a path leads to in the dataset's folder; None where nothing is there."""
+    written = _posix(text)
+    starts = (_posix(root) / written, written, _without_dots(written), _without_dots(_posix(root)) / written)
+    return next((path for start in dict.fromkeys(starts) if (path := _there(source, start))), None)
+
+
+def _posix(text: str) -> PurePosixPath:
+    return PurePosixPath(PureWindowsPath(text).as_posix())
+
+
+def _without_dots(path: PurePosixPath) -> PurePosixPath:
+    """A path without the `..` that it begins with."""
+    parts = list(path.parts)
+    while parts and parts[0] in ("..", "."):
+        parts.pop(0)
+    return PurePosixPath(*parts)
+
+
+def _there(source: Path, written: PurePosixPath) -> Path | None:
+    """A path that exists and does not leave the dataset's folder by what is written in it."""
+    home = os.path.abspath(source)
+    path = os.path.normpath(os.path.join(home, written))
+    if os.path.commonpath([home, path]) != home or not os.path.exists(path):
+        return None
+    return source / os.path.relpath(path, home)
+
+
+def _laid_out(source: Path, faults: Faults) -> Iterator[Places]:
+    """What may be there when the folder does not say it, the likeliest first."""
+    yield from _folders(source)
+    lists = [path for path in sorted(source.glob("*.txt")) if split_of(path.stem) and path.is_file()]
+    if lists:
+        found = Places("lists of images")
+        for path in lists:
+            _add_list(found, split_of(path.stem), path, source, faults)
+        yield found
+    yield Places("images/ and labels/", {None: below(source / "images")}, [source / "images"])
+    yield Places("labels beside the images", {None: below(source)}, [source])
+
+
+def _folders(source: Path) -> Iterator[Places]:
+    """Folders that are called after splits: in images/, with images/ in them, or with images and labels in them."""
+    split = Places("images/SPLIT and labels/SPLIT", roots=[source / "images"])
+    for role, folders in split_folders(source / "images").items():
+        split.add(role, [path for folder in folders for path in below(folder)], [])
+    yield split
+    split = Places("SPLIT/images and SPLIT/labels")
+    for role, folders in split_folders(source).items():
+        inner = [folder / "images" for folder in folders if (folder / "images").is_dir()]
+        split.add(role, [path for folder in inner for path in below(folder)], inner)
+    yield split
+    split = Places("SPLIT/ with labels beside the images")
+    for role, folders in split_folders(source).items():
+        split.add(role, [path for folder in folders for path in below(folder)], folders)
+    yield split
+
+
+def _add_list(found: Places, role: Role | None, path: Path, source: Path, faults: Faults) -> None:
+    """Add the images that a text file lists; one that is not there is a fault."""
+    images = []
+    for where, text in lines(path):
+        image = _listed(source, path, text)
+        if image is None:
+            fix = "restore the image or remove the line; paths start at the dataset's folder"
+            faults.add(f"the image {text} is missing", where=where, fix=fix)
+        else:
+            images.append(image)
+    found.add(role, images, list(dict.fromkeys(image.parent for image in images)))
+
+
+def _listed(source: Path, path: Path, text: str) -> Path | None:
+    """The image that a line names, from the list's folder or the dataset's.
+
+    Lists are written for the machine that trains, so folders in front are tried without: data/obj_train_data/a.jpg.
+    """
+    written = _posix(text)
+    beside = path.parent.relative_to(source).as_posix()
+    starts = [beside / written, *(PurePosixPath(*written.parts[i:]) for i in range(len(written.parts)))]
+    return next((found for start in starts if (found := _there(source, start))), None)
+
+
+def has_labels(source: Path, images: Sequence[Path]) -> bool:
+    """Whether there are labels for images at all, so that those without one can be taken for empty."""
+    inner = {in_labels(image.parent, source) for image in images}
+    return any(folder and folder.is_dir() for folder in inner) or any(
+        labels_of(image, source).is_file() for image in images
+    )
