@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -54,6 +54,7 @@ def fitted(text: str, room: float, fontsize: float, weight: str = "normal") -> s
     return shortened(text, fits)
 
 
+@lru_cache(4096)
 def width(text: str, fontsize: float, weight: str = "normal") -> float:
     """How wide a text is on a figure, px; nothing in it is taken for mathematics."""
     return _renderer().get_text_width_height_descent(text, FontProperties(size=fontsize, weight=weight), False)[0]
