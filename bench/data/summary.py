@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.split import Dataset, Split
 
 NAMED = 5  # classes that a line names
+SIZES = ("small", "medium", "large")  # as COCO divides boxes
+BORDERS = (32**2, 96**2)  # between them, square px
 
 
 @dataclass(frozen=True)
@@ -20,24 +23,37 @@ class Counts:
         empty: images without any box.
         boxes: by class, crowds left out.
         crowds: ignore regions.
+        sizes: boxes by COCO's sizes, crowds left out; the area is that which a size's AP goes by.
+        pixels: width and height in px of the smallest, the median and the largest image by area.
     """
 
     images: int
     empty: int
     boxes: dict[str, int]
     crowds: int
+    sizes: dict[str, int]
+    pixels: tuple[tuple[int, int], ...]
 
 
 def counts(split: Split) -> Counts:
     """Count what a split holds."""
     labels = np.concatenate([example.labels[~example.crowd] for example in split.examples])
     each = np.bincount(labels, minlength=1 + len(split.classes))[1:]
+    sizes = np.bincount(np.searchsorted(BORDERS, areas(split), side="right"), minlength=len(SIZES))
+    pixels = sorted(((e.width, e.height) for e in split.examples), key=lambda size: (size[0] * size[1], size))
     return Counts(
         len(split),
         sum(not len(example.labels) for example in split.examples),
         dict(zip(split.classes, each.tolist(), strict=True)),
         sum(int(example.crowd.sum()) for example in split.examples),
+        dict(zip(SIZES, sizes.tolist(), strict=True)),
+        (pixels[0], pixels[(len(pixels) - 1) // 2], pixels[-1]),
     )
+
+
+def areas(split: Split) -> NDArray[np.float32]:
+    """The areas of all boxes of a split in square px, crowds left out."""
+    return np.concatenate([example.areas[~example.crowd] for example in split.examples])
 
 
 def summary(data: Dataset) -> list[str]:

@@ -117,7 +117,7 @@ def _piped(table: Table) -> str:
             heading = [""] * len(table.columns)
             heading[table.first_words] = f"**{section.heading}**"
             rows.append(heading)
-        rows += [row.cells for row in section.rows]
+        rows += [[cell.replace("|", "\\|") for cell in row.cells] for row in section.rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
