@@ -30,7 +30,7 @@ MARKS = {  # of UTF-16 after that of UTF-32, which begins alike
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-WIDEST = 2**63  # what integers are under: TOML's own, and where those of the libraries end
+WIDEST = 2**63  # what integers of TOML are under
 DEEPEST = 100  # tables and lists in one another; what walks through them calls itself once for each
 
 
@@ -73,6 +73,8 @@ def read_toml(path: Path, fix: str = "see docs/specs.md") -> dict[str, Any]:
         UserError: it cannot be read, or is no TOML.
     """
     parsed: dict[str, Any] = _parsed(tomllib.loads, tomllib.TOMLDecodeError, path, "TOML", fix)
+    if any(isinstance(one, int) and not -WIDEST <= one < WIDEST for level in _levels(parsed) for one in level):
+        raise UserError("holds an integer of more than 64 bits", where=str(path), fix=fix)
     return parsed
 
 
@@ -102,12 +104,19 @@ def _parsed(parse: Callable[[str], Any], malformed: type[ValueError], path: Path
         raise refused("holds an integer of thousands of digits") from error
     except RecursionError as error:
         raise refused(f"nested more than {DEEPEST} deep") from error
-    level = [found]
-    for _ in range(DEEPEST):
-        level = [inner for one in level if isinstance(one, dict | list) for inner in _inner(one)]
-    if level:
+    if sum(1 for _ in _levels(found)) > DEEPEST:
         raise refused(f"nested more than {DEEPEST} deep")
     return found
+
+
+def _levels(found: Any) -> Iterator[list[Any]]:
+    """What lies at each depth, as far as it may go and one further."""
+    level = [found]
+    for _ in range(DEEPEST + 1):
+        if not level:
+            return
+        yield level
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _inner(one)]
 
 
 def _inner(one: dict[str, Any] | list[Any]) -> Iterable[Any]:
