@@ -24,6 +24,7 @@ from bench.report.sample import sample
 from bench.report.style import COLOURS, GREY, INK, PALE
 
 MOST_NAMED = 12  # classes that a legend has room for
+BRIGHT = (*COLOURS[1:8], "#882255", "#F0E442", "#8FD14F", "#E3170A", "#00E5C8")  # of that many classes
 COLUMNS = 4
 WIDTH, EDGE, GAP, CAPTION = 1600, 24, 20, 54  # px; CAPTION: height of what stands under an image
 TITLE, LEGEND = 60, 28  # px, height of the title and of a line of the legend
@@ -131,14 +132,14 @@ def contact_sheet(data: Dataset, images: int = 24, seed: int = 0) -> Figure:
 
 
 def class_colours(classes: int) -> list[str]:
-    """A colour for each class, in hex: those of all figures first, then hues as far as possible from the last ones.
+    """A colour for each class, in hex: those that are told apart on photographs first, then hues far from the last ones.
 
     Args:
         classes: how many.
     """
     looks = ((0.9, 0.95), (0.5, 1.0), (0.95, 0.65))
     more = (to_hex(hsv_to_rgb(0.07 + k * 0.618034 % 1, *looks[k % len(looks)])) for k in range(classes))
-    return [*COLOURS[1:], *more][:classes]
+    return [*BRIGHT, *more][:classes]
 
 
 def _flow(classes: Sequence[str], colours: Sequence[str]) -> list[tuple[str, int, int, str]]:

@@ -35,9 +35,7 @@ def data_page(data: Dataset, most_classes: int | None = None) -> Page:
     return Page(
         [*blocks, lines(notes)] if notes else blocks,
         tree=lambda: _tree(data, found),
-        records=lambda: [
-            flat({"split": role, **_row(one), "dealt": dealt(data.reading, role)}) for role, one in found.items()
-        ],
+        records=lambda: [_record(data, role, one) for role, one in found.items()],
     )
 
 
@@ -103,6 +101,12 @@ def _row(one: Counts) -> dict[str, Any]:
         "image_sizes": pixels,
         "boxes": one.boxes,
     }
+
+
+def _record(data: Dataset, role: Role, one: Counts) -> dict[str, Any]:
+    """A row for CSV, which a terminal may show: its header has the names of classes."""
+    boxes = {printable(name): count for name, count in one.boxes.items()}
+    return flat({"split": role, **_row(one), "boxes": boxes, "how": dealt(data.reading, role)})
 
 
 def _tree(data: Dataset, found: Found) -> dict[str, Any]:
