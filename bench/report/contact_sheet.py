@@ -132,7 +132,7 @@ def contact_sheet(data: Dataset, images: int = 24, seed: int = 0) -> Figure:
 
 
 def class_colours(classes: int) -> list[str]:
-    """A colour for each class, in hex: those that are told apart on photographs first, then hues far from the last ones.
+    """A colour for each class, in hex: first those that are told apart best, then hues far from the last ones.
 
     Args:
         classes: how many.

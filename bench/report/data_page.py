@@ -10,7 +10,7 @@ from bench.data.split import ROLES, Dataset, Reading, Role
 from bench.data.summary import SIZES, Counts, counts
 from bench.report.formats import flat
 from bench.report.labels import printable
-from bench.report.page import Column, Heading, Page, Row, Section, Table, lines
+from bench.report.page import Block, Column, Heading, Page, Row, Section, Table, lines
 
 Found = Mapping[Role, Counts]
 
@@ -31,9 +31,9 @@ def data_page(data: Dataset, most_classes: int | None = None) -> Page:
     read = data.reading.layout if data.reading else "generated"
     head = Heading(printable(data.name), printable(read))
     notes = [f"{count:,} {printable(what)}" for what, count in data.reading.notes.items()] if data.reading else []
-    blocks = [head, _splits(data, found), _sizes(found), _classes(found, most_classes)]
+    blocks: list[Block] = [head, _splits(data, found), _sizes(found), _classes(found, most_classes)]
     return Page(
-        [*blocks, lines(notes)] if notes else blocks,
+        [*blocks, *[lines(notes)] * bool(notes)],
         tree=lambda: _tree(data, found),
         records=lambda: [_record(data, role, one) for role, one in found.items()],
     )

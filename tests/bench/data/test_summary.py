@@ -1,5 +1,7 @@
 """What is counted in a split is what pycocotools counts in the same ground truth."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
@@ -35,7 +37,7 @@ def test_boxes_sizes_and_regions_are_those_of_pycocotools(data):
         assert found.crowds == len(coco.getAnnIds(iscrowd=True))
         assert found.empty == sum(not coco.getAnnIds(imgIds=[key]) for key in coco.getImgIds())
         edges = (0, 32**2, 96**2, FAR)
-        ranges = dict(zip(("small", "medium", "large"), zip(edges, edges[1:], strict=False), strict=True))
+        ranges = dict(zip(("small", "medium", "large"), pairwise(edges), strict=True))
         assert found.sizes == {name: len(coco.getAnnIds(areaRng=r, iscrowd=False)) for name, r in ranges.items()}
         assert min(found.sizes.values()) > 0
 

@@ -1,6 +1,7 @@
 """The picture of sizes shows the counts, and nothing in it covers anything else."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_bars_histograms_and_numbers_are_the_counts(figure):
         assert lengths[k].tolist() == each
         share, edges, _ = sizes.patches[2 * k].get_data()
         sides = np.maximum(np.sqrt([a["area"] for a in found]), 1)
-        inside = [((sides >= low) & (sides < high)).sum() for low, high in zip(edges, edges[1:], strict=False)]
+        inside = [((sides >= low) & (sides < high)).sum() for low, high in pairwise(edges)]
         assert share * len(found) / 100 == pytest.approx(inside)
         assert sum(inside) == len(found)
         share, edges, _ = images.patches[2 * k].get_data()
