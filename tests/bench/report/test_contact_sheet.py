@@ -37,6 +37,15 @@ def test_whatever_the_data_nothing_covers_anything_or_warns(parts, classes):
     assert figure.canvas.get_width_height()[0] == 1600
 
 
+def test_dollars_are_no_mathematics():
+    bad = r"$\q$"
+    figure = contact_sheet(boxed([[(100, 60, [(1, 20, 10, 50, 40)])]] * 3, (bad, "b"), bad))
+    figure.canvas.draw()
+    shown = [text.get_text() for text in texts(figure)]
+    assert shown.count(bad) == 3 + 1
+    assert {f"{bad}: 3 of 3 images, seed 0", f"100 x 60 px: 1 {bad}"} <= set(shown)
+
+
 def thumbnail(image: np.ndarray) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of the grey image at the upper left."""
     grey = where(image, f"#{GREY:02x}{GREY:02x}{GREY:02x}")

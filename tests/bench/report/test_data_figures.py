@@ -35,6 +35,13 @@ def test_whatever_the_data_nothing_covers_anything_or_warns(parts, classes):
     assert figure.canvas.get_width_height()[0] == 1600
 
 
+def test_dollars_are_no_mathematics():
+    bad = r"$\q$"
+    figure = sizes_figure(boxed([[(100, 60, [(1, 20, 10, 50, 40)])]] * 3, (bad, "b"), bad))
+    figure.canvas.draw()
+    assert [text.get_text() for text in texts(figure)].count(bad) == 2
+
+
 @pytest.fixture(scope="module")
 def figure():
     rng = np.random.default_rng(1)
