@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from bench.data.split import ROLES, Dataset, Split
+from bench.data.split import ROLES, Dataset, Role, Split
 from bench.data.summary import BORDERS, SIZES, areas, counts
 from bench.report.labels import DPI, fitted, width
 from bench.report.style import COLOURS, DASHES, GREY, INK, plain
@@ -53,7 +55,7 @@ def sizes_figure(data: Dataset) -> Figure:
     title = fitted(data.name, WIDTH - 60, 17, "bold")
     figure.text(30 / WIDTH, 1 - 24 / height, title, va="top", fontsize=17, weight="bold", color=INK, parse_math=False)
     handles = [Line2D([], [], color=COLOUR[role], linewidth=6, linestyle="-") for role in ROLES]
-    said = [f"{split.role}, {len(split):,} images" for split in data.splits]
+    said = [f"{split.role}, {len(split):,} image{'s'[: len(split) > 1]}" for split in data.splits]
     figure.legend(handles, said, loc="lower center", ncols=3, frameon=False, fontsize=13)
     return figure
 
@@ -96,10 +98,10 @@ def _by_size(axes: Axes, splits: tuple[Split, ...]) -> None:
     borders = [edges[0], *np.sqrt(BORDERS), edges[-1]]
     for border in borders[1:-1]:
         axes.axvline(border, color=GREY, linewidth=1, linestyle=DASHES)
-    for name, a, b in zip(SIZES, borders, borders[1:], strict=False):
-        place = (np.sqrt(a * b), 1.0)
-        above = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-        axes.annotate(name, place, (0, 6), ha="center", fontsize=12, color=GREY, **above)
+    for name, (low, high) in zip(SIZES, pairwise(borders), strict=True):
+        place = (np.sqrt(low * high), 1.0)
+        shown = axes.annotate(name, place, (0, 6), axes.get_xaxis_transform(), textcoords="offset points")
+        shown.set(ha="center", fontsize=12, color=GREY)
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=11))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -122,7 +124,7 @@ def _by_image(axes: Axes, splits: tuple[Split, ...]) -> None:
     axes.set_ylabel("% of the split's images", color=INK, fontsize=13)
 
 
-def _outline(axes: Axes, role: str, each: np.ndarray, edges: np.ndarray) -> None:
+def _outline(axes: Axes, role: Role, each: np.ndarray, edges: np.ndarray) -> None:
     share = 100 * each / max(each.sum(), 1)
     axes.stairs(share, edges, color=COLOUR[role], linewidth=2, linestyle=DASH[role])
     axes.stairs(share, edges, color=COLOUR[role], fill=True, alpha=0.08)

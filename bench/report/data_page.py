@@ -10,7 +10,7 @@ from bench.data.split import ROLES, Dataset, Reading, Role
 from bench.data.summary import SIZES, Counts, counts
 from bench.report.formats import flat
 from bench.report.labels import printable
-from bench.report.page import Column, Heading, Page, Row, Section, Table, lines
+from bench.report.page import Block, Column, Heading, Page, Row, Section, Table, lines
 
 Found = Mapping[Role, Counts]
 
@@ -31,13 +31,11 @@ def data_page(data: Dataset, most_classes: int | None = None) -> Page:
     read = data.reading.layout if data.reading else "generated"
     head = Heading(printable(data.name), printable(read))
     notes = [f"{count:,} {printable(what)}" for what, count in data.reading.notes.items()] if data.reading else []
-    blocks = [head, _splits(data, found), _sizes(found), _classes(found, most_classes)]
+    blocks: list[Block] = [head, _splits(data, found), _sizes(found), _classes(found, most_classes)]
     return Page(
-        [*blocks, lines(notes)] if notes else blocks,
+        [*blocks, *[lines(notes)] * bool(notes)],
         tree=lambda: _tree(data, found),
-        records=lambda: [
-            flat({"split": role, **_row(one), "dealt": dealt(data.reading, role)}) for role, one in found.items()
-        ],
+        records=lambda: [_record(data, role, one) for role, one in found.items()],
     )
 
 
@@ -103,6 +101,12 @@ def _row(one: Counts) -> dict[str, Any]:
         "image_sizes": pixels,
         "boxes": one.boxes,
     }
+
+
+def _record(data: Dataset, role: Role, one: Counts) -> dict[str, Any]:
+    """A row for CSV, which a terminal may show: its header has the names of classes."""
+    boxes = {printable(name): count for name, count in one.boxes.items()}
+    return flat({"split": role, **_row(one), "boxes": boxes, "how": dealt(data.reading, role)})
 
 
 def _tree(data: Dataset, found: Found) -> dict[str, Any]:

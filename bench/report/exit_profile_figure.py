@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -17,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from bench.judge.groups import short_name
 from bench.records import ExitProfile, Record
 from bench.report.exit_profile import EXPLAINED, by_factor, gates
-from bench.report.style import COLOURS, DASHES, GREY, INK
+from bench.report.style import COLOURS, DASHES, GREY, INK, bright
 
 MOST_GATES = 4  # side by side in the picture, those through which most images leave; the table has all
 WIDTH, TOP, BOTTOM, LEFT, RIGHT, BETWEEN = 1600, 130, 90, 330, 30, 30  # px
@@ -90,7 +88,7 @@ def _bars(axes: Axes, groups: Sequence[ExitProfile], overall: Sequence[float], w
             axes.barh(row, share, left=start, height=0.78, color=colour, edgecolor="white", linewidth=0.8)
             number = f"{100 * share:.0f}"
             if share * width > 9 * len(number) + 6:
-                ink = INK if _bright(colour) else "white"
+                ink = INK if bright(colour) else "white"
                 shown = axes.text(start + share / 2, row, number, ha="center", va="center_baseline", fontsize=11.5)
                 shown.set(color=ink, zorder=4, path_effects=[withStroke(linewidth=3, foreground=colour)])
             start += share
@@ -141,8 +139,3 @@ def _colours(exits: int) -> list[str]:
     """One per exit; the last one's is pale, for who stays."""
     inner = COLOURS[1:]
     return [inner[exit % len(inner)] for exit in range(exits - 1)] + [STAYED]
-
-
-def _bright(colour: str) -> bool:
-    """Whether dark text reads better on it than white."""
-    return float(np.dot(to_rgb(colour), (0.3, 0.59, 0.11))) > 0.55

@@ -14,7 +14,8 @@ def sample(data: Dataset, images: int, seed: int) -> list[Pick]:
     """Choose images.
 
     The splits take turns, and each chooses the image that shows most classes of which none is chosen yet. Images
-    without a box come last, but for one where there is room for more than one image a split.
+    without a box come last, but for one where there is room for more than one image a split, and those that a split
+    has nothing else than.
 
     Args:
         data: what was read.
@@ -36,8 +37,8 @@ def sample(data: Dataset, images: int, seed: int) -> list[Pick]:
     bare: list[Pick] = [(role, i) for role in ROLES for i in order[role] if not held[role][i]]
     bare = [bare[i] for i in rng.permutation(len(bare))]
     only = [next(one for one in bare if one[0] == role) for role in ROLES if not full[role]]
-    first = only or (bare[:1] if images > len(ROLES) else [])
-    picks, seen = first[:images], frozenset[int]()
+    first = only or bare[: images - len(ROLES)][:1]
+    picks, seen = first if images >= len(ROLES) else [], frozenset[int]()
     while len(picks) < images and any(full.values()):
         for role in ROLES:
             if len(picks) < images and full[role]:

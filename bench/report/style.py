@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from bench.files import replacing
@@ -41,6 +43,11 @@ def plain(axes: Axes, labelsize: float = 12) -> None:
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
     axes.tick_params(colors=GREY, labelsize=labelsize, length=0)
+
+
+def bright(colour: str) -> bool:
+    """Whether dark text reads better on a colour than white."""
+    return float(np.dot(to_rgb(colour), (0.3, 0.59, 0.11))) > 0.55
 
 
 def save(figure: Figure, path: Path) -> Path:

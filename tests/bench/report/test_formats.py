@@ -22,6 +22,11 @@ TABLE = Table(
 PAGE = Page([Heading("detector", "more of it"), TABLE, Lines([Line("a note", "dim"), Line("ALARM", "bold red")])])
 
 
+def test_a_bar_in_a_cell_ends_no_cell_of_markdown():
+    table = Table(COLUMNS[:2], [Section([Row(("1", "a|b"))])])
+    assert formatted(Page([table]), "markdown").splitlines()[-1] == r"| 1 | a\|b |"
+
+
 def test_markdown_is_headings_tables_and_lists():
     assert formatted(PAGE, "markdown").splitlines() == [
         "## detector",
