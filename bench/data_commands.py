@@ -11,7 +11,7 @@ from models.errors import UserError
 
 if TYPE_CHECKING:
     from bench.data.found import Found
-    from bench.data.registry import Options
+    from bench.data.options import Options
     from bench.data.split import Role
 
 app = typer.Typer(no_args_is_help=True, help="Look at data, or convert them into a COCO folder.")
@@ -58,7 +58,7 @@ def show_command(
 
     FORMATS.check(format)
     found = load(data, classes=names(classes), split=split, split_by=split_by, split_seed=split_seed)
-    typer.echo(formatted(data_page(found), format), nl=False)
+    typer.echo(formatted(data_page(found, 30 if format == "table" else None), format), nl=False)
     if format == "table":
         drawn = {"images": contact_sheet(found, images=images, seed=seed), "sizes": sizes_figure(found)}
         paths = [save(figure, out / f"{found.name}-{name}.png") for name, figure in drawn.items()]
@@ -93,7 +93,7 @@ def convert_command(
       bench data convert mot MOT17 data/mot17 --val 09,11 --train 02,04,05,10 --every 5
     """
     from bench.data.dataset import dataset, settled
-    from bench.data.registry import Options
+    from bench.data.options import Options
     from bench.data.spec import find
     from bench.data.summary import summary
     from bench.data.write import check_free, write

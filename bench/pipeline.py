@@ -29,6 +29,7 @@ from bench.folder import claim
 from bench.measure.exit_table import evaluate, exit_table
 from bench.progress import console
 from bench.records import Record, detector_id
+from bench.report.labels import printable
 from bench.runtimes import Deployed, deploy, runs_on
 from bench.runtimes.registry import libraries
 from bench.spec import IN_MEMORY, Data, Measure, Model, RunSpec
@@ -70,7 +71,7 @@ def run(
     if data.reading is not None:
         console.print("[bold]data[/]")
         for line in summary(data):
-            console.print(f"  {line}", markup=False)
+            console.print(f"  {printable(line)}", markup=False, soft_wrap=True)
     console.print("[bold]baseline[/]")
     options = strategy_options(spec.strategy, spec.model, data.classes)
     initial = initial_candidate(spec.model, data.classes, seed, detector)

@@ -17,7 +17,7 @@ from bench.data import deal
 from bench.data.checked import Facts, checked
 from bench.data.found import Found, Labelled
 from bench.data.images import Files
-from bench.data.registry import Options
+from bench.data.options import Options
 from bench.data.split import ROLES, Dataset, Example, Reading, Role, Split
 from models.errors import UserError, suggest
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.data.found import Labelled
-from bench.data.registry import Options
+from bench.data.options import Options
 from bench.data.split import ROLES, Role
 from models.errors import UserError
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.faults import Faults
-from bench.data.registry import Options
+from bench.data.options import Options
 from bench.data.split import Role
 
 WORDS: Mapping[str, Role] = {

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bench.data.drawing import FIGURES, Figure, coverage, direction, noise, ramp, strokes, unit_extent
 from bench.data.images import Arrays
-from bench.data.registry import Options, Reader
+from bench.data.options import Options
+from bench.data.registry import Reader
 from bench.data.split import ROLES, Dataset, Example, Role, Split
 from models.errors import UserError
 

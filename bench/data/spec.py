@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.registry import READERS, Options
+from bench.data.options import Options
+from bench.data.registry import READERS
 from models.errors import UserError, suggest
 
 if TYPE_CHECKING:

@@ -245,7 +245,7 @@ class Dataset:
     train: Split
     val: Split
     test: Split
-    reading: Reading | None = None
+    reading: Reading | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for role, split in zip(ROLES, self.splits, strict=True):

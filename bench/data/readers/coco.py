@@ -16,8 +16,9 @@ import numpy as np
 
 from bench.data.faults import Faults
 from bench.data.found import WORDS, Found, Labelled
+from bench.data.options import Options
 from bench.data.readers.coco_file import Boxes, CocoFile, looks_like_coco, safe_name
-from bench.data.registry import Options, Reader
+from bench.data.registry import Reader
 from bench.data.split import Role
 from models.errors import UserError
 

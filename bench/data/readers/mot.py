@@ -21,8 +21,9 @@ from pathlib import Path
 
 from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
+from bench.data.options import Options
 from bench.data.readers.reading import entries, finite, folders, lines, whole
-from bench.data.registry import Options, Reader
+from bench.data.registry import Reader
 from bench.data.split import Role
 from bench.files import read_text
 from bench.progress import bar

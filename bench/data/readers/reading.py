@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.data.deal import shares
 from bench.data.found import WORDS
 from bench.data.images import SUFFIXES
-from bench.data.registry import Options
+from bench.data.options import Options
 from bench.data.split import Role
 from bench.files import read_text
 from models.errors import UserError

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.data.found import Found
+from bench.data.options import Options
 from bench.data.readers.coco import coco
-from bench.data.registry import Options, Reader
+from bench.data.registry import Reader
 from bench.data.split import ROLES, Role
 from bench.files import read_toml
 from models.errors import UserError, suggest

@@ -15,9 +15,10 @@ from xml.parsers import expat
 from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.images import upright_size
+from bench.data.options import Options
 from bench.data.readers.reading import deals_all, finite
 from bench.data.readers.voc_places import Pair, places, seen
-from bench.data.registry import Options, Reader
+from bench.data.registry import Reader
 from bench.data.split import Role
 from bench.progress import bar
 from models.errors import UserError

@@ -14,10 +14,11 @@ from pathlib import Path
 from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.images import upright_size
+from bench.data.options import Options
 from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, split_of, whole
 from bench.data.readers.yolo_names import LISTED, USUAL, Described, described, yaml_file
 from bench.data.readers.yolo_places import Places, has_labels, in_labels, labels_of, places
-from bench.data.registry import Options, Reader
+from bench.data.registry import Reader
 from bench.data.split import Role
 from bench.progress import bar
 from models.errors import UserError

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-
 from bench.data.convert.mot import read_mot17
 from bench.data.convert.write import write
+
 from models.errors import UserError
 from tests.support.reread import draw, reread
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-
 from bench.data.convert.voc import parse, read_voc
 from bench.data.convert.write import write
+
 from models.errors import UserError
 from tests.support.reread import draw, reread
 

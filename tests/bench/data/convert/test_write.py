@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from bench.data.convert import write as writing
 from bench.data.convert.converted import Box, Converted, Labelled, inside
 from bench.data.convert.reading import role_of, shares
 from bench.data.convert.write import check_free, write
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bench.data.split import ROLES
 from models.errors import UserError
 from tests.support.reread import draw, reread

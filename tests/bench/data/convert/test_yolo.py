@@ -4,12 +4,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from bench.data.convert.write import write
+from bench.data.convert.yolo import class_names, parse, read_yolo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.data.convert.write import write
-from bench.data.convert.yolo import class_names, parse, read_yolo
 from bench.data.split import ROLES
 from models.errors import UserError
 from tests.support.reread import draw, reread

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.data.dataset import dataset, settled
+from bench.data.options import Options
 from bench.data.readers.coco import coco
-from bench.data.registry import Options
 from bench.data.spec import load
 from bench.data.split import ROLES
 from models.errors import UserError
