@@ -34,9 +34,8 @@ def _bench(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     width, height = size
     grain = cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), sigmaX=25, sigmaY=1.5)
     grain /= np.abs(grain).max()
-    light = (
-        np.linspace(*rng.uniform(0.75, 1.15, 2), width)[None] * np.linspace(*rng.uniform(0.8, 1.1, 2), height)[:, None]
-    )
+    across, down = np.linspace(*rng.uniform(0.75, 1.15, 2), width), np.linspace(*rng.uniform(0.8, 1.1, 2), height)
+    light = across[None] * down[:, None]
     wood = np.array(rng.uniform((40, 70, 100), (90, 120, 160)), np.float32)  # BGR
     picture = wood * (1 + 0.25 * grain[..., None]) * light[..., None]
     return np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
