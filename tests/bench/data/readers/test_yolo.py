@@ -306,11 +306,20 @@ def test_no_path_leaves_the_folder(yolo, tmp_path):
 
 
 def test_a_list_names_what_is_missing(yolo):
-    (yolo / "train.txt").write_text("./images/train/a.jpg\n\n/home/me/images/train/gone.jpg\nimages/train/a.jpg\n")
+    (yolo / "train.txt").write_text("./images/train/a.jpg\n \n/home/me/images/train/gone.jpg\nimages/train/a.jpg\n")
     (yolo / "data.yaml").write_text("names: [person, chair]\ntrain: train.txt\n")
     assert images(found(yolo)) == {"train": ["train/a.jpg"]}
     with pytest.raises(UserError, match=r"train\.txt:3: the image /home/me/images/train/gone\.jpg is missing"):
         whole(yolo)
+
+
+def test_paths_are_whole_from_where_the_folder_is_linked_to(yolo, tmp_path):
+    (tmp_path / "link").symlink_to(yolo)
+    (yolo / "data.yaml").write_text(f"names: [person, chair]\ntrain: {yolo}/images/train\nval: val.txt\n")
+    (yolo / "val.txt").write_text(f"{yolo}/images/val/a.jpg\n\0\n")
+    result = found(tmp_path / "link")
+    assert images(result) == {"train": ["train/a.jpg"], "val": ["val/a.jpg"]}
+    assert len(result.faults.found) == 1
 
 
 def test_images_of_one_name_in_two_places_are_told_apart(tmp_path):
@@ -364,6 +373,8 @@ def test_files_beside_labels_are_none(yolo):
 def test_what_is_seen(yolo, tmp_path):
     assert sees(yolo) == "YOLO (data.yaml)"
     (yolo / "data.yaml").unlink()
+    assert sees(yolo) == "YOLO (labels/test/a.txt)"
+    (yolo / "latin.yaml").write_bytes(b"names: [caf\xe9]")
     assert sees(yolo) == "YOLO (labels/test/a.txt)"
     (yolo / "obj.names").write_text("person")
     assert sees(yolo) == "YOLO (obj.names)"
