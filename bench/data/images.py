@@ -23,6 +23,7 @@ from models.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".gif", ".pgm", ".ppm", ".jfif")
 ORIENTATION = 0x0112  # EXIF; 2 to 8 ask for a turn, and editors write other numbers that mean nothing
+SIXTEEN = ("PNG", "PPM")  # formats that are at most so deep
 TURNED = range(2, 9)
 SIDEWAYS = range(5, 9)
 FAILURES = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # of Pillow, on bad files
@@ -170,7 +171,7 @@ def decode(content: bytes, path: Path) -> Decoded:
                 image.load()
                 turned, scaled = orientation(image) in TURNED, is_deep(image.mode)
                 upright = ImageOps.exif_transpose(image) if turned else image
-                pixels = shallow(np.array(upright)) if scaled else np.array(upright.convert("RGB"))
+                pixels = shallow(_deep(upright, image.format)) if scaled else np.array(upright.convert("RGB"))
     except FAILURES as error:
         raise _unreadable(path, error) from error
     pixels.flags.writeable = False
@@ -216,6 +217,12 @@ def is_deep(mode: str) -> bool:
     return mode.startswith(("I", "F"))
 
 
+def _deep(image: Image.Image, layout: str | None) -> NDArray[np.generic]:
+    """The values of a deep image; of 16 bits also where Pillow hands them out in wider ones."""
+    values = np.array(image)
+    return values.astype(np.uint16) if layout in SIXTEEN and image.mode == "I" else values
+
+
 def shallow(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Deep grey values as RGB of 8 bits.
 
@@ -229,11 +236,13 @@ def shallow(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     Returns:
         uint8 [H, W, 3].
     """
-    if values.dtype == np.uint16:
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:  # in either order of bytes
         grey = values // 257
     else:
-        real = np.nan_to_num(values.astype(np.float64), nan=0.0)
-        low, high = float(real.min()), float(real.max())
+        real = values.astype(np.float64)
+        finite = real[np.isfinite(real)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        real = np.nan_to_num(real, nan=min(low, 0.0), posinf=high, neginf=low)
         if low >= 0 and values.dtype.kind == "f" and high <= 1:
             grey = real * 255
         elif low >= 0 and high <= 255:
@@ -241,7 +250,7 @@ def shallow(values: NDArray[np.generic]) -> NDArray[np.uint8]:
         elif low >= 0 and high <= 65535:
             grey = real / 257
         else:
-            grey = (real - low) / max(high - low, 1e-12) * 255
+            grey = np.clip((real - low) / max(high - low, 1e-12), 0, 1) * 255
     return np.repeat(np.asarray(grey).astype(np.uint8)[..., None], 3, axis=2)
 
 

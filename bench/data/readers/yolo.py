@@ -16,8 +16,8 @@ from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.images import upright_size
 from bench.data.options import Options
 from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, split_of, whole
-from bench.data.readers.yolo_names import LISTED, USUAL, Described, described, yaml_file
-from bench.data.readers.yolo_places import Places, has_labels, in_labels, labels_of, places
+from bench.data.readers.yolo_names import LISTED, Described, described, has_names, yaml_file
+from bench.data.readers.yolo_places import LabelFiles, Places, places
 from bench.data.registry import Reader
 from bench.data.split import Role
 from bench.progress import bar
@@ -46,8 +46,9 @@ def read(place: str, options: Options) -> Found:
     faults, notes = Faults(), Counter[str]()
     said = described(source)
     found = places(source, said, faults, notes)
-    parts = _with_labels(found, source, options, notes)
-    _settle_others(found, parts, source, deals_all(options), faults, notes)
+    files = LabelFiles(source)
+    parts = _with_labels(found, files, options, notes)
+    _settle_others(found, parts, files, deals_all(options), faults, notes)
     names = _names([image for images in parts.values() for image in images], source)
     labels = {name: label for label, name in enumerate(said.names, 1)}
     taken: dict[Role | None, list[Labelled]] = {role: [] for role in parts}
@@ -56,7 +57,7 @@ def read(place: str, options: Options) -> Found:
             for path in images:
                 with faults.caught():
                     size = upright_size(path)
-                    boxes = _boxes(labels_of(path, source), size, said, notes, faults)
+                    boxes = _boxes(files.of(path), size, said, notes, faults)
                     taken[role].append(labelled(path, names[path], size, boxes, labels))
                 advance()
     return Found(source.resolve().name, f"YOLO, {found.layout}", said.names, taken, notes, faults)
@@ -68,7 +69,7 @@ def sees(folder: Path) -> str | None:
         path = yaml_file(folder)
     except UserError:
         return "YOLO (.yaml)"
-    if path and (path.name not in USUAL or path.stat().st_size):
+    if path and has_names(path):
         return f"YOLO ({path.name})"
     for name in ("obj.names", "obj.data"):
         if (folder / name).is_file():
@@ -126,14 +127,16 @@ def _check_columns(count: int, points: int, where: str) -> None:
     raise UserError(f"{count} columns", where=where, fix=fix)
 
 
-def _with_labels(found: Places, source: Path, options: Options, notes: Counter[str]) -> dict[Role | None, list[Path]]:
+def _with_labels(
+    found: Places, files: LabelFiles, options: Options, notes: Counter[str]
+) -> dict[Role | None, list[Path]]:
     """The parts that are labelled. One that is not would be taken for images without objects."""
-    parts = {role: images for role, images in found.parts.items() if has_labels(source, images)}
+    parts = {role: images for role, images in found.parts.items() if files.any(images)}
     without = {role: images for role, images in found.parts.items() if role not in parts}
     if without and (not parts or options.split is None):
         role, images = next(iter(without.items()))
         home = images[0].parent
-        place = in_labels(home, source) or home
+        place = files.folder(home) or home
         what = f"the {len(images):,} images of {role} have no labels" if role else f"{len(images):,} images, no labels"
         fix = f"put a .txt per image into {place}, or take the images away"
         raise UserError(what, where=str(home), fix=fix)
@@ -145,29 +148,29 @@ def _with_labels(found: Places, source: Path, options: Options, notes: Counter[s
 def _settle_others(
     found: Places,
     parts: dict[Role | None, list[Path]],
-    source: Path,
+    files: LabelFiles,
     undivided: bool,
     faults: Faults,
     notes: Counter[str],
 ) -> None:
     """Take in or count images that are in no split, and complain of labels whose image is missing."""
     every = {path for root in found.roots for path in below(root)} | {path for part in parts.values() for path in part}
-    known = {labels_of(path, source) for path in every}
-    for path in sorted({path for root in found.roots for path in _label_files(root, source)} - known):
+    known = {files.of(path) for path in every}
+    for path in sorted({path for root in found.roots for path in _label_files(root, files)} - known):
         faults.add("the image of these labels is missing", where=str(path), fix="restore it or remove them")
     others = sorted(every - {path for part in found.parts.values() for path in part})
     if undivided:
         everything = [path for part in parts.values() for path in part]
-        everything += [path for path in others if labels_of(path, source).is_file()]
-        others = [path for path in others if not labels_of(path, source).is_file()]
+        everything += [path for path in others if files.of(path).is_file()]
+        others = [path for path in others if not files.of(path).is_file()]
         parts.clear()
         parts[None] = list(dict.fromkeys(everything))
     notes["images left out: in no split"] += len(others)
 
 
-def _label_files(root: Path, source: Path) -> list[Path]:
+def _label_files(root: Path, files: LabelFiles) -> list[Path]:
     """The label files that belong to a folder of images."""
-    apart = in_labels(root, source)
+    apart = files.folder(root)
     found = [path for path in below(apart or root, TEXT) if path.name not in LISTED and not split_of(path.stem)]
     return found if apart else [path for path in found if _like_labels(path)]
 

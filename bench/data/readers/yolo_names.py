@@ -72,11 +72,19 @@ def yaml_file(source: Path) -> Path | None:
         if (source / name).is_file():
             return source / name
     found = [source / name for name in entries(source, "give a folder") if name.lower().endswith((".yaml", ".yml"))]
-    found = [path for path in found if path.is_file() and LIKE_NAMES.search(read_text(path))]
+    found = [path for path in found if has_names(path)]
     if len(found) > 1:
         what = f"several files may describe it: {', '.join(path.name for path in found[:4])}"
         raise UserError(what, where=str(source), fix="call the right one data.yaml")
     return found[0] if found else None
+
+
+def has_names(path: Path) -> bool:
+    """Whether a YAML file seems to name classes; it need not be well formed."""
+    try:
+        return path.is_file() and bool(LIKE_NAMES.search(read_text(path)))
+    except UserError:
+        return False
 
 
 def names_file(source: Path) -> Path | None:

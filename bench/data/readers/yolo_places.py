@@ -73,20 +73,39 @@ def places(source: Path, said: Described, faults: Faults, notes: Counter[str]) -
     return found
 
 
-def labels_of(image: Path, source: Path) -> Path:
-    """Where the labels of an image are: in `labels` instead of the last `images` of its path, or else beside it."""
-    there = in_labels(image.parent, source)
-    return ((there or image.parent) / image.name).with_suffix(".txt")
+class LabelFiles:
+    """Where labels are: in `labels` instead of the last `images` of an image's path, or else beside the image.
 
+    Args:
+        source: the dataset's folder.
+    """
 
-def in_labels(folder: Path, source: Path) -> Path | None:
-    """The folder of labels that belongs to one of images; None where they are beside the images."""
-    parts = folder.relative_to(source).parts
-    if "images" not in parts:
-        return None
-    last = len(parts) - 1 - parts[::-1].index("images")
-    top = source.joinpath(*parts[:last], "labels")
-    return top.joinpath(*parts[last + 1 :]) if top.is_dir() else None
+    def __init__(self, source: Path):
+        self._source = source
+        self._apart: dict[Path, Path | None] = {}
+
+    def of(self, image: Path) -> Path:
+        """The label file of an image, which need not be there."""
+        return (self.folder(image.parent) or image.parent) / f"{image.stem}.txt"
+
+    def folder(self, images: Path) -> Path | None:
+        """The folder of labels that belongs to one of images; None where they are beside the images."""
+        if images not in self._apart:
+            self._apart[images] = self._find(images)
+        return self._apart[images]
+
+    def any(self, images: Sequence[Path]) -> bool:
+        """Whether there are labels for images at all, so that those without one can be taken for empty."""
+        apart = {self.folder(image.parent) for image in images}
+        return any(folder and folder.is_dir() for folder in apart) or any(self.of(image).is_file() for image in images)
+
+    def _find(self, images: Path) -> Path | None:
+        parts = images.relative_to(self._source).parts
+        if "images" not in parts:
+            return None
+        last = len(parts) - 1 - parts[::-1].index("images")
+        top = self._source.joinpath(*parts[:last], "labels")
+        return top.joinpath(*parts[last + 1 :]) if top.is_dir() else None
 
 
 def _said(source: Path, said: Described, faults: Faults) -> tuple[Places, dict[Role, list[str]]]:
@@ -127,11 +146,13 @@ def _without_dots(path: PurePosixPath) -> PurePosixPath:
 
 def _there(source: Path, written: PurePosixPath) -> Path | None:
     """A path that exists and does not leave the dataset's folder by what is written in it."""
-    home = os.path.abspath(source)
-    path = os.path.normpath(os.path.join(home, written))
-    if os.path.commonpath([home, path]) != home or not os.path.exists(path):
+    if "\0" in str(written):
         return None
-    return source / os.path.relpath(path, home)
+    for home in map(Path, (os.path.abspath(source), os.path.realpath(source))):
+        path = Path(os.path.normpath(home / written))
+        if path.is_relative_to(home) and os.path.exists(path):
+            return source / path.relative_to(home)
+    return None
 
 
 def _laid_out(source: Path, faults: Faults) -> Iterator[Places]:
@@ -166,9 +187,9 @@ def _folders(source: Path) -> Iterator[Places]:
 
 def _add_list(found: Places, role: Role | None, path: Path, source: Path, faults: Faults) -> None:
     """Add the images that a text file lists; one that is not there is a fault."""
-    images = []
+    images, folders = [], _Folders(source, path.parent)
     for where, text in lines(path):
-        image = _listed(source, path, text)
+        image = folders.image(_posix(text))
         if image is None:
             fix = "restore the image or remove the line; paths start at the dataset's folder"
             faults.add(f"the image {text} is missing", where=where, fix=fix)
@@ -177,20 +198,30 @@ def _add_list(found: Places, role: Role | None, path: Path, source: Path, faults
     found.add(role, images, list(dict.fromkeys(image.parent for image in images)))
 
 
-def _listed(source: Path, path: Path, text: str) -> Path | None:
-    """The image that a line names, from the list's folder or the dataset's.
+class _Folders:
+    """Finds images that a list names, from its own folder or the dataset's.
 
     Lists are written for the machine that trains, so folders in front are tried without: data/obj_train_data/a.jpg.
+
+    Args:
+        source: the dataset's folder.
+        beside: folder of the list.
     """
-    written = _posix(text)
-    beside = path.parent.relative_to(source).as_posix()
-    starts = [beside / written, *(PurePosixPath(*written.parts[i:]) for i in range(len(written.parts)))]
-    return next((found for start in starts if (found := _there(source, start))), None)
 
+    def __init__(self, source: Path, beside: Path):
+        self._source, self._beside = source, PurePosixPath(beside.relative_to(source).as_posix())
+        self._known: dict[PurePosixPath, list[tuple[Path, frozenset[str]]]] = {}
 
-def has_labels(source: Path, images: Sequence[Path]) -> bool:
-    """Whether there are labels for images at all, so that those without one can be taken for empty."""
-    inner = {in_labels(image.parent, source) for image in images}
-    return any(folder and folder.is_dir() for folder in inner) or any(
-        labels_of(image, source).is_file() for image in images
-    )
+    def image(self, written: PurePosixPath) -> Path | None:
+        """The image of a line; None where it is nowhere."""
+        if written.parent not in self._known:
+            self._known[written.parent] = self._listings(written.parent)
+        return next(
+            (place / written.name for place, names in self._known[written.parent] if written.name in names), None
+        )
+
+    def _listings(self, written: PurePosixPath) -> list[tuple[Path, frozenset[str]]]:
+        shorter = (PurePosixPath(*written.parts[i:]) for i in range(len(written.parts) + 1))
+        starts = dict.fromkeys([self._beside / written, *shorter])
+        places = [place for start in starts if (place := _there(self._source, start)) and place.is_dir()]
+        return [(place, frozenset(os.listdir(place))) for place in places]

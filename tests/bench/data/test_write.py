@@ -1,42 +1,30 @@
-"""What is shared by the converters: clipping, dealing by hash, and writing so that neither source nor a half-written
-result is ever harmed or taken for whole."""
+"""Written so that neither the source nor a half-written result is ever harmed or taken for whole."""
 
 import json
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from bench.data.convert import write as writing
-from bench.data.convert.converted import Box, Converted, Labelled, inside
-from bench.data.convert.reading import role_of, shares
-from bench.data.convert.write import check_free, write
-from hypothesis import given
-from hypothesis import strategies as st
 
+from bench.data import write as writing
+from bench.data.dataset import Settled, settled
+from bench.data.found import Box, Found, labelled
+from bench.data.options import Options
 from bench.data.split import ROLES
+from bench.data.write import check_free, write
 from models.errors import UserError
 from tests.support.reread import draw, reread
 
-OBJECT = Box("person", (1, 2, 3, 4))
+OBJECT = Box("person", (1, 2, 4, 6))
 
 
-def made(folder: Path, boxes: tuple[Box, ...] = (OBJECT,)) -> Converted:
-    splits = {}
+def made(folder: Path, boxes: tuple[Box, ...] = (OBJECT,)) -> Settled:
+    parts = {}
     for role in ROLES:
         path = folder / f"{role}.png"
         draw(path, 8, 8)
-        splits[role] = [Labelled(path, f"{role}.png", 8, 8, boxes)]
-    return Converted(("person",), splits, Counter({"boxes left out: car": 1200, "nothing": 0}))
-
-
-def test_summary(tmp_path):
-    assert made(tmp_path, (OBJECT, OBJECT, Box("person", (0, 0, 1, 1), ignore=True))).summary() == [
-        "train: 1 images, 2 boxes of 1 of 1 classes, 1 ignore regions",
-        "val: 1 images, 2 boxes of 1 of 1 classes, 1 ignore regions",
-        "test: 1 images, 2 boxes of 1 of 1 classes, 1 ignore regions",
-        "1,200 boxes left out: car",
-    ]
+        parts[role] = [labelled(path, f"{role}.png", (8, 8), boxes, {"person": 1})]
+    return settled(Found("made", "by hand", ("person",), parts), Options())
 
 
 def test_images_are_links_or_copies(tmp_path):
@@ -48,6 +36,7 @@ def test_images_are_links_or_copies(tmp_path):
     assert not copied.samefile(source)
     assert copied.read_bytes() == source.read_bytes()
     assert reread(tmp_path / "linked") == reread(tmp_path / "copied")
+    assert reread(tmp_path / "linked")["val"] == {"val.png": [("person", (1, 2, 3, 4), False)]}
 
 
 def test_where_links_are_impossible_images_are_copied(tmp_path, monkeypatch):
@@ -57,6 +46,14 @@ def test_where_links_are_impossible_images_are_copied(tmp_path, monkeypatch):
     monkeypatch.setattr(writing.os, "link", impossible)
     write(made(tmp_path / "in"), tmp_path / "out")
     assert (tmp_path / "out" / "images" / "val.png").read_bytes() == (tmp_path / "in" / "val.png").read_bytes()
+
+
+def test_what_is_a_link_becomes_no_link_to_a_link(tmp_path):
+    found = made(tmp_path / "in")
+    (tmp_path / "in" / "val.png").rename(tmp_path / "store.png")
+    (tmp_path / "in" / "val.png").symlink_to(tmp_path / "store.png")
+    write(found, tmp_path / "out")
+    assert not (tmp_path / "out" / "images" / "val.png").is_symlink()
 
 
 @pytest.mark.parametrize("copy", [False, True])
@@ -82,7 +79,7 @@ def test_ids_are_shared_by_no_two_splits(tmp_path):
     assert [box["id"] for content in contents for box in content["annotations"]] == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_is_interrupted_has_no_annotations(tmp_path, monkeypatch):
+def test_what_is_interrupted_has_no_annotations(tmp_path):
     found, out = made(tmp_path / "in"), tmp_path / "out"
     write(found, out)
     (tmp_path / "in" / "test.png").rename(tmp_path / "in" / "moved.png")
@@ -94,15 +91,14 @@ def test_what_is_interrupted_has_no_annotations(tmp_path, monkeypatch):
 
 def test_refused_before_anything_is_written(tmp_path):
     found, out = made(tmp_path / "in"), tmp_path / "out"
-    splits = dict(found.splits)
+    parts = dict(found.parts)
     for changed, message in (
-        (splits | {"test": []}, "there would be no images in test"),
-        (splits | {"test": splits["train"]}, r"train\.png: this image is in train and in test"),
-        (splits | {"val": splits["val"] * 2}, r"val\.png: this image is in val and in val"),
-        (made(tmp_path / "empty", ()).splits, "there is no object in any training image"),
+        (parts | {"test": []}, "there would be no images in test"),
+        (parts | {"test": parts["train"]}, r"train\.png: an image of this name is in train and in test"),
+        (parts | {"val": parts["val"] * 2}, r"val\.png: an image of this name is in val and in val"),
     ):
         with pytest.raises(UserError, match=message):
-            write(Converted(("person",), changed), out)
+            write(replace(found, parts=changed), out)
     assert not out.exists()
 
 
@@ -115,36 +111,3 @@ def test_a_folder_that_is_not_empty(tmp_path):
     check_free(tmp_path, force=True)
     with pytest.raises(UserError, match="this is not a folder"):
         check_free(tmp_path / "file", force=True)
-
-
-@given(st.tuples(*[st.floats(-50, 100)] * 4))
-def test_inside(corners):
-    notes = Counter()
-    found = inside(corners, 40, 30, notes)
-    x1, x2 = np.clip([corners[0], corners[2]], 0, 40)
-    y1, y2 = np.clip([corners[1], corners[3]], 0, 30)
-    if found is None:
-        assert min(x2 - x1, y2 - y1) < 1e-3
-        assert notes == {"boxes left out: no area inside the image": 1}
-    else:
-        assert found == pytest.approx((x1, y1, x2 - x1, y2 - y1), abs=1.1e-3)
-        assert np.float32(found[0] + found[2]) > np.float32(found[0])
-        over = max(-corners[0], -corners[1], corners[2] - 40, corners[3] - 30)
-        assert bool(notes) == (over > 5e-4) or over == pytest.approx(5e-4)
-
-
-@given(st.floats(0.05, 0.9), st.text(max_size=20))
-def test_a_bigger_train_split_keeps_what_it_has(share, name):
-    if role_of(name, (share, 0.05, 0.95 - share)) == "train":
-        assert role_of(name, (share + 0.05, 0.05, 0.9 - share)) == "train"
-
-
-def test_shares_are_kept():
-    roles = Counter(role_of(f"{number}.jpg", (0.8, 0.1, 0.1)) for number in range(4000))
-    assert [roles[role] / 4000 for role in ROLES] == pytest.approx([0.8, 0.1, 0.1], abs=0.03)
-
-
-@pytest.mark.parametrize("text", ["0.8,0.2", "a,b,c", "0.8,0.1,0.2", "1,0,0", "nan,0.5,0.5", "80,10,10"])
-def test_bad_shares(text):
-    with pytest.raises(UserError, match=f"--split {text}: .*such as 0.8,0.1,0.1"):
-        shares(text)
