@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.folder import RUNS, find
 from bench.progress import hushed
 from models.errors import UserError
+from models.scratch import settle_libraries
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,6 +89,7 @@ def run(
         UserError: A name, setting, file or detector that cannot be used, a run that exists already, or a baseline that
             detects too little to build on.
     """
+    settle_libraries()
     from bench.pipeline import run as carry_out
     from bench.spec import default_preset, read, today
 

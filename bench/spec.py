@@ -207,7 +207,8 @@ def read(preset: str, file: Path | None, overrides: Mapping[str, Any]) -> RunSpe
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{path.name if file else 'preset ' + preset}: {'.'.join(map(str, first['loc']))}"
-        raise UserError(first["msg"], where=where, fix="see docs/specs.md") from error
+        fix = "run with LC_ALL=C.UTF-8" if first["type"] == "string_unicode" else "see docs/specs.md"
+        raise UserError(first["msg"], where=where, fix=fix) from error
     check(spec)
     return spec
 
@@ -261,6 +262,7 @@ def check(spec: RunSpec) -> None:
     if in_memory and spec.model.queries is not None:
         raise UserError("a detector in memory brings its queries", where="model.queries", fix="leave it out")
     families.check(spec.model.name, spec.model.size, None if in_memory else spec.model.weights, spec.model.queries)
+    families.check_batch(families.family_of(spec.model.name), spec.batch_size, where="batch_size", fix="raise it")
     names = (*spec.controls, *spec.strategies)
     parts = [part for name in names for part in registry.parts(name, spec.strategy)]
     for part in parts:

@@ -83,6 +83,24 @@ def check(name: str, size: int, weights: str | None, queries: int | None = None)
     of_model(name).check(name, size, weights, queries)
 
 
+def check_batch(family: str, images: int, *, where: str, fix: str) -> None:
+    """Refuse to train on fewer images at once than a family can learn from.
+
+    Args:
+        family: by name.
+        images: at once.
+        where: the error points at.
+        fix: what to do.
+
+    Raises:
+        UserError: unless there are enough.
+    """
+    found = FAMILIES.get(family)
+    if images < found.smallest_batch:
+        what = f"{images} image at once, and {found.title} learns from {found.smallest_batch} or more (batch norm)"
+        raise UserError(what, where=where, fix=fix)
+
+
 def build(name: str, classes: tuple[str, ...], size: int, weights: str | None, queries: int | None = None) -> Detector:
     """A plain one-exit detector.
 

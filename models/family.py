@@ -92,6 +92,7 @@ class Family:
         trunk_rates: (detector, rate, decay) -> factors of a learning rate by the beginning of parameter names, decaying
             from the last layer down.
         auxiliary_losses: (detector, options) -> what it learns from beside its exits' losses.
+        smallest_batch: images that it learns from at once, at least.
     """
 
     name: str
@@ -109,3 +110,4 @@ class Family:
     scan: ScanRecipe | None = None
     trunk_rates: Callable[[Detector, float, float], dict[str, float]] | None = None
     auxiliary_losses: Callable[[Detector, Mapping[str, Any]], AuxiliaryLoss] | None = None
+    smallest_batch: int = 1

@@ -47,18 +47,16 @@ def scratch_folder() -> Path | None:
 def settle_libraries() -> None:
     """Give libraries that keep settings and caches at home the scratch folder where home cannot be written.
 
-    What they were told by their own variables stands. Weights that lie in a home which can only be read are still
-    found there.
+    What they were told by their own variables stands. A home that can be read stays home, for the weights in it.
     """
     home = home_folder()
     if home is not None and os.access(home, os.W_OK | os.X_OK):
         return
     folder = scratch_folder()
-    if folder is None:
-        return
-    os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
-    if home is None:
-        os.environ.setdefault("XDG_CACHE_HOME", str(folder / "cache"))
+    if home is None or not home.is_dir():  # some fail without one, and some write into a folder called "~"
+        os.environ["HOME"] = str(folder or os.devnull)
+    if folder is not None:
+        os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
 
 
 def _safe(shared: Path, folder: Path) -> bool:

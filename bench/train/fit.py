@@ -22,6 +22,7 @@ from bench.files import read_text, replacing
 from bench.progress import bar
 from bench.train.batches import Epochs
 from bench.train.cached import Prepared
+from models import families
 from models.detector import Detector
 from models.errors import UserError
 from strategies.base import Objective, Prepare
@@ -105,7 +106,7 @@ class Trainer:
             The detector in eval mode, on the CPU.
 
         Raises:
-            UserError: a loss is no longer a number.
+            UserError: there are too few images to learn from at once, or a loss is no longer a number.
         """
         epochs = max(epochs, -(-steps // self.steps_per_epoch)) if epochs > 0 else epochs
         recipe: dict[str, Any] = {  # keys older than the parameters' names: they keep earlier trainings valid
@@ -129,6 +130,9 @@ class Trainer:
             detector.load_state_dict(load_file(done))
             return detector.eval()
         if epochs > 0:
+            together = min(self.batch_size, len(self.batches))
+            fix = "give it more training images" if together < self.batch_size else "raise batch_size"
+            families.check_batch(detector.family, together, where=f"training {name}", fix=fix)
             for module in pretrained_modules:
                 module.requires_grad_(pretrained_lr_scale > 0)
             groups = parameter_groups(detector, pretrained_modules, learning_rate, pretrained_lr_scale, rates or {})
