@@ -62,7 +62,7 @@ def run(
         classes: Names of classes; all when left out, or those of `detector`.
         max_images_per_class: At most so many training images per class.
         model: Name of the model.
-        weights: What the model starts from.
+        weights: What the model starts from; "none": nothing, whatever the preset has.
         runtime: What the candidates run on; the first also answers for the foundation check.
         threads: Threads for training and inference.
         device: What trains: "cpu", or "cuda" in bfloat16.
