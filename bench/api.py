@@ -69,7 +69,7 @@ def run(
         split_by: What is never divided: "image", "folder", or a regular expression on image names.
         split_seed: Seed of the dealing.
         model: Name of the model.
-        weights: What the model starts from.
+        weights: What the model starts from; "none": nothing, whatever the preset has.
         runtime: What the candidates run on; the first also answers for the foundation check.
         threads: Threads for training and inference.
         device: What trains: "cpu", or "cuda" in bfloat16.

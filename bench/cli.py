@@ -63,7 +63,7 @@ def run_command(
     split_by: SplitBy = None,
     split_seed: SplitSeed = None,
     model: Annotated[str | None, typer.Option(help="ssdlite, yolos, yolos-tiny, yolos-small or yolos-base.")] = None,
-    weights: Annotated[str | None, typer.Option(help="What the model starts from (docs/specs.md).")] = None,
+    weights: Annotated[str | None, typer.Option(help="What the model starts from, or none (docs/specs.md).")] = None,
     runtime: Annotated[str | None, typer.Option(help="Comma-separated; bench ls names them.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads for training and inference.")] = None,
     device: Annotated[str | None, typer.Option(help="What trains: cpu, or cuda in bfloat16.")] = None,

@@ -161,9 +161,8 @@ def rows_kept(model: str, weights: str | None, classes: tuple[str, ...]) -> str:
         return ""
     new = fresh(model, weights, classes)
     kept = [name for name in classes if name not in new]
-    return "; ".join(
-        [*([f"rows of {listed(kept)} kept"] if kept else []), f"{listed(new)} {'start' if new[1:] else 'starts'} fresh"]
-    )
+    known = f"rows of {listed(kept)}" if kept else "trunk and box head"
+    return f"{known} kept; {listed(new)} {'start' if len(new) > 1 else 'starts'} fresh"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

@@ -8,6 +8,7 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ACROSS = {  # about no single module
     "bench/runtimes/test_other_family.py": "a family of another kind, from training to the exit table",
+    "bench/test_start.py": "what a run starts from, from its weights to the options of its baseline",
     "models/test_checkpoints.py": "that what was trained once loads again, whatever the family",
     "docs/test_commands.py": "that every command the pages show exists",
     "docs/test_examples.py": "that what the pages show can be read",

@@ -7,6 +7,9 @@ plain vision transformer's, as a file under the same names, to which fresh queri
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -70,7 +73,7 @@ def own(classes: tuple[str, ...], size: int, kind: str, source: str) -> Detector
     """
     check_size(size)
     made = of_state(kind, read(source, WEIGHTS), source)
-    return taken_apart(made, counted_rows(made.config.num_labels, classes), classes, size)
+    return taken_apart(made, counted_rows(count_of(made.config), classes), classes, size)
 
 
 def taken_apart(made: YolosForObjectDetection, rows: Rows, classes: tuple[str, ...], size: int) -> Detector:
@@ -115,14 +118,33 @@ def from_pretrained(source: str) -> YolosForObjectDetection:
 
     config_of(source)
     try:
-        made, found = YolosForObjectDetection.from_pretrained(
-            source, attn_implementation="sdpa", dtype=torch.float32, weights_only=True, output_loading_info=True
-        )
+        with unreported():
+            loaded = YolosForObjectDetection.from_pretrained(
+                source, attn_implementation="sdpa", dtype=torch.float32, weights_only=True, output_loading_info=True
+            )
     except Exception as error:  # a broken file makes the libraries below raise nearly anything
-        raise not_loaded(source, reason(error)) from error
+        mismatch = "ignore_mismatched_sizes" in str(error)
+        what = "weights of other sizes than its config.json says" if mismatch else reason(error)
+        raise not_loaded(source, what) from error
+    made, found = cast("tuple[YolosForObjectDetection, dict[str, set[str]]]", loaded)
     if lacking := sorted(found["missing_keys"]):
         raise not_loaded(source, f"it has no {lacking[0]}")
     return made
+
+
+@contextmanager
+def unreported() -> Iterator[None]:
+    """Keep transformers from reporting on what it loads: what is wrong with it is raised, and told in one line."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def config_of(source: str) -> YolosConfig:
@@ -205,21 +227,26 @@ def objects_of(config: YolosConfig) -> list[int]:
     """The outputs that stand for an object: all but "no object", and those that name nothing."""
     names = names_of(config)
     if names is None:
-        names = COCO_NAMES if config.num_labels == len(COCO_NAMES) else ("",) * config.num_labels
+        names = COCO_NAMES if count_of(config) == len(COCO_NAMES) else ("",) * count_of(config)
     return [row for row, name in enumerate(names) if name != "N/A"]
+
+
+def count_of(config: YolosConfig) -> int:
+    """How many outputs a model has, "no object" not counted."""
+    return cast("int", config.num_labels)
 
 
 def names_of(config: YolosConfig) -> tuple[str, ...] | None:
     """The names of a model's outputs without "no object"; None where transformers only numbered them."""
-    labels = config.id2label or {}
-    names = tuple(labels.get(row, "N/A") for row in range(config.num_labels))
+    labels = cast("dict[int, str]", config.id2label)
+    names = tuple(labels.get(row, "N/A") for row in range(count_of(config)))
     return None if all(name == f"LABEL_{row}" for row, name in enumerate(names)) else names
 
 
 def named_rows(config: YolosConfig, classes: tuple[str, ...]) -> Rows:
     """Which outputs of a model stand for the classes, by name where its config has names."""
     names = names_of(config)
-    return counted_rows(config.num_labels, classes) if names is None else rows_by_name(names, classes)
+    return counted_rows(count_of(config), classes) if names is None else rows_by_name(names, classes)
 
 
 def counted_rows(objects: int, classes: tuple[str, ...]) -> Rows:

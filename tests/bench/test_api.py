@@ -19,6 +19,7 @@ from bench.train.fit import weights_hash
 from models.errors import UserError
 from models.families import build
 from models.registry import Registry
+from models.ssdlite.weights import stock
 from tests.support.stored import stored_run
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference" / "coco-person"
@@ -188,8 +189,9 @@ def test_a_run_compared_with_itself_has_not_changed(reference):
         ),
         (
             "--data coco:DIR --classes person,cat --cap 20 --weights {file}",
-            {"data": "coco:DIR", "classes": "person, cat", "max_images_per_class": 20, "weights": Path(__file__)},
+            {"data": "coco:DIR", "classes": "person, cat", "max_images_per_class": 20, "weights": "{file}"},
         ),
+        ("--data coco:DIR --weights none", {"data": "coco:DIR", "weights": "none"}),
         ("--data coco:DIR --max-images-per-class 20", {"data": "coco:DIR", "max_images_per_class": 20}),
         ("--spec {spec} --force --resume", {"spec": "{spec}", "force": True, "resume": True}),
     ],
@@ -201,13 +203,15 @@ def test_the_command_and_the_door_ask_for_the_same_run(monkeypatch, tmp_path, co
         asked.append((spec, folder, how))
         raise UserError("far enough")
 
-    path = tmp_path / "own.toml"
+    path, weights = tmp_path / "own.toml", tmp_path / "own.pth"
     path.write_text('base = "smoke"\nname = "own"\n')
+    torch.save(stock(3).state_dict(), weights)
     monkeypatch.setattr("bench.pipeline.run", carry_out)
-    monkeypatch.setattr(sys, "argv", ["bench", "run", *command.format(file=__file__, spec=path).split()])
+    monkeypatch.setattr(sys, "argv", ["bench", "run", *command.format(file=weights, spec=path).split()])
     with pytest.raises(SystemExit):
         cli.main()
-    own = {key: value.format(spec=path) if key == "spec" else value for key, value in arguments.items()}
+    places = {"spec": path, "weights": weights}
+    own = {key: places[key] if str(value).startswith("{") else value for key, value in arguments.items()}
     with pytest.raises(UserError, match="far enough"):
         bench.run(**own)
     assert len(asked) == 2

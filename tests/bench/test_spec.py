@@ -43,6 +43,30 @@ def test_queries_are_a_square_number_of_a_yolos_that_brings_none(changes, said):
         read("yolos", None, changes)
 
 
+@pytest.mark.parametrize("preset", ["photographs", "photographs-yolos", "smoke"])
+def test_no_weights_can_be_asked_for_whatever_the_preset_has(preset, tmp_path):
+    assert read(preset, None, {"model.weights": "none", "data.source": "coco:x"}).model.weights is None
+    path = tmp_path / "mine.toml"
+    path.write_text(f'base = "{preset}"\nname = "mine"\n[model]\nweights = "none"\n')
+    assert read("", path, {}).model.weights is None
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_every_preset_trains_long_enough_where_classes_or_all_weights_are_new(preset):
+    options = read(preset, None, {}).strategy
+    for start in ("new classes", "scratch"):
+        (part,) = parts("baseline", {"baseline": {**options["baseline"], "start": start}})
+        assert part.strategy.scheduled().learning_rate >= 5e-5
+        assert part.strategy.scheduled().epochs > 1
+
+
+def test_a_mistake_in_a_schedule_is_found_before_the_run():
+    with pytest.raises(UserError, match=r"strategy baseline\.new_classes: unknown option 'epoch'.*'epochs'"):
+        read("smoke", None, {"strategy.baseline.new_classes.epoch": 3})
+    spec = read("smoke", None, {"strategy.baseline.new_classes.rate": 0.5})  # by its older name
+    assert spec.strategy["baseline"]["new_classes"] == {"learning_rate": 0.5}
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without")
 def test_a_gpu_that_is_not_there_is_said_before_anything_starts():
     assert read("smoke", None, {"device": "cpu"}).device == "cpu"
