@@ -95,18 +95,20 @@ def convert_command(
     from bench.data.dataset import dataset, settled
     from bench.data.options import Options
     from bench.data.spec import find
+    from bench.data.split import Dataset
     from bench.data.summary import summary
     from bench.data.write import check_free, write
 
     spec, out = places(source)
     options = Options(names(classes), split=split, split_by=split_by, split_seed=split_seed)
-    sequences = {role: text for role, text in (("train", train), ("val", val), ("test", test)) if text is not None}
+    asked: dict[Role, str | None] = {"train": train, "val": val, "test": test}
+    sequences = {role: text for role, text in asked.items() if text is not None}
     check_free(out, force)
     if sequences or visibility is not None or every is not None:
         found = _mot(spec, options, sequences, visibility, every)
     else:
         read = find(spec, options)
-        if not hasattr(read, "parts"):
+        if isinstance(read, Dataset):
             raise UserError("these data are made, not read", where=spec, fix="use them as they are: --data shapes")
         found = read
     what = settled(found, found.options or options)

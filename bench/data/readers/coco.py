@@ -105,7 +105,7 @@ def annotation_files(folder: Path) -> dict[Role | None, Path]:
             fix="name them instances_train.json, instances_val.json and instances_test.json, "
             "or describe your layout in a TOML file (docs/data.md)",
         )
-    return {role: found[role] for role in ("train", "val", "test", None) if role in found}  # type: ignore[index]
+    return {role: found[role] for role in ("train", "val", "test", None) if role in found}
 
 
 def role_of(path: Path, folder: Path) -> Role | None:
@@ -232,7 +232,7 @@ def _paths(file: CocoFile, folders: Sequence[Path], faults: Faults, notes: Count
         paths.append(path)
         if path is None:
             _missing(file.path, entry.id, entry.file_name, [root] if root else folders, faults)
-        elif "\\" in entry.file_name and path == root / entry.file_name.replace("\\", "/"):
+        elif "\\" in entry.file_name and "\\" not in path.name:
             notes["file names with backslashes, read as slashes"] += 1
     return paths
 

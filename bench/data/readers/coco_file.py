@@ -196,11 +196,13 @@ class CocoFile:
         where = f"{self.path}, image {key}"
         name, sides = entry.file_name, (entry.width, entry.height)
         if not isinstance(name, str) or not name:
-            return self._wrong("file_name", name, "text", where)
+            self._wrong("file_name", name, "text", where)
+            return None
         for side, value in zip(("width", "height"), sides, strict=True):
             whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
             if not whole or isinstance(value, bool):
-                return self._wrong(side, value, "a whole number", where)
+                self._wrong(side, value, "a whole number", where)
+                return None
         if min(sides) < 1:
             what = f"width x height is {sides[0]} x {sides[1]}"
             self._faults.add(what, where=where, fix="give the size in pixels")
@@ -255,7 +257,7 @@ class CocoFile:
         if not set(map(type, ids)) <= {int}:
             ids = [self._key(row, name, f"{self.path}, annotation {row.id}") for row in rows]
         found = np.array([at.get(key, UNKNOWN) for key in ids], np.int64)
-        for i in np.flatnonzero(found == UNKNOWN):
+        for i in np.flatnonzero(found == UNKNOWN).tolist():
             if ids[i] is not None:
                 where = f"{self.path}, annotation {rows[i].id}"
                 self._faults.add(f"there is no {what} {ids[i]}", where=where, fix=f"add the {what} or remove this")
@@ -316,7 +318,7 @@ class CocoFile:
                 elif value is not Missing and value is not None:
                     where = self._where(rows[i])
                     self._faults.add(f"the area is {_short(value)}", where=where, fix="give square pixels or omit it")
-        for i in np.flatnonzero((area < 0) | np.isinf(area)):
+        for i in np.flatnonzero((area < 0) | np.isinf(area)).tolist():
             what = f"the area is {_short(values[i])}"
             self._faults.add(what, where=self._where(rows[i]), fix="give square pixels or omit it")
         given = ~np.isnan(area)

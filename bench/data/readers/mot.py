@@ -29,6 +29,7 @@ from bench.files import read_text
 from bench.progress import bar
 from models.errors import UserError
 
+VISIBILITY, EVERY = 0.25, 10
 SEQUENCES: Mapping[Role, tuple[int, ...]] = {"train": (2, 4, 5, 9, 10), "val": (11,), "test": (13,)}
 PERSON = "person"  # the COCO category, so that stock weights know it
 PEDESTRIAN = 1
@@ -111,8 +112,8 @@ def read_mot17(
     source: Path,
     *,
     sequences: Mapping[Role, Sequence[int]] | Mapping[None, Sequence[int]] = SEQUENCES,
-    visibility: float = 0.25,
-    every: int = 10,
+    visibility: float = VISIBILITY,
+    every: int = EVERY,
 ) -> Found:
     """Read MOT17 videos as images of persons.
 

@@ -65,8 +65,9 @@ def read(place: str, options: Options) -> Found:
         max_images_per_class=own,
     )
     images = table.images if isinstance(table.images, _Paths) else _Paths(**dict.fromkeys(ROLES, table.images))
-    folders = {role: [folder] for role, folder in images.under(here).items()}
-    found = coco(folders, table.annotations.under(here), options, table.name or path.stem)
+    folders: dict[Role | None, list[Path]] = {role: [folder] for role, folder in images.under(here).items()}
+    files: dict[Role | None, Path] = {**table.annotations.under(here)}
+    found = coco(folders, files, options, table.name or path.stem)
     return replace(found, options=options)
 
 
