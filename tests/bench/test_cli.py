@@ -237,7 +237,7 @@ def test_checks_go_by_their_first_name_too_which_help_does_not_list(monkeypatch,
 def test_a_terminal_that_knows_ascii_only_can_be_printed_to(tmp_path, encoding):
     folder = stored_run(tmp_path, name="für")
     checks = tmp_path / "für.toml"
-    checks.write_text("# für Halle 3\n[floor]\nnone.map = 0.5\n[drop]\nfür = 3\n", encoding="utf-8")
+    checks.write_text('# für Halle 3\n[floor]\nnone.map = 0.5\n[drop]\n"für" = 3\n', encoding="utf-8")
     environment = os.environ | ASCII | {"PYTHONIOENCODING": encoding}
 
     def said(*arguments: str) -> subprocess.CompletedProcess[bytes]:
