@@ -133,7 +133,8 @@ def test_somebody_without_a_name_or_a_home_measures_from_a_place_that_cannot_be_
             )
             assert done.returncode == 0, done.stderr
             assert "arning" not in done.stderr
-        assert {path.name for path in work.iterdir()} == {"spec.toml", "runs", f"exitbench-{STRANGER}"}
+        assert (work / f"exitbench-{STRANGER}").stat().st_mode & 0o777 == 0o700
+        assert not (work / "~").exists()
 
 
 def runs(python: str) -> bool:
