@@ -28,7 +28,7 @@ console = Console(stderr=True, highlight=False)
 @contextmanager
 def hushed() -> Iterator[None]:
     """Silence what other libraries say on every start and nobody can act on."""
-    for chatty in ("torch.utils.cpp_extension", "torch.utils._pytree"):
+    for chatty in ("torch.utils.cpp_extension", "torch.utils._pytree", "matplotlib", "matplotlib.font_manager"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")

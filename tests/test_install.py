@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -24,6 +26,31 @@ mine = bench.run(
 print(sorted(mine.to_pandas()["name"]), mine.folder)
 mine.pareto("mine.png")
 """
+
+SPEC = """
+name = "tiny"
+strategies = ["prune"]
+controls = []
+runtimes = ["eager"]
+threads = 1
+foundation = 0.0
+[data]
+sizes = [12, 4, 6]
+[model]
+size = 64
+[measure]
+images = 3
+repeats = 1
+warmup = 1
+resamples = 100
+[strategy.baseline]
+epochs = 1
+[strategy.prune]
+epochs = 1
+"""
+STRANGER = 12345  # a number that the system has no name for
+BECOME = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+INTERPRETERS = (sys.executable, shutil.which("python{}.{}".format(*sys.version_info), path="/usr/local/bin:/usr/bin"))
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +102,43 @@ def test_a_stranger_measures_and_reads_outside_the_checkout(wheel, tmp_path):
     shown = python("-m", "exitbench", "report", "smoke", "--out", "runs")
     assert "prune" in shown
     assert "30pct" in shown
+
+
+@pytest.mark.slow
+def test_somebody_without_a_name_or_a_home_measures_from_a_place_that_cannot_be_written(wheel, tmp_path):
+    """As in a container run with --user: everything is another's, and only the work folder can be written."""
+    if not shutil.which("setpriv") or os.getuid() != 0:
+        pytest.skip("becoming somebody else takes root and setpriv")
+    python = next((p for p in INTERPRETERS if p and runs(p)), None)
+    if python is None:
+        pytest.skip("no Python of this version that another user may start")
+    with tempfile.TemporaryDirectory() as shared:  # pytest's own folders are closed to others
+        site, work = Path(shared, "site"), Path(shared, "work")
+        zipfile.ZipFile(wheel).extractall(site)
+        work.mkdir()
+        os.chmod(shared, 0o755)
+        os.chown(work, STRANGER, STRANGER)
+        (work / "spec.toml").write_text(SPEC, encoding="utf-8")
+        libraries = sysconfig.get_path("purelib")
+        kept = {key: os.environ[key] for key in ("PATH", "OMP_NUM_THREADS") if key in os.environ}
+        environment = kept | {"PYTHONPATH": f"{site}:{libraries}", "LC_ALL": "C", "TMPDIR": str(work)}
+        for command in (["ls"], ["run", "--spec", "spec.toml", "--out", "runs"], ["report", "tiny", "--out", "runs"]):
+            done = subprocess.run(
+                [*BECOME, python, "-m", "exitbench", *command],
+                cwd=work,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert "arning" not in done.stderr
+        assert (work / f"exitbench-{STRANGER}").stat().st_mode & 0o777 == 0o700
+        assert not (work / "~").exists()
+
+
+def runs(python: str) -> bool:
+    """Whether another user may start this Python, and it is of this one's version."""
+    version = [*BECOME, python, "-c", "import sys; print(sys.version_info[:2])"]
+    done = subprocess.run(version, capture_output=True, text=True, check=False, cwd="/")
+    return done.stdout.strip() == str(sys.version_info[:2])

@@ -15,6 +15,8 @@ import pytest
 from bench import cli
 from tests.support.stored import DETECTOR, stored_run
 
+ROOT = Path(__file__).resolve().parents[2]
+ASCII = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 TINY = """
 name = "tiny"
 strategies = ["prune"]
@@ -230,6 +232,33 @@ def test_checks_go_by_their_first_name_too_which_help_does_not_list(monkeypatch,
     listed = re.findall(r"^. (\w+)", bench(monkeypatch, capsys, "--help")[1], re.M)
     assert "check" in listed
     assert "gate" not in listed
+
+
+@pytest.mark.parametrize("encoding", ["", "ascii", "cp1252"])
+def test_a_terminal_that_knows_ascii_only_can_be_printed_to(tmp_path, encoding):
+    folder = stored_run(tmp_path, name="für")
+    checks = tmp_path / "für.toml"
+    checks.write_text('# für Halle 3\n[floor]\nnone.map = 0.5\n[drop]\n"für" = 3\n', encoding="utf-8")
+    environment = os.environ | ASCII | {"PYTHONIOENCODING": encoding}
+
+    def said(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "bench", *arguments]
+        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=False)
+
+    done = said("check", str(folder), "--against", str(checks))
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"f\\xfcr: not in this run" in done.stdout or "für: not in this run".encode("cp1252") in done.stdout
+    refused = said("report", "für", "--out", str(tmp_path / "none"))
+    assert (refused.returncode, refused.stderr.count(b"\n")) == (2, 1)
+
+
+def test_a_file_whose_name_the_locale_has_no_letters_for_is_one_line(tmp_path):
+    spec = tmp_path / "spec.toml"
+    spec.write_text(TINY.replace('"tiny"', '"für"'), encoding="utf-8")
+    command = [sys.executable, "-m", "bench", "run", "--spec", str(spec), "--out", str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | ASCII, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "LC_ALL=C.UTF-8" in done.stderr
 
 
 @pytest.mark.slow

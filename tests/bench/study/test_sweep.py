@@ -213,7 +213,7 @@ def cut(name: str):
         (lambda run: (run / "tables" / DETECTOR / "test.npz").unlink(), "no exit table"),
         (cut(f"tables/{DETECTOR}/val.npz"), "not an exit table"),
         (cut("ground_truth.json.gz"), "not ground truth"),
-        (cut("spec.json"), "not the spec"),
+        (cut("spec.json"), "not (JSON|the spec)"),
         (other_ids, "image ids are not those of ground_truth.json.gz"),
         (other_labels, "does not fit ground_truth_val.json.gz"),
         (fewer_path_costs, "do not belong together"),

@@ -190,3 +190,18 @@ def test_a_training_stored_under_the_first_names_of_its_parameters_is_found_agai
         augmentations=3,
     )
     assert [path.name for path in tmp_path.iterdir()] == [f"toy-{name}.safetensors"]
+
+
+def test_one_image_at_once_is_refused_where_batch_norm_cannot_learn_from_it(batches, tmp_path):
+    with pytest.raises(UserError, match=r"training toy: 1 image at once, .*SSDLite .*more training images"):
+        train(Batches(Source(1), 64), tmp_path)
+    lone = Trainer(batches, "datahash", tmp_path, batch_size=1, seed=0)
+    with pytest.raises(UserError, match="raise batch_size"):
+        lone(fresh(), name="toy", objective=plain_objective, epochs=1, learning_rate=1e-3)
+
+
+def test_two_images_are_enough_and_one_is_for_layer_norm(tmp_path):
+    assert not train(Batches(Source(2), 64), tmp_path / "two", epochs=1).training
+    torch.manual_seed(0)
+    yolos = build("yolos", ("a",), 64, None)
+    assert not train(Batches(Source(1), 64), tmp_path / "one", detector=yolos, epochs=1).training
