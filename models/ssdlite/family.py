@@ -62,4 +62,5 @@ FAMILY = Family(
         {"epochs": 8, "learning_rate": 3e-3, "augmentations": 2, "width": 128, "distil": 3.0, "labels": 0.0},
         all_positions,
     ),
+    trunk_rates=network.trunk_rates,
 )
