@@ -26,7 +26,8 @@ class Baseline:
         epochs: passes over the training images, at least 0; 0 keeps the detector as it is.
         steps: optimiser steps that there have to be at least: on few images, epochs are added until there are.
         learning_rate: peak AdamW learning rate, above 0.
-        trunk_lr_scale: factor of the learning rate for a trunk that was trained before, at least 0; 1: as all else.
+        trunk_lr_scale: factor of the learning rate for a trunk that was trained before, at least 0; 0: it stays as it
+            is, 1: as all else.
         layer_decay: factor of each layer's learning rate from that of the next one, in (0, 1] (layer-wise decay, Clark
             et al. 2020); 1: all layers alike.
         auxiliary_losses: what it learns from beside its exits' losses, by options of its family (of YOLOS:

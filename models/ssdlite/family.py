@@ -63,4 +63,5 @@ FAMILY = Family(
         all_positions,
     ),
     smallest_batch=2,  # its last feature map is one cell, of which batch norm has no variance in a single image
+    trunk_rates=network.trunk_rates,
 )

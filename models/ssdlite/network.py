@@ -317,6 +317,28 @@ def level_sides(size: int) -> list[int]:
     return sides
 
 
+def trunk_rates(detector: Detector, rate: float, decay: float) -> dict[str, float]:
+    """Factors of a learning rate for the blocks up to the finest level; what lies behind them learns as the heads do.
+
+    Where stages have trunks of their own, as in a chain of resolutions, each is counted for itself.
+
+    Args:
+        detector: an SSDLite or a chain of them.
+        rate: of the last block.
+        decay: from each block to the one before it.
+
+    Returns:
+        The beginning of parameter names -> the factor.
+    """
+    trunks: list[list[str]] = []
+    for name, stage in detector.named_modules():
+        if isinstance(stage, SSDLiteStage):
+            first = next((part for part in stage.blocks.modules() if isinstance(part, nn.Conv2d)), None)
+            trunks += [[]] if first is not None and first.in_channels == 3 else []  # it reads images
+            trunks[-1] += [f"{name}.blocks.{block}" for block, _ in stage.blocks.named_children()]
+    return {name: rate * decay**above for names in trunks for above, name in enumerate(reversed(names))}
+
+
 def assemble(model: SSD, classes: tuple[str, ...], size: int, made_for: int | None = None) -> Detector:
     """Take torchvision's SSDLite apart into a one-stage Detector that computes exactly the same.
 

@@ -17,7 +17,7 @@ from models.errors import UserError
 
 ANCHORS_PER_CELL = 6
 NAME = "ssdlite320_mobilenet_v3_large"
-WEIGHTS = 'give a .pth or .safetensors file, "torchvision", or "none" to train from scratch'
+WEIGHTS = 'give a .pth or .safetensors file, or "torchvision"'
 DOWNLOAD = "torchvision"
 LAST = "head.classification_head.module_list.0.1.bias"  # an entry for each anchor of a cell and each output
 

@@ -37,7 +37,7 @@ from models.yolos.network import (
 if TYPE_CHECKING:
     from transformers import YolosConfig, YolosForObjectDetection
 
-WEIGHTS = "give a .pth or .safetensors file, a folder that transformers saved, a model's name, or none"
+WEIGHTS = "give a .pth or .safetensors file, a folder that transformers saved, or a model's name"
 CLASSES = "class_labels_classifier.layers.2.bias"  # an entry for each output, which only a whole detector has
 GRIDS = {1728: (32, 54), 4150: (50, 83), 4200: (50, 84)}  # rows and columns by patches, of the stock checkpoints
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, with which stock patches were learned

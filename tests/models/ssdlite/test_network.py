@@ -5,8 +5,11 @@ import pytest
 import torch
 from torchvision.models.detection.image_list import ImageList
 
+from bench.train.fit import factor_of
 from models.pixels import resize
-from models.ssdlite.network import anchor_grid, assemble, level_sides, resized, ssdlite
+from models.resolution import resolution_chain
+from models.ssdlite.exits import add_exits
+from models.ssdlite.network import anchor_grid, assemble, level_sides, resized, ssdlite, trunk_rates
 from models.ssdlite.weights import stock
 
 
@@ -68,6 +71,24 @@ def test_anchors_of_another_size_stay_where_they_were_in_pixels(size):
 def test_resizing_twice_is_resizing_once():
     once = resized(ssdlite(("a",), 160), 96)
     assert torch.equal(resized(resized(ssdlite(("a",), 160), 128), 96).decoders[0].centre, once.decoders[0].centre)
+
+
+@pytest.mark.parametrize("make", [lambda one: one, lambda one: add_exits(one, (8, 12), (16, 16))])
+def test_lower_blocks_learn_less_and_heads_as_ever(make):
+    detector = make(ssdlite(("a",), 96))
+    rates = trunk_rates(detector, 0.5, 0.9)
+    assert list(rates.values()) == pytest.approx([0.5 * 0.9**above for above in range(len(rates))])
+    names = [name for name, _ in detector.named_parameters()]
+    of_trunk = [name for name in names if ".blocks." in name]
+    assert all(any(name.startswith(f"{start}.") for name in names) for start in rates)
+    assert factor_of(of_trunk[-1], rates) == 0.5
+    assert all(factor_of(name, rates) == 1 for name in names if name not in of_trunk)
+    assert all(factor_of(name, trunk_rates(detector, 0.0, 1.0)) == 0 for name in of_trunk)
+
+
+def test_each_resolution_has_a_trunk_of_its_own():
+    rates = trunk_rates(resolution_chain(ssdlite(("a",), 96), (64,)), 0.5, 0.9)
+    assert sorted(rates.values()) == pytest.approx(sorted([0.5 * 0.9**above for above in range(len(rates) // 2)] * 2))
 
 
 def test_images_are_resized_as_torch_does_up_to_rounding(picture):
