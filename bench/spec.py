@@ -99,6 +99,7 @@ class RunSpec(_Typed):
     device: Literal["cpu", "cuda"] = Field("cpu", description="what trains; on cuda in bfloat16. All else is the CPU's")
     seed: Annotated[int, Field(ge=0)] = 0
     batch_size: Count = Field(16, description="training images a step")
+    least_epoch: Count | None = Field(None, description="images an epoch has at least: fewer come several times")
     foundation: Fraction = Field(0.40, description="AP50 on val the baseline must reach before a strategy builds on it")
     data: Data = Data()
     model: Model = Model()

@@ -5,6 +5,7 @@ Images are flipped, cropped, zoomed out and recoloured. Same seed, same batches.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -50,10 +51,11 @@ class Batches:
         source: the labelled images.
         size: side of the stored images, in px.
         device: whose memory holds them.
+        least: images that an epoch has at least: fewer are gone through several times, each time augmented anew.
     """
 
-    def __init__(self, source: Source, size: int, device: str = "cpu"):
-        self.size = size
+    def __init__(self, source: Source, size: int, device: str = "cpu", least: int = 1):
+        self.size, self.times = size, max(1, math.ceil(least / len(source)))
         self.images = torch.empty(len(source), 3, size, size, dtype=torch.uint8)
         pixels = self.images.numpy()
 
@@ -70,7 +72,8 @@ class Batches:
         self.targets = source.targets(range(len(source)))
 
     def __len__(self) -> int:
-        return len(self.images)
+        """Images of an epoch."""
+        return len(self.images) * self.times
 
     def epoch(self, batch_size: int, seed: int, size: int | None = None) -> Iterator[tuple[Tensor, Targets]]:
         """Shuffled, augmented batches of one epoch. A last batch that would be smaller is left out.
@@ -84,7 +87,7 @@ class Batches:
             Images, float32 [batch_size, 3, size, size] in [-1, 1] on the images' device, and targets on the CPU.
         """
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(self), generator=generator)
+        order = torch.cat([torch.randperm(len(self.images), generator=generator) for _ in range(self.times)])
         batch_size = min(batch_size, len(self))
         for start in range(0, len(order) - batch_size + 1, batch_size):
             chosen = order[start : start + batch_size]

@@ -52,3 +52,15 @@ def test_same_seed_same_batches_and_every_image_once():
 @pytest.mark.parametrize(("count", "batch", "steps"), [(10, 4, 2), (3, 8, 1), (8, 4, 2)])
 def test_a_ragged_last_batch_is_left_out(count, batch, steps):
     assert len(list(Batches(Source(count), SIZE).epoch(batch, 0))) == steps
+
+
+@pytest.mark.parametrize(("least", "times"), [(1, 1), (5, 1), (6, 2), (12, 3)])
+def test_an_epoch_goes_through_few_images_several_times(least, times):
+    batches = Batches(Source(5), SIZE, least=least)
+    assert len(batches) == 5 * times
+    seen = torch.cat([targets.labels.flatten() for _, targets in batches.epoch(5 * times, seed=3)])
+    once = torch.cat([targets.labels.flatten() for _, targets in Batches(Source(5), SIZE).epoch(5, seed=3)])
+    assert len(seen) == times * len(once)
+    first, *others = [images for images, _ in batches.epoch(5, seed=3)]
+    assert len(others) == times - 1
+    assert all((first - other).abs().max() > 0 for other in others)  # each time augmented anew
