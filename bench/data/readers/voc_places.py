@@ -195,11 +195,12 @@ def _by_key(folder: Path, paths: list[Path], faults: Faults) -> dict[str, Path]:
 
 def _holds_labels(folder: Path) -> bool:
     """Whether label files are directly in a folder; the first few .xml are looked at."""
-    return holds(folder, XML) and any(_is_voc(folder / name) for name in _xml(folder)[:LOOKED_AT])
+    return holds(folder, XML) and any(map(_is_voc, _xml(folder)[:LOOKED_AT]))
 
 
-def _xml(folder: Path) -> list[str]:
-    return [name for name in entries(folder, "make it readable") if name.lower().endswith(XML)]
+def _xml(folder: Path) -> list[Path]:
+    paths = [folder / name for name in entries(folder, "make it readable") if name.lower().endswith(XML)]
+    return [path for path in paths if path.is_file()]
 
 
 def _is_voc(path: Path) -> bool:

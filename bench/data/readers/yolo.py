@@ -15,7 +15,7 @@ from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.images import upright_size
 from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, split_of, whole
-from bench.data.readers.yolo_names import LISTED, Described, described, has_names, yaml_file
+from bench.data.readers.yolo_names import LISTED, Described, described, yaml_of_labels
 from bench.data.readers.yolo_places import LabelFiles, Places, places
 from bench.data.registry import Options, Reader
 from bench.data.split import Role
@@ -64,11 +64,7 @@ def read(place: str, options: Options) -> Found:
 
 def sees(folder: Path) -> str | None:
     """What of this layout lies in a folder."""
-    try:
-        path = yaml_file(folder)
-    except UserError:
-        return "YOLO (.yaml)"
-    if path and has_names(path):
+    if path := yaml_of_labels(folder):
         return f"YOLO ({path.name})"
     for name in ("obj.names", "obj.data"):
         if (folder / name).is_file():
@@ -208,7 +204,7 @@ def _boxes(path: Path, size: tuple[int, int], said: Described, notes: Counter[st
             kind, (x1, y1, x2, y2), changed = parse(text, where, said.points)
             if not 0 <= kind < len(said.names):
                 fix = f"there are names for 0 to {len(said.names) - 1}"
-                raise UserError(f"class {kind} is unknown", where=where, fix=fix)
+                raise UserError(f"class {text.split()[0]} is unknown", where=where, fix=fix)
             if changed:
                 notes[changed] += 1
             corners = inside((x1 * size[0], y1 * size[1], x2 * size[0], y2 * size[1]), size, notes)

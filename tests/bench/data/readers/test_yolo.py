@@ -128,6 +128,7 @@ def test_boxes_over_the_edge_are_clipped_and_counted(yolo):
         ("0.5 0.5 0.5 0.5 0.5", r"the class is 0\.5, not a whole number"),
         ("2 0.5 0.5 0.5 0.5", r"class 2 is unknown \(there are names for 0 to 1\)"),
         ("-1 0.5 0.5 0.5 0.5", "class -1 is unknown"),
+        ("1e300 0.5 0.5 0.5 0.5", "class 1e300 is unknown"),
         ("0 0.5 0.5 -0.5 0.5", "a side is negative"),
         ("0 320 240 64 48", r"320 is no share of an image \(divide pixels"),
         ("0 0.5 0.5 nan 0.5", "not every number is finite"),
@@ -290,12 +291,12 @@ def test_paths_of_the_description(yolo):
     (yolo / "data.yaml").write_text(f"{names}train: images/train\nval: images/holdout/a.jpg\ntest: gone\n")
     result = whole(yolo)
     assert list(result.parts) == ["train", "val", "test"]
-    assert result.notes["paths in data.yaml that are not there (gone)"] == 1
+    assert result.notes["paths of splits that are not there (gone)"] == 1
     (yolo / "data.yaml").write_text(f"{names}train: /elsewhere/train\nval: ../../{yolo.name}2\n")
     result = whole(yolo)
     assert list(result.parts) == ["train", "test"]
     assert result.layout == "YOLO, images/SPLIT and labels/SPLIT"
-    assert sum(count for note, count in result.notes.items() if note.startswith("paths in data.yaml")) == 2
+    assert sum(count for note, count in result.notes.items() if note.startswith("paths of splits")) == 2
 
 
 def test_no_path_leaves_the_folder(yolo, tmp_path):
@@ -376,8 +377,12 @@ def test_what_is_seen(yolo, tmp_path):
     assert sees(yolo) == "YOLO (labels/test/a.txt)"
     (yolo / "latin.yaml").write_bytes(b"names: [caf\xe9]")
     assert sees(yolo) == "YOLO (labels/test/a.txt)"
+    (yolo / "parts.yaml").write_text("names: [person]\ntrain: images/train\n")
+    assert sees(yolo) == "YOLO (parts.yaml)"
+    (yolo / "parts.yaml").unlink()
     (yolo / "obj.names").write_text("person")
     assert sees(yolo) == "YOLO (obj.names)"
     assert sees(tmp_path) is None
     (tmp_path / "notes.txt").write_text("1 2 3\n")
+    (tmp_path / "config.yaml").write_text("names: [person]\n")
     assert sees(tmp_path) is None
