@@ -122,7 +122,7 @@ def _units(source: Path) -> tuple[str, list[_Unit]]:
     if found is None:
         raise UserError("there are no Pascal VOC labels in it", where=str(source), fix=WANTED)
     layout, units = found
-    return layout, [_with_images(unit, source) for unit in units]
+    return layout, [_with_images(unit) for unit in units]
 
 
 def _units_there(source: Path) -> tuple[str, list[_Unit]] | None:
@@ -133,8 +133,8 @@ def _units_there(source: Path) -> tuple[str, list[_Unit]] | None:
     for base in (source, *(source / name for name in IMAGES)):
         prefix = "" if base == source else f"{base.name}/"
         units = []
-        for role, places in split_folders(base).items():
-            for place in places:
+        for role, same in split_folders(base).items():
+            for place in same:
                 inner = next((place / name for name in ANNOTATIONS if _holds_labels(place / name)), place)
                 if _holds_labels(inner):
                     units.append(_Unit(role, inner, inner, f"{place.name}/"))
@@ -145,7 +145,7 @@ def _units_there(source: Path) -> tuple[str, list[_Unit]] | None:
     return None
 
 
-def _with_images(unit: _Unit, source: Path) -> _Unit:
+def _with_images(unit: _Unit) -> _Unit:
     """The unit with its folder of images: beside the folder of labels by name, or the only one there, or the same."""
     home = unit.labels.parent
     if unit.labels.name not in ANNOTATIONS:

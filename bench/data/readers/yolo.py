@@ -14,9 +14,9 @@ from pathlib import Path
 from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.images import upright_size
-from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, split_of, whole
+from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, whole
 from bench.data.readers.yolo_names import LISTED, Described, described, yaml_of_labels
-from bench.data.readers.yolo_places import LabelFiles, Places, places
+from bench.data.readers.yolo_places import LabelFiles, Places, is_list, places
 from bench.data.registry import Options, Reader
 from bench.data.split import Role
 from bench.progress import bar
@@ -166,7 +166,7 @@ def _settle_others(
 def _label_files(root: Path, files: LabelFiles) -> list[Path]:
     """The label files that belong to a folder of images."""
     apart = files.folder(root)
-    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED and not split_of(path.stem)]
+    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED and not is_list(path)]
     return found if apart else [path for path in found if _like_labels(path)]
 
 

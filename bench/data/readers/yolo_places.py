@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from bench.data.faults import Faults
+from bench.data.found import WORDS
 from bench.data.images import SUFFIXES
-from bench.data.readers.reading import below, lines, split_folders, split_of
+from bench.data.readers.reading import below, lines, split_folders
 from bench.data.readers.yolo_names import LISTED, Described
 from bench.data.split import ROLES, Role
 from models.errors import UserError
@@ -161,11 +162,10 @@ def _there(source: Path, written: PurePosixPath) -> Path | None:
 def _laid_out(source: Path, faults: Faults) -> Iterator[Places]:
     """What may be there when the folder does not say it, the likeliest first."""
     yield from _folders(source)
-    lists = [path for path in sorted(source.glob("*.txt")) if split_of(path.stem) and path.is_file()]
-    if lists:
+    if lists := [path for path in sorted(source.glob("*.txt")) if is_list(path)]:
         found = Places("lists of images")
         for path in lists:
-            _add_list(found, split_of(path.stem), path, source, faults)
+            _add_list(found, WORDS[path.stem.lower()], path, source, faults)
         yield found
     yield Places("images/ and labels/", {None: below(source / "images")}, [source / "images"])
     yield Places("labels beside the images", {None: below(source)}, [source])
@@ -186,6 +186,12 @@ def _folders(source: Path) -> Iterator[Places]:
     for role, folders in split_folders(source).items():
         split.add(role, [path for folder in folders for path in below(folder)], folders)
     yield split
+
+
+def is_list(path: Path) -> bool:
+    """Whether a text file is called as a list of a split's images is, and no image lies beside it whose labels it is."""
+    named = path.stem.lower() in WORDS and path.is_file()
+    return named and not any(path.with_suffix(suffix).exists() for suffix in SUFFIXES)
 
 
 def _add_list(found: Places, role: Role | None, path: Path, source: Path, faults: Faults) -> None:

@@ -371,6 +371,17 @@ def test_files_beside_labels_are_none(yolo):
         whole(flat)
 
 
+def test_images_that_are_called_like_splits(tmp_path):
+    for name in ("train", "test_1", "val_002"):
+        draw(tmp_path / f"{name}.png", 8, 8)
+        (tmp_path / f"{name}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "classes.txt").write_text("person\n")
+    assert images(whole(tmp_path)) == {None: ["test_1.png", "train.png", "val_002.png"]}
+    (tmp_path / "train_3.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(UserError, match=r"train_3\.txt: the image of these labels is missing"):
+        whole(tmp_path)
+
+
 def test_what_is_seen(yolo, tmp_path):
     assert sees(yolo) == "YOLO (data.yaml)"
     (yolo / "data.yaml").unlink()
