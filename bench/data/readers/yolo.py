@@ -166,8 +166,8 @@ def _settle_others(
 def _label_files(root: Path, files: LabelFiles) -> list[Path]:
     """The label files that belong to a folder of images."""
     apart = files.folder(root)
-    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED and not is_list(path)]
-    return found if apart else [path for path in found if _like_labels(path)]
+    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED]
+    return [path for path in found if _like_labels(path) or (apart and not is_list(path))]
 
 
 def _first_labels(folder: Path) -> Path | None:

@@ -189,7 +189,7 @@ def _folders(source: Path) -> Iterator[Places]:
 
 
 def is_list(path: Path) -> bool:
-    """Whether a text file is called as a list of a split's images is, and no image lies beside it whose labels it is."""
+    """Whether a text file is called as a list of a split's images is, and is not the labels of an image beside it."""
     named = path.stem.lower() in WORDS and path.is_file()
     return named and not any(path.with_suffix(suffix).exists() for suffix in SUFFIXES)
 

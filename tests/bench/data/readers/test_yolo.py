@@ -371,6 +371,12 @@ def test_files_beside_labels_are_none(yolo):
         whole(flat)
 
 
+def test_labels_that_are_called_like_splits(yolo):
+    (yolo / "labels" / "val" / "test.txt").write_text("0 0.5 0.5 0.5 0.5")
+    with pytest.raises(UserError, match=r"val/test\.txt: the image of these labels is missing"):
+        whole(yolo)
+
+
 def test_images_that_are_called_like_splits(tmp_path):
     for name in ("train", "test_1", "val_002"):
         draw(tmp_path / f"{name}.png", 8, 8)
