@@ -7,6 +7,7 @@ import pytest
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ACROSS = {  # about no single module
+    "bench/data/readers/test_layouts.py": "every layout alike, whoever reads it",
     "bench/runtimes/test_other_family.py": "a family of another kind, from training to the exit table",
     "bench/test_start.py": "what a run starts from, from its weights to the options of its baseline",
     "models/test_checkpoints.py": "that what was trained once loads again, whatever the family",

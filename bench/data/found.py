@@ -142,7 +142,7 @@ def inside(
     x1, y1, x2, y2 = (round(value, 3) for value in corners)
     left, top, right, bottom = max(x1, 0.0), max(y1, 0.0), min(x2, float(size[0])), min(y2, float(size[1]))
     if right <= left or bottom <= top:
-        notes["boxes left out, as no area is inside the image"] += 1
+        notes["boxes left out (no area inside the image)"] += 1
         return None
     if (left, top, right, bottom) != (x1, y1, x2, y2):
         notes["boxes clipped to the image"] += 1

@@ -150,7 +150,7 @@ class CocoFile:
         for i in np.flatnonzero((flat & ~idle | (overhang > OVERHANG)) & ~bad):
             self._misplaced(rows[i], self.images[image[i]], bool(flat[i]), float(overhang[i]))
         self._notes["boxes clipped to the image, by 1 px at most"] += int(((overhang > 0) & ~flat).sum())
-        self._notes["crowds left out, as no area is inside the image"] += int(idle.sum())
+        self._notes["crowds left out (no area inside the image)"] += int(idle.sum())
         area = self._areas(rows, clipped)
         keep = ~flat & ~bad
         return Boxes(image[keep], name[keep], clipped[keep], crowd[keep], area[keep])

@@ -145,7 +145,7 @@ def read_mot17(
     there = _folders(source)
     videos = [(role, _sequence(source, there, number)) for role, number in chosen]
     parts: dict[Role | None, list[Labelled]] = {role: [] for role, _ in chosen}
-    notes = Counter({"sequences left out: in no split": len(set(there) - {number for _, number in chosen})})
+    notes = Counter({"sequences left out (in no split)": len(set(there) - {number for _, number in chosen})})
     faults = Faults()
     with bar("reading MOT17", sum(len(range(0, video.length, every)) for _, video in videos)) as advance:
         for role, video in videos:
@@ -246,14 +246,14 @@ def _labelled(
 
 def _box(row: Row, video: Video, visibility: float, notes: Counter[str]) -> Box | None:
     if row.kind in DROPPED:
-        notes[f"boxes left out: {DROPPED[row.kind]}"] += 1
+        notes[f"boxes left out ({DROPPED[row.kind]})"] += 1
         return None
     bbox = inside(row.corners, (video.width, video.height), notes)
     if bbox is None:
         return None
     reason = _ignored(row, visibility)
     if reason:
-        notes[f"boxes made ignore regions: {reason}"] += 1
+        notes[f"boxes made ignore regions ({reason})"] += 1
     return Box(PERSON, bbox, ignore=bool(reason))
 
 

@@ -139,7 +139,7 @@ def _box(entry: Element, path: Path, size: tuple[int, int], notes: Counter[str])
     if corners is None:
         return None
     ignore = DIFFICULT[difficult.lower()]
-    notes["boxes made ignore regions: difficult"] += ignore
+    notes["boxes made ignore regions (difficult)"] += ignore
     return Box(name, corners, ignore)
 
 

@@ -99,13 +99,13 @@ def places(source: Path, undivided: bool, faults: Faults, notes: Counter[str]) -
         parts = {role: _listed(part, found, faults) for role, part in _divided(lists).items()}
         listed = {pair.image for part in parts.values() for pair in part}
         others = [pair for one in found.values() for pair in one.pairs if pair.image not in listed]
-        notes["label files left out: in no split"] += len(others)
+        notes["label files left out (in no split)"] += len(others)
         return Places(layout, {role: part for role, part in parts.items() if part})
     roles = {one.role for one in found.values()}
     divided: dict[Role | None, list[Pair]] = {}
     for _, one in sorted(found.items()):
         if one.role is None and roles != {None}:
-            notes["label files left out: in no split"] += len(one.pairs)
+            notes["label files left out (in no split)"] += len(one.pairs)
         else:
             divided.setdefault(one.role, []).extend(one.pairs)
     return Places(layout, divided)
@@ -122,7 +122,7 @@ def _units(source: Path) -> tuple[str, list[_Unit]]:
     if found is None:
         raise UserError("there are no Pascal VOC labels in it", where=str(source), fix=WANTED)
     layout, units = found
-    return layout, [_with_images(unit, source) for unit in units]
+    return layout, [_with_images(unit) for unit in units]
 
 
 def _units_there(source: Path) -> tuple[str, list[_Unit]] | None:
@@ -133,8 +133,8 @@ def _units_there(source: Path) -> tuple[str, list[_Unit]] | None:
     for base in (source, *(source / name for name in IMAGES)):
         prefix = "" if base == source else f"{base.name}/"
         units = []
-        for role, places in split_folders(base).items():
-            for place in places:
+        for role, same in split_folders(base).items():
+            for place in same:
                 inner = next((place / name for name in ANNOTATIONS if _holds_labels(place / name)), place)
                 if _holds_labels(inner):
                     units.append(_Unit(role, inner, inner, f"{place.name}/"))
@@ -145,7 +145,7 @@ def _units_there(source: Path) -> tuple[str, list[_Unit]] | None:
     return None
 
 
-def _with_images(unit: _Unit, source: Path) -> _Unit:
+def _with_images(unit: _Unit) -> _Unit:
     """The unit with its folder of images: beside the folder of labels by name, or the only one there, or the same."""
     home = unit.labels.parent
     if unit.labels.name not in ANNOTATIONS:
@@ -179,7 +179,7 @@ def _pairs(unit: _Unit, faults: Faults, notes: Counter[str]) -> dict[str, _Label
             fix = "restore the image, or remove the label file"
             faults.add(f"there is no image {key} in {unit.images.name}", where=str(label), fix=fix)
         found[unit.prefix + key] = _Labels(role, pairs)
-    notes["images left out: no label file"] += sum(key not in labels for key in images)
+    notes["images left out (no label file)"] += sum(key not in labels for key in images)
     return found
 
 
@@ -195,11 +195,12 @@ def _by_key(folder: Path, paths: list[Path], faults: Faults) -> dict[str, Path]:
 
 def _holds_labels(folder: Path) -> bool:
     """Whether label files are directly in a folder; the first few .xml are looked at."""
-    return holds(folder, XML) and any(_is_voc(folder / name) for name in _xml(folder)[:LOOKED_AT])
+    return holds(folder, XML) and any(map(_is_voc, _xml(folder)[:LOOKED_AT]))
 
 
-def _xml(folder: Path) -> list[str]:
-    return [name for name in entries(folder, "make it readable") if name.lower().endswith(XML)]
+def _xml(folder: Path) -> list[Path]:
+    paths = [folder / name for name in entries(folder, "make it readable") if name.lower().endswith(XML)]
+    return [path for path in paths if path.is_file()]
 
 
 def _is_voc(path: Path) -> bool:

@@ -15,9 +15,9 @@ from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.images import upright_size
 from bench.data.options import Options
-from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, split_of, whole
-from bench.data.readers.yolo_names import LISTED, Described, described, has_names, yaml_file
-from bench.data.readers.yolo_places import LabelFiles, Places, places
+from bench.data.readers.reading import below, deals_all, entries, finite, lines, split_folders, whole
+from bench.data.readers.yolo_names import LISTED, Described, described, yaml_of_labels
+from bench.data.readers.yolo_places import LabelFiles, Places, is_list, places
 from bench.data.registry import Reader
 from bench.data.split import Role
 from bench.progress import bar
@@ -65,11 +65,7 @@ def read(place: str, options: Options) -> Found:
 
 def sees(folder: Path) -> str | None:
     """What of this layout lies in a folder."""
-    try:
-        path = yaml_file(folder)
-    except UserError:
-        return "YOLO (.yaml)"
-    if path and has_names(path):
+    if path := yaml_of_labels(folder):
         return f"YOLO ({path.name})"
     for name in ("obj.names", "obj.data"):
         if (folder / name).is_file():
@@ -141,7 +137,7 @@ def _with_labels(
         fix = f"put a .txt per image into {place}, or take the images away"
         raise UserError(what, where=str(home), fix=fix)
     for role, images in without.items():
-        notes[f"images left out: there are no labels of {role}"] += len(images)
+        notes[f"images left out (there are no labels of {role})"] += len(images)
     return parts
 
 
@@ -165,14 +161,14 @@ def _settle_others(
         others = [path for path in others if not files.of(path).is_file()]
         parts.clear()
         parts[None] = list(dict.fromkeys(everything))
-    notes["images left out: in no split"] += len(others)
+    notes["images left out (in no split)"] += len(others)
 
 
 def _label_files(root: Path, files: LabelFiles) -> list[Path]:
     """The label files that belong to a folder of images."""
     apart = files.folder(root)
-    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED and not split_of(path.stem)]
-    return found if apart else [path for path in found if _like_labels(path)]
+    found = [path for path in below(apart or root, TEXT) if path.name not in LISTED]
+    return [path for path in found if _like_labels(path) or (apart and not is_list(path))]
 
 
 def _first_labels(folder: Path) -> Path | None:
@@ -201,7 +197,7 @@ def _names(images: list[Path], source: Path) -> dict[Path, str]:
 def _boxes(path: Path, size: tuple[int, int], said: Described, notes: Counter[str], faults: Faults) -> list[Box]:
     """The objects of a label file; what is wrong with a line is a fault, and it is left out."""
     if not path.is_file():
-        notes["images without a label file: taken as without objects"] += 1
+        notes["images without a label file, taken as without objects"] += 1
         return []
     boxes = []
     for where, text in lines(path):
@@ -209,7 +205,7 @@ def _boxes(path: Path, size: tuple[int, int], said: Described, notes: Counter[st
             kind, (x1, y1, x2, y2), changed = parse(text, where, said.points)
             if not 0 <= kind < len(said.names):
                 fix = f"there are names for 0 to {len(said.names) - 1}"
-                raise UserError(f"class {kind} is unknown", where=where, fix=fix)
+                raise UserError(f"class {text.split()[0]} is unknown", where=where, fix=fix)
             if changed:
                 notes[changed] += 1
             corners = inside((x1 * size[0], y1 * size[1], x2 * size[0], y2 * size[1]), size, notes)

@@ -22,6 +22,7 @@ from models.errors import UserError
 USUAL = ("data.yaml", "data.yml")
 LISTED = ("obj.names", "classes.txt", "_darknet.labels")
 KEYS: Mapping[str, Role] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+LIKE_PATHS = re.compile(r"^(path|train|val)[ \t]*:", re.MULTILINE)
 LIKE_NAMES = re.compile(r"^[ \t{]*[\"']?names[\"']?[ \t]*:", re.MULTILINE)
 
 
@@ -71,20 +72,17 @@ def yaml_file(source: Path) -> Path | None:
     for name in USUAL:
         if (source / name).is_file():
             return source / name
-    found = [source / name for name in entries(source, "give a folder") if name.lower().endswith((".yaml", ".yml"))]
-    found = [path for path in found if has_names(path)]
+    found = [path for path in _yamls(source) if _has(LIKE_NAMES, path)]
     if len(found) > 1:
         what = f"several files may describe it: {', '.join(path.name for path in found[:4])}"
         raise UserError(what, where=str(source), fix="call the right one data.yaml")
     return found[0] if found else None
 
 
-def has_names(path: Path) -> bool:
-    """Whether a YAML file seems to name classes; it need not be well formed."""
-    try:
-        return path.is_file() and bool(LIKE_NAMES.search(read_text(path)))
-    except UserError:
-        return False
+def yaml_of_labels(source: Path) -> Path | None:
+    """A YAML file that is surely about images and labels: data.yaml with names, or another one with names and paths."""
+    named = [path for path in _yamls(source) if _has(LIKE_NAMES, path)]
+    return next((path for path in named if path.name in USUAL or _has(LIKE_PATHS, path)), None)
 
 
 def names_file(source: Path) -> Path | None:
@@ -105,6 +103,18 @@ def names_file(source: Path) -> Path | None:
             fix = "list all class names once, in data.yaml"
             raise UserError(f"the class names are not those of {found[0]}", where=str(path), fix=fix)
     return found[0] if found else None
+
+
+def _yamls(source: Path) -> list[Path]:
+    return [source / name for name in entries(source, "give a folder") if name.lower().endswith((".yaml", ".yml"))]
+
+
+def _has(key: re.Pattern[str], path: Path) -> bool:
+    """Whether a YAML file seems to have a key; it need not be well formed."""
+    try:
+        return path.is_file() and bool(key.search(read_text(path)))
+    except UserError:
+        return False
 
 
 def _of_yaml(path: Path) -> Described:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from bench.data.faults import Faults
+from bench.data.found import WORDS
 from bench.data.images import SUFFIXES
-from bench.data.readers.reading import below, lines, split_folders, split_of
-from bench.data.readers.yolo_names import Described
+from bench.data.readers.reading import below, lines, split_folders
+from bench.data.readers.yolo_names import LISTED, Described
 from bench.data.split import ROLES, Role
 from models.errors import UserError
 
@@ -63,7 +64,7 @@ def places(source: Path, said: Described, faults: Faults, notes: Counter[str]) -
                 if role not in found.parts and other.parts.get(role):
                     found.add(role, other.parts[role], other.roots)
     if lost := [text for texts in missing.values() for text in texts]:
-        notes[f"paths in {said.file.name} that are not there ({', '.join(lost[:3])})"] += len(lost)
+        notes[f"paths of splits that are not there ({', '.join(lost[:3])})"] += len(lost)
     found.layout = layout
     found.parts = {role: found.parts[role] for role in (*ROLES, None) if found.parts.get(role)}
     if not found.parts:
@@ -111,9 +112,12 @@ class LabelFiles:
 def _said(source: Path, said: Described, faults: Faults) -> tuple[Places, dict[Role, list[str]]]:
     """What the folder's own paths lead to, and those that lead nowhere."""
     found, missing = Places(""), dict[Role, list[str]]()
+    lists = _Folders(source, source)
     for role, texts in said.paths.items():
         for text in texts:
             path = _inside(source, said.root, text)
+            if path is None and said.file.name in LISTED:
+                path = lists.file(_posix(text))  # darknet's paths are those of the machine that trains, as in its lists
             if path is None:
                 missing.setdefault(role, []).append(text)
             elif path.is_dir():
@@ -158,11 +162,10 @@ def _there(source: Path, written: PurePosixPath) -> Path | None:
 def _laid_out(source: Path, faults: Faults) -> Iterator[Places]:
     """What may be there when the folder does not say it, the likeliest first."""
     yield from _folders(source)
-    lists = [path for path in sorted(source.glob("*.txt")) if split_of(path.stem) and path.is_file()]
-    if lists:
+    if lists := [path for path in sorted(source.glob("*.txt")) if is_list(path)]:
         found = Places("lists of images")
         for path in lists:
-            _add_list(found, split_of(path.stem), path, source, faults)
+            _add_list(found, WORDS[path.stem.lower()], path, source, faults)
         yield found
     yield Places("images/ and labels/", {None: below(source / "images")}, [source / "images"])
     yield Places("labels beside the images", {None: below(source)}, [source])
@@ -185,11 +188,17 @@ def _folders(source: Path) -> Iterator[Places]:
     yield split
 
 
+def is_list(path: Path) -> bool:
+    """Whether a text file is called as a list of a split's images is, and is not the labels of an image beside it."""
+    named = path.stem.lower() in WORDS and path.is_file()
+    return named and not any(path.with_suffix(suffix).exists() for suffix in SUFFIXES)
+
+
 def _add_list(found: Places, role: Role | None, path: Path, source: Path, faults: Faults) -> None:
     """Add the images that a text file lists; one that is not there is a fault."""
     images, folders = [], _Folders(source, path.parent)
     for where, text in lines(path):
-        image = folders.image(_posix(text))
+        image = folders.file(_posix(text))
         if image is None:
             fix = "restore the image or remove the line; paths start at the dataset's folder"
             faults.add(f"the image {text} is missing", where=where, fix=fix)
@@ -199,7 +208,7 @@ def _add_list(found: Places, role: Role | None, path: Path, source: Path, faults
 
 
 class _Folders:
-    """Finds images that a list names, from its own folder or the dataset's.
+    """Finds files that a list names, from its own folder or the dataset's.
 
     Lists are written for the machine that trains, so folders in front are tried without: data/obj_train_data/a.jpg.
 
@@ -212,8 +221,8 @@ class _Folders:
         self._source, self._beside = source, PurePosixPath(beside.relative_to(source).as_posix())
         self._known: dict[PurePosixPath, list[tuple[Path, frozenset[str]]]] = {}
 
-    def image(self, written: PurePosixPath) -> Path | None:
-        """The image of a line; None where it is nowhere."""
+    def file(self, written: PurePosixPath) -> Path | None:
+        """The file of a line; None where it is nowhere."""
         if written.parent not in self._known:
             self._known[written.parent] = self._listings(written.parent)
         return next(

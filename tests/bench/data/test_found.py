@@ -19,7 +19,7 @@ def test_inside(corners):
     y1, y2 = np.clip([corners[1], corners[3]], 0, 30)
     if found is None:
         assert min(x2 - x1, y2 - y1) < 1e-3
-        assert notes == {"boxes left out: no area inside the image": 1}
+        assert notes == {"boxes left out (no area inside the image)": 1}
     else:
         assert found == pytest.approx((x1, y1, x2, y2), abs=1.1e-3)
         assert np.float32(found[2]) > np.float32(found[0])

@@ -1,5 +1,6 @@
 """Every layout that the docs speak of: recognised by its folder, read to the same boxes, and the same once written."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -84,6 +85,18 @@ def test_links_to_folders_are_followed(name, tmp_path):
 
 
 @EVERY
+def test_there_is_nothing_to_complain_of(name, tmp_path):
+    spec, options = made(name, tmp_path / "data")
+    expected = {
+        "boxes left out: car",
+        "classes left out: no box is of them (parts)",
+        "polygons and oriented boxes made upright boxes around them",
+        "poses: their points are not read, only their boxes",
+    }
+    assert set(load(spec, split=options.split).reading.notes) <= expected
+
+
+@EVERY
 def test_what_is_not_divided_says_so(name, tmp_path):
     spec, options = made(name, tmp_path / "data")
     if options.split:
@@ -99,3 +112,34 @@ def test_another_deal_takes_all_images(name, tmp_path):
         assert lengths == [3, 3, 6]
     else:
         assert [len(split) for split in load(spec, split="50/25/25", split_seed=3).splits] == [6, 3, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize(
+    "name", ["labelimg-yolo", "labelimg-voc", "roboflow-yolo", "roboflow-voc", "label-studio-coco"]
+)
+def test_pipes_are_not_waited_for(name, tmp_path):
+    spec, options = made(name, tmp_path / "data")
+    for folder in {path.parent for path in (tmp_path / "data").rglob("*")}:
+        for suffix in ("txt", "xml", "json"):
+            os.mkfifo(folder / f"pipe.{suffix}")
+    load(spec, split=options.split)
+
+
+def test_two_layouts_in_one_folder(tmp_path):
+    for name in ("roboflow-yolo", "voc2007"):
+        LAYOUTS[name].write(tmp_path)
+    with pytest.raises(
+        UserError, match=r"YOLO .data\.yaml.; Pascal VOC .*say which one is meant: --data yolo:.* or --data voc"
+    ):
+        load(str(tmp_path))
+    assert load(f"yolo:{tmp_path}").test.hash != load(f"voc:{tmp_path}").test.hash
+
+
+def test_an_image_in_two_splits(tmp_path):
+    LAYOUTS["ultralytics-detect"].write(tmp_path)
+    same = "train: images/train\nval: images/train\ntest: images/test\nnames: [person, chair]\n"
+    (tmp_path / "parts.yaml").write_text(same)
+    with pytest.raises(UserError, match="train and val share 6 images"):
+        load(str(tmp_path))
+    assert [len(split) for split in load(str(tmp_path), split="80/10/10").splits] == [7, 1, 1]

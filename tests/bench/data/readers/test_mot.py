@@ -90,7 +90,7 @@ def test_vehicles_and_occluders_are_dropped(mot, kind):
     gt(mot, f"1,1,11,6,10,20,0,{kind},1", f"2,1,11,6,10,20,0,{kind},1")
     boxes, notes = first(mot, every=2)
     assert boxes == []
-    assert [count for note, count in notes.items() if note.startswith("boxes left out: ")] == [1]
+    assert [count for note, count in notes.items() if note.startswith("boxes left out (")] == [1]
 
 
 def test_a_pedestrian_that_is_not_considered_is_ignored(mot):
@@ -103,7 +103,7 @@ def test_visibility(mot, least, ignored):
     gt(mot, "1,1,11,6,10,20,1,1,0.3")
     boxes, notes = first(mot, visibility=least)
     assert boxes == [((10, 5, 10, 20), ignored)]
-    assert notes[f"boxes made ignore regions: less than {100 * least:g} % visible"] == ignored
+    assert notes[f"boxes made ignore regions (less than {100 * least:g} % visible)"] == ignored
 
 
 def test_boxes_are_clipped_and_those_outside_dropped(mot):
@@ -111,7 +111,7 @@ def test_boxes_are_clipped_and_those_outside_dropped(mot):
     boxes, notes = first(mot)
     assert boxes == [((0, 0, 5, 10), False), ((35, 20, 5, 10), False)]
     assert notes["boxes clipped to the image"] == 2
-    assert notes["boxes left out: no area inside the image"] == 2
+    assert notes["boxes left out (no area inside the image)"] == 2
 
 
 @pytest.mark.parametrize(("every", "frames"), [(1, [1, 2, 3]), (2, [1, 3]), (3, [1]), (9, [1])])
@@ -127,7 +127,7 @@ def test_one_of_several_detectors_below_train_and_what_no_split_names(mot, tmp_p
     found = whole(inner.parent, every=3)
     places = [found.parts[role][0].path.parts[-3] for role in ("train", "val", "test")]
     assert places == ["MOT17-02", "MOT17-11-DPM", "MOT17-13-DPM"]
-    assert found.notes["sequences left out: in no split"] == 1
+    assert found.notes["sequences left out (in no split)"] == 1
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_boxes_over_the_edge(voc):
     found = whole(voc)
     assert found.parts["train"][0].corners.tolist() == [[0, 0, 40, 10], [10, 5, 20, 25]]
     assert found.notes["boxes clipped to the image"] == 1
-    assert found.notes["boxes left out: no area inside the image"] == 1
+    assert found.notes["boxes left out (no area inside the image)"] == 1
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_difficult(voc, text, ignored):
     label(voc, "a", entry("person", (11, 6, 20, 25), "" if text is None else f"<difficult>{text}</difficult>"))
     found = whole(voc)
     assert found.parts["train"][0].crowd.tolist() == [ignored]
-    assert found.notes["boxes made ignore regions: difficult"] == ignored
+    assert found.notes["boxes made ignore regions (difficult)"] == ignored
 
 
 def test_dealing_takes_what_is_listed_or_else_everything(voc):
@@ -141,7 +141,7 @@ def test_dealing_takes_what_is_listed_or_else_everything(voc):
     main(voc, "trainval").write_text("a\nb\n3\n")
     listed = whole(voc, "40/30/30")
     assert images(listed) == {None: ["c.jpg", "a.jpg", "b.jpg", "3.jpg"]}
-    assert whole(voc).notes["label files left out: in no split"] == 6
+    assert whole(voc).notes["label files left out (in no split)"] == 6
     for path in main(voc, "train").parent.iterdir():
         path.unlink()
     everything = ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "a.jpg", "b.jpg", "c.jpg"]
@@ -222,7 +222,7 @@ def test_lists_images_and_labels_that_do_not_match(voc):
         whole(voc)
     draw(voc / "JPEGImages" / "b.jpg", WIDTH, HEIGHT)
     draw(voc / "JPEGImages" / "d.jpg", WIDTH, HEIGHT)
-    assert whole(voc).notes["images left out: no label file"] == 1
+    assert whole(voc).notes["images left out (no label file)"] == 1
 
 
 def test_another_folder(voc, tmp_path):

@@ -64,7 +64,7 @@ def test_written_and_read_again(yolo, tmp_path):
     draw(yolo / "images" / "val" / "deep" / "b.png", 8, 8)
     result = whole(yolo)
     assert +result.notes == {
-        "images without a label file: taken as without objects": 1,
+        "images without a label file, taken as without objects": 1,
         "polygons and oriented boxes made upright boxes around them": 1,
     }
     write(settled(result, Options()), tmp_path / "out")
@@ -115,7 +115,7 @@ def test_boxes_over_the_edge_are_clipped_and_counted(yolo):
     result = whole(yolo)
     assert result.parts["train"][0].corners.tolist() == [[0, 0, 10, 30], [0, 0, 40, 30]]
     assert result.notes["boxes clipped to the image"] == 1
-    assert result.notes["boxes left out: no area inside the image"] == 2
+    assert result.notes["boxes left out (no area inside the image)"] == 2
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_boxes_over_the_edge_are_clipped_and_counted(yolo):
         ("0.5 0.5 0.5 0.5 0.5", r"the class is 0\.5, not a whole number"),
         ("2 0.5 0.5 0.5 0.5", r"class 2 is unknown \(there are names for 0 to 1\)"),
         ("-1 0.5 0.5 0.5 0.5", "class -1 is unknown"),
+        ("1e300 0.5 0.5 0.5 0.5", "class 1e300 is unknown"),
         ("0 0.5 0.5 -0.5 0.5", "a side is negative"),
         ("0 320 240 64 48", r"320 is no share of an image \(divide pixels"),
         ("0 0.5 0.5 nan 0.5", "not every number is finite"),
@@ -244,7 +245,7 @@ def test_missing_parts(yolo):
     (yolo / "images" / "test").rename(yolo / "images" / "other")
     (yolo / "labels" / "test").rename(yolo / "labels" / "other")
     assert images(whole(yolo)) == {"train": ["train/a.jpg"], "val": ["val/a.jpg"]}
-    assert whole(yolo).notes["images left out: in no split"] == 1
+    assert whole(yolo).notes["images left out (in no split)"] == 1
     with pytest.raises(UserError, match=r"but no test \(--split 80/10/10"):
         load(f"yolo:{yolo}")
     (yolo / "labels").rename(yolo / "lost")
@@ -268,17 +269,17 @@ def test_a_split_without_labels_is_no_split_of_empty_images(yolo):
         whole(yolo)
     result = whole(yolo, Options(split="90/10"))
     assert images(result) == {"train": ["train/a.jpg"], "val": ["val/a.jpg"]}
-    assert result.notes["images left out: there are no labels of test"] == 1
+    assert result.notes["images left out (there are no labels of test)"] == 1
 
 
 def test_images_in_no_split_are_dealt_where_all_are(yolo):
     for number in range(4):
         draw(yolo / "images" / f"{number}.jpg", 8, 8)
     (yolo / "labels" / "0.txt").write_text("")
-    assert whole(yolo).notes["images left out: in no split"] == 4
+    assert whole(yolo).notes["images left out (in no split)"] == 4
     result = whole(yolo, ALL)
     assert images(result) == {None: ["train/a.jpg", "val/a.jpg", "test/a.jpg", "0.jpg"]}
-    assert result.notes["images left out: in no split"] == 3
+    assert result.notes["images left out (in no split)"] == 3
 
 
 def test_paths_of_the_description(yolo):
@@ -290,12 +291,12 @@ def test_paths_of_the_description(yolo):
     (yolo / "data.yaml").write_text(f"{names}train: images/train\nval: images/holdout/a.jpg\ntest: gone\n")
     result = whole(yolo)
     assert list(result.parts) == ["train", "val", "test"]
-    assert result.notes["paths in data.yaml that are not there (gone)"] == 1
+    assert result.notes["paths of splits that are not there (gone)"] == 1
     (yolo / "data.yaml").write_text(f"{names}train: /elsewhere/train\nval: ../../{yolo.name}2\n")
     result = whole(yolo)
     assert list(result.parts) == ["train", "test"]
     assert result.layout == "YOLO, images/SPLIT and labels/SPLIT"
-    assert sum(count for note, count in result.notes.items() if note.startswith("paths in data.yaml")) == 2
+    assert sum(count for note, count in result.notes.items() if note.startswith("paths of splits")) == 2
 
 
 def test_no_path_leaves_the_folder(yolo, tmp_path):
@@ -370,14 +371,35 @@ def test_files_beside_labels_are_none(yolo):
         whole(flat)
 
 
+def test_labels_that_are_called_like_splits(yolo):
+    (yolo / "labels" / "val" / "test.txt").write_text("0 0.5 0.5 0.5 0.5")
+    with pytest.raises(UserError, match=r"val/test\.txt: the image of these labels is missing"):
+        whole(yolo)
+
+
+def test_images_that_are_called_like_splits(tmp_path):
+    for name in ("train", "test_1", "val_002"):
+        draw(tmp_path / f"{name}.png", 8, 8)
+        (tmp_path / f"{name}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "classes.txt").write_text("person\n")
+    assert images(whole(tmp_path)) == {None: ["test_1.png", "train.png", "val_002.png"]}
+    (tmp_path / "train_3.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    with pytest.raises(UserError, match=r"train_3\.txt: the image of these labels is missing"):
+        whole(tmp_path)
+
+
 def test_what_is_seen(yolo, tmp_path):
     assert sees(yolo) == "YOLO (data.yaml)"
     (yolo / "data.yaml").unlink()
     assert sees(yolo) == "YOLO (labels/test/a.txt)"
     (yolo / "latin.yaml").write_bytes(b"names: [caf\xe9]")
     assert sees(yolo) == "YOLO (labels/test/a.txt)"
+    (yolo / "parts.yaml").write_text("names: [person]\ntrain: images/train\n")
+    assert sees(yolo) == "YOLO (parts.yaml)"
+    (yolo / "parts.yaml").unlink()
     (yolo / "obj.names").write_text("person")
     assert sees(yolo) == "YOLO (obj.names)"
     assert sees(tmp_path) is None
     (tmp_path / "notes.txt").write_text("1 2 3\n")
+    (tmp_path / "config.yaml").write_text("names: [person]\n")
     assert sees(tmp_path) is None
