@@ -36,6 +36,15 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_memory_of_images(tmp_path_factory):
+    """No image counts as checked because an earlier session saw one like it."""
+    place = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.data.checked.user_cache_path", lambda *args, **options: place)
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """One thread, whatever the test before left torch at: a run sets it."""

@@ -147,6 +147,8 @@ def _names(content: Mapping[Any, Any], path: Path) -> Sequence[object]:
         if set(names) != set(range(len(names))):
             raise UserError(f"names has the keys {list(names)}", where=str(path), fix="number the classes 0, 1, 2, ...")
         names = [names[key] for key in range(len(names))]
+    if isinstance(names, list):
+        names = [str(name) if isinstance(name, int) and not isinstance(name, bool) else name for name in names]
     if not isinstance(names, list):
         raise UserError("there is no list 'names' in it", where=str(path), fix="add names: [person, chair]")
     if content.get("nc", len(names)) != len(names):
