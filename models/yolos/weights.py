@@ -157,12 +157,12 @@ def config_of(source: str) -> YolosConfig:
 
     try:
         config, _ = YolosConfig.get_config_dict(source)
-        kind = config.get("model_type", "of no type")
+        kind = config.get("model_type")
         if kind == YolosConfig.model_type:
             return YolosConfig.from_dict(config)
     except Exception as error:
         raise not_loaded(source, reason(error)) from error
-    raise not_loaded(source, f"its model is {kind}")
+    raise not_loaded(source, f"its model is {kind}" if kind else "no config.json says what it is")
 
 
 def not_loaded(source: str, what: str) -> UserError:
