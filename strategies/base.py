@@ -50,7 +50,6 @@ class Fit(Protocol):
         objective: Objective,
         epochs: int,
         learning_rate: float,
-        steps: int = 0,
         pretrained_modules: Sequence[nn.Module] = (),
         pretrained_lr_scale: float = 1.0,
         rates: Mapping[str, float] | None = None,
@@ -66,7 +65,6 @@ class Fit(Protocol):
             objective: the named losses to sum.
             epochs: passes over the training images; 0 trains nothing.
             learning_rate: peak AdamW learning rate.
-            steps: optimiser steps that there have to be at least: epochs are added until there are.
             pretrained_modules: modules that arrive trained. Their batch norm keeps its statistics, and they learn at
                 `pretrained_lr_scale` times the learning rate.
             pretrained_lr_scale: at least 0; at 0 the pretrained modules are frozen.

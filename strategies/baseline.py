@@ -15,7 +15,7 @@ from models.errors import UserError
 from models.family import Start
 from strategies.base import Candidate, Fit, Images, Score, plain_objective
 
-SCHEDULE = {"options": ("epochs", "steps", "learning_rate", "trunk_lr_scale", "layer_decay")}
+SCHEDULE = {"options": ("epochs", "learning_rate", "trunk_lr_scale", "layer_decay")}
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class Baseline:
 
     Args:
         epochs: passes over the training images, at least 0; 0 keeps the detector as it is.
-        steps: optimiser steps that there have to be at least: on few images, epochs are added until there are.
         learning_rate: peak AdamW learning rate, above 0.
         trunk_lr_scale: factor of the learning rate for a trunk that was trained before, at least 0; 0: it stays as it
             is, 1: as all else.
@@ -39,7 +38,6 @@ class Baseline:
     """
 
     epochs: int = 10
-    steps: int = 0
     learning_rate: float = 2e-3
     trunk_lr_scale: float = 1.0
     layer_decay: float = 1.0
@@ -70,15 +68,13 @@ class Baseline:
             name="baseline",
             objective=plain_objective,
             epochs=mine.epochs,
-            steps=mine.steps,
             learning_rate=mine.learning_rate,
             pretrained_modules=inherited,
             options=" ".join(f"{name} {value}" for name, value in sorted(mine.auxiliary_losses.items())),
             rates=families.trunk_rates(detector, mine.trunk_lr_scale, mine.layer_decay),
         )
-        least = f" and at least {mine.steps} steps" if mine.steps else ""
         variant = "tuned" if self.start == "weights" else "trained"
-        note = f"trained {mine.epochs} epochs{least} {initial.note}"
+        note = f"trained {mine.epochs} epochs {initial.note}"
         return [*loaded, Candidate("baseline", variant, detector, note=note)]
 
     def scheduled(self) -> Baseline:

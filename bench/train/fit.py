@@ -72,7 +72,6 @@ class Trainer:
         objective: Objective,
         epochs: int,
         learning_rate: float,
-        steps: int = 0,
         pretrained_modules: Sequence[nn.Module] = (),
         pretrained_lr_scale: float = 1.0,
         rates: Mapping[str, float] | None = None,
@@ -90,8 +89,6 @@ class Trainer:
             objective: the named losses to sum.
             epochs: passes over the training images; 0 trains nothing.
             learning_rate: peak AdamW learning rate.
-            steps: optimiser steps that there have to be at least: epochs are added until there are, unless there are
-                none at all. It is the same training as one of so many epochs.
             pretrained_modules: modules that arrive trained. Their batch norm keeps its statistics, and they learn at
                 `pretrained_lr_scale` times the learning rate.
             pretrained_lr_scale: at least 0; at 0 the pretrained modules are frozen.
@@ -108,7 +105,6 @@ class Trainer:
         Raises:
             UserError: there are too few images to learn from at once, or a loss is no longer a number.
         """
-        epochs = max(epochs, -(-steps // self.steps_per_epoch)) if epochs > 0 else epochs
         recipe: dict[str, Any] = {  # keys older than the parameters' names: they keep earlier trainings valid
             "name": name,
             "options": options,
@@ -143,11 +139,6 @@ class Trainer:
         done.with_suffix(".part").unlink(missing_ok=True)
         return detector.eval()
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in an epoch: whole batches, or one of all images where these are fewer."""
-        return max(1, len(self.batches) // min(self.batch_size, len(self.batches)))
-
     def _train(
         self,
         detector: Detector,
@@ -161,7 +152,7 @@ class Trainer:
     ) -> None:
         detector.to(self.device).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
-        steps = self.steps_per_epoch
+        steps = max(1, len(self.batches) // min(self.batch_size, len(self.batches)))
         peaks = [group["lr"] for group in optimizer.param_groups]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=peaks, total_steps=epochs * steps + 1, pct_start=0.15, cycle_momentum=False

@@ -59,25 +59,6 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(batches, t
     assert not list((tmp_path / "broken").glob("*.part"))
 
 
-@pytest.mark.parametrize(("steps", "epochs"), [(0, 1), (1, 1), (2, 1), (3, 2), (5, 3)])
-def test_epochs_are_added_until_there_are_so_many_steps(batches, tmp_path, steps, epochs):
-    """Eight images are two steps of four."""
-    done = []
-
-    def counted(detector, images, targets):
-        done.append(1)
-        return {"nothing": sum(part.sum() for part in detector.parameters()) * 0}
-
-    train(batches, tmp_path, counted, epochs=1, steps=steps)
-    assert len(done) == 2 * epochs
-    train(batches, tmp_path, counted, epochs=epochs)  # the same training under another name
-    assert len(done) == 2 * epochs
-
-
-def test_no_epochs_stay_none_whatever_the_steps(batches, tmp_path):
-    assert weights_hash(train(batches, tmp_path, epochs=0, steps=9)) == weights_hash(fresh())
-
-
 @pytest.mark.slow
 def test_what_is_trained_is_found_again_unless_anything_changed(batches, tmp_path):
     calls = []
