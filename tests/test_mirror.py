@@ -18,6 +18,7 @@ ACROSS = {  # about no single module
     "test_install.py": "what is installed is all that a stranger needs",
     "test_intervals.py": "whether the intervals of several modules hold the truth as often as they say",
     "test_mirror.py": "this",
+    "test_own_images.py": "a folder of one's own, with classes that the weights lack, to a verdict",
     "test_photographs.py": "the baseline on real photographs, from the data to its mAP",
     "test_readme.py": "what the README promises",
     "test_second_family.py": "the main job on YOLOS, and that the harness names no family",

@@ -31,7 +31,7 @@ class _Paths(_Strict):
     val: str
     test: str
 
-    def under(self, folder: Path) -> dict[Role, Path]:
+    def under(self, folder: Path) -> dict[Role | None, Path]:
         return {"train": folder / self.train, "val": folder / self.val, "test": folder / self.test}
 
 
@@ -65,9 +65,8 @@ def read(place: str, options: Options) -> Found:
         max_images_per_class=own,
     )
     images = table.images if isinstance(table.images, _Paths) else _Paths(**dict.fromkeys(ROLES, table.images))
-    folders: dict[Role | None, list[Path]] = {role: [folder] for role, folder in images.under(here).items()}
-    files: dict[Role | None, Path] = {**table.annotations.under(here)}
-    found = coco(folders, files, options, table.name or path.stem)
+    folders = {role: [folder] for role, folder in images.under(here).items()}
+    found = coco(folders, table.annotations.under(here), options, table.name or path.stem)
     return replace(found, options=options)
 
 
