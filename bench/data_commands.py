@@ -49,6 +49,7 @@ def show_command(
 
       bench data show yolo:my-export --split 80/10/10 --images 48
     """
+    from bench.data.deal import EXAMPLE, NotDivided
     from bench.data.spec import load
     from bench.report.contact_sheet import contact_sheet
     from bench.report.data_figures import sizes_figure
@@ -57,7 +58,12 @@ def show_command(
     from bench.report.style import save
 
     FORMATS.check(format)
-    found = load(data, classes=names(classes), split=split, split_by=split_by, split_seed=split_seed)
+    asked = names(classes)
+    try:
+        found = load(data, classes=asked, split=split, split_by=split_by, split_seed=split_seed)
+    except NotDivided as error:
+        typer.echo(f"bench: {error}; shown as --split {EXAMPLE} would deal it", err=True)
+        found = load(data, classes=asked, split=EXAMPLE)
     typer.echo(formatted(data_page(found, 30 if format == "table" else None), format), nl=False)
     if format == "table":
         drawn = {"images": contact_sheet(found, images=images, seed=seed), "sizes": sizes_figure(found)}

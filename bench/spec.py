@@ -7,7 +7,6 @@ which asks whether they are there, does.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +18,7 @@ from bench.exits import registry as criteria
 from bench.exits.path_costs import Unit
 from bench.files import read_json, read_text, read_toml
 from bench.folder import SPEC
+from bench.parallel import cores
 from models.errors import UserError, unknown
 from models.renamed import renamed
 from strategies import registry
@@ -140,8 +140,7 @@ def todays(table: Mapping[str, Any], within: str = "") -> dict[str, Any]:
 
 def default_threads() -> int:
     """Return as many threads as this process may use, at most 4."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 4)
+    return min(cores(), 4)
 
 
 def presets() -> list[str]:

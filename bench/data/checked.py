@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from bench.data.images import contents, decode
-from bench.progress import bar
+from bench.parallel import cores, each
 from models.errors import UserError
 
 
@@ -68,17 +66,9 @@ def checked(paths: Sequence[Path], memory: Path | None = None) -> list[Facts | U
         fresh[key] = Facts(key, width, height, image.turned, image.scaled)
         return fresh[key]
 
-    found = []
-    with bar("checking images", len(paths)) as advance, ThreadPoolExecutor(_cores()) as pool:
-        for one in pool.map(check, paths):
-            found.append(one)
-            advance()
+    found = list(each("checking images", check, paths, cores()))
     _remember(memory, list(fresh.values()))
     return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _remembered(memory: Path) -> dict[str, Facts]:

@@ -22,6 +22,10 @@ T = TypeVar("T")
 EXAMPLE = "80/10/10"
 
 
+class NotDivided(UserError):
+    """Splits are missing, and nothing says how to deal."""
+
+
 @dataclass(frozen=True)
 class Dealing:
     """How the three splits come about.
@@ -88,12 +92,12 @@ def plan(parts: Parts, options: Options) -> Dealing:
         everything = f"--split {EXAMPLE} deals all images anew, with a seed"
         if not there:
             what = f"its {sum(map(len, parts.values())):,} images are not divided into train, val and test"
-            raise UserError(what, where="--data", fix=everything)
+            raise NotDivided(what, where="--data", fix=everything)
         what = f"there is {counts}, but no {' and no '.join(role for role in ROLES if role not in parts)}"
         held = [role for role in there if role != "train"]
         if "train" in there and held:
             everything += f"; --split 90/10 divides train into train and val, and what is {held[0]} here becomes test"
-        raise UserError(what, where="--data", fix=everything)
+        raise NotDivided(what, where="--data", fix=everything)
     found = shares(options.split)
     if len(found) == 2 and (len(there) != 2 or "train" not in there):
         what = f"two shares divide train where val or test is there beside it; here is {counts or 'one undivided set'}"

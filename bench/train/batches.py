@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.progress import bar
+from bench.parallel import each
 from models.detector import Targets
 from models.pixels import resize
 
@@ -62,12 +61,8 @@ class Batches:
         def decode(index: int) -> None:
             pixels[index] = resize(source.image(index), size).transpose(2, 0, 1)
 
-        with (
-            bar("decoding training images", len(source)) as advance,
-            ThreadPoolExecutor(torch.get_num_threads()) as pool,
-        ):
-            for _ in pool.map(decode, range(len(source))):
-                advance()
+        for _ in each("decoding training images", decode, range(len(source)), torch.get_num_threads()):
+            pass
         self.images = self.images.to(device)
         self.targets = source.targets(range(len(source)))
 

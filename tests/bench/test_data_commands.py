@@ -110,3 +110,15 @@ def test_videos_are_split_by_sequence_and_thinned(tmp_path):
         role: [f"MOT17-{number}/00000{frame}.jpg" for frame in (1, 4)]
         for role, number in zip(ROLES, ("02", "11", "13"), strict=True)
     }
+
+
+def test_what_is_not_divided_is_shown_as_it_could_be_dealt(tmp_path):
+    for number in range(5):
+        draw(tmp_path / "in" / "images" / f"{number}.jpg", 40, 30)
+        (tmp_path / "in" / "labels").mkdir(exist_ok=True)
+        (tmp_path / "in" / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    (tmp_path / "in" / "classes.txt").write_text("person\n")
+    said = call("show", tmp_path / "in", "--out", tmp_path / "pictures")
+    assert "its 5 images are not divided into train, val and test" in said
+    assert "shown as --split 80/10/10 would deal it" in said
+    assert len(list((tmp_path / "pictures").iterdir())) == 2

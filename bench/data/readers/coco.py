@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -242,6 +243,10 @@ def _missing(file: Path, key: object, name: str, folders: Sequence[Path], faults
     if not safe_name(name.replace("\\", "/")):
         fix = "put the images into the data's folder; file_name is relative to the folder of images"
         faults.add(f"the file name {name!r} leaves the folder of images", where=where, fix=fix)
+        return
+    if not name.isascii() and sys.getfilesystemencoding() != "utf-8":
+        fix = "set LC_ALL=C.UTF-8, in which file names may have other letters than ASCII's"
+        faults.add(f"the image {name} has a name that this locale cannot express", where=where, fix=fix)
         return
     looked = " or ".join(str(folder) for folder in folders[:3])
     fix = "restore it or take it out; file_name is relative to the folder of images"
