@@ -48,11 +48,20 @@ def rows_by_count(objects: int, coco: int, classes: Sequence[str], first: int) -
         classes: that are wanted.
         first: the row of the first object, for weights of as many objects as classes.
     """
-    named = rows_by_name(COCO_NAMES, classes)
-    in_order = objects == len(classes)
-    if objects == coco and not (in_order and None in named):
-        return named
-    return tuple(range(first, first + objects)) if in_order else (None,) * len(classes)
+    if known_by_order(objects, coco, classes):
+        return tuple(range(first, first + objects))
+    return rows_by_name(COCO_NAMES, classes) if objects == coco else (None,) * len(classes)
+
+
+def known_by_order(objects: int, coco: int, classes: Sequence[str]) -> bool:
+    """Whether rows without names are taken for the classes one by one: there are as many, and COCO's do not fit.
+
+    Args:
+        objects: as of `rows_by_count`, like the others.
+        coco: how many they would have for COCO's ids.
+        classes: that are wanted.
+    """
+    return objects == len(classes) and (objects != coco or None in rows_by_name(COCO_NAMES, classes))
 
 
 def without_row(classes: Sequence[str], rows: Rows) -> tuple[str, ...]:

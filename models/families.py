@@ -152,12 +152,18 @@ def origin(model: str, weights: str | None) -> str:
 
 
 def rows_kept(model: str, weights: str | None, classes: tuple[str, ...]) -> str:
-    """Say which classes a detector's weights know and which begin fresh; nothing where all or no heads are new.
+    """Say which classes a detector's weights know and which begin fresh.
+
+    Returns:
+        A sentence; nothing where no heads are kept, and where all rows are known by name.
 
     Raises:
         UserError: for weights that cannot be read.
     """
-    if start(model, weights, classes) != "new classes":
+    begins = start(model, weights, classes)
+    if begins == "weights" and weights is not None and of_model(model).in_order(weights, classes):
+        return f"the weights name no classes: their {len(classes)} are taken for {listed(classes)}, in this order"
+    if begins != "new classes":
         return ""
     new = fresh(model, weights, classes)
     kept = [name for name in classes if name not in new]

@@ -83,6 +83,7 @@ class Family:
         fresh: (weights or None, classes) -> those of the classes that these weights have no rows for: all of them for
             None, and for a trunk alone.
         exits: strategies that give its detectors exits, by name.
+        in_order: (weights, classes) -> whether their rows have no names and are taken for the classes by their order.
         trunk: (weights) -> whether they are of a trunk alone, around which all heads are new.
         resized: (detector, size) -> a copy with the same weights for square inputs of another side, in pixels.
         shallower: how it is cut short.
@@ -102,6 +103,7 @@ class Family:
     weights: str
     fresh: Callable[[str | None, tuple[str, ...]], tuple[str, ...]]
     exits: tuple[str, ...]
+    in_order: Callable[[str, tuple[str, ...]], bool] = lambda weights, classes: False
     trunk: Callable[[str], bool] = lambda weights: False
     resized: Callable[[Detector, int], Detector] | None = None
     shallower: Shallower | None = None

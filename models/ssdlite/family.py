@@ -11,7 +11,7 @@ from models.errors import UserError
 from models.family import Family, Pruning, ScanRecipe, Shallower
 from models.ssdlite import exits, network
 from models.ssdlite.inspector import INSPECTOR
-from models.ssdlite.weights import DOWNLOAD, WEIGHTS, loaded, rows_in
+from models.ssdlite.weights import DOWNLOAD, WEIGHTS, in_order, loaded, rows_in
 
 
 def build(classes: tuple[str, ...], size: int, weights: str | None, queries: int | None) -> Detector:
@@ -51,6 +51,7 @@ FAMILY = Family(
     check=check,
     weights=WEIGHTS,
     fresh=fresh,
+    in_order=in_order,
     exits=("early_exit", "resolution_exit"),
     resized=network.resized,
     shallower=Shallower(exits.shallower, usual=(8, 12), widths=True, alone=exits.alone),

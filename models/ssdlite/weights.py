@@ -12,7 +12,7 @@ from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights, 
 from torchvision.models.detection.ssd import SSD
 
 from models import weights
-from models.class_rows import COCO_NAMES, Rows, rows_by_count
+from models.class_rows import COCO_NAMES, Rows, known_by_order, rows_by_count
 from models.errors import UserError
 
 ANCHORS_PER_CELL = 6
@@ -88,6 +88,17 @@ def loaded(source: str) -> SSD:
 def not_these(source: str, what: str) -> UserError:
     """The error for weights of another network."""
     return UserError(f"not the weights of torchvision's {NAME}: {what}", where=source, fix="use a state dict of it")
+
+
+def in_order(source: str, classes: tuple[str, ...]) -> bool:
+    """Whether the outputs of some weights stand for the classes by their order alone.
+
+    Raises:
+        UserError: for weights that cannot be read, and for another network.
+    """
+    if source == DOWNLOAD:
+        return False
+    return known_by_order(outputs_of(read_weights(source), source) - 1, len(COCO_NAMES) - 1, classes)
 
 
 def rows_for(outputs: int, classes: tuple[str, ...]) -> Rows:

@@ -8,14 +8,25 @@ from pathlib import Path
 
 import torch
 
-from models.class_rows import without_row
+from models.class_rows import COCO_NAMES, known_by_order, without_row
 from models.detector import Detector
 from models.errors import UserError
 from models.family import Family, Pruning, ScanRecipe, Shallower
 from models.weights import read
 from models.yolos import auxiliary, network
 from models.yolos.inspector import INSPECTOR
-from models.yolos.weights import CLASSES, WEIGHTS, config_of, counted_rows, named_rows, own, stock, trunk
+from models.yolos.weights import (
+    CLASSES,
+    WEIGHTS,
+    config_of,
+    count_of,
+    counted_rows,
+    named_rows,
+    names_of,
+    own,
+    stock,
+    trunk,
+)
 
 FILES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 KINDS = {"yolos": "nano", **{f"yolos-{kind}": kind for kind in ("tiny", "small", "base")}}  # by the model's name
@@ -65,6 +76,15 @@ def fresh(weights: str | None, classes: tuple[str, ...]) -> tuple[str, ...]:
     return without_row(classes, counted_rows(len(state[CLASSES]) - 1, classes)) if CLASSES in state else classes
 
 
+def in_order(weights: str, classes: tuple[str, ...]) -> bool:
+    """Whether the rows of these weights stand for the classes by their order alone."""
+    if is_file(weights):
+        state = read(weights, WEIGHTS)
+        return CLASSES in state and known_by_order(len(state[CLASSES]) - 1, len(COCO_NAMES), classes)
+    config = config_of(weights)
+    return names_of(config) is None and known_by_order(count_of(config), len(COCO_NAMES), classes)
+
+
 def check(model: str, size: int, weights: str | None, queries: int | None) -> None:
     """Refuse what can be known to fail before a detector is built; what lies on the hub is not asked for.
 
@@ -92,6 +112,7 @@ FAMILY = Family(
     check=check,
     weights=WEIGHTS,
     fresh=fresh,
+    in_order=in_order,
     trunk=is_trunk,
     exits=("multi_exit_yolos", "resolution_exit"),
     resized=network.resized,

@@ -62,6 +62,13 @@ def test_what_starts_fresh_is_said_and_nothing_where_nothing_or_everything_does(
     assert rows_kept("ssdlite", None, ("dog",)) == rows_kept("yolos-small", files["trunk"], ("dog",)) == ""
 
 
+def test_rows_that_are_known_by_their_order_alone_are_said_to_be(files):
+    said = "the weights name no classes: their 2 are taken for dog and bolt, in this order"
+    assert rows_kept("ssdlite", files["two"], ("dog", "bolt")) == said
+    names = tuple(f"class {number}" for number in range(91))
+    assert rows_kept("yolos-tiny", files["yolos"], names).startswith("the weights name no classes: their 91 are taken")
+
+
 def test_many_names_are_counted():
     assert listed(["a"]) == "a"
     assert listed(list("abcde")) == "a, b, c, d and e"
