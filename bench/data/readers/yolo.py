@@ -97,7 +97,7 @@ def parse(text: str, where: str, points: int = 0) -> tuple[int, tuple[float, flo
     kind, *values = finite(parts, where)
     changed = ""
     if points and len(values) > 4:
-        values, changed = values[:4], "poses: their points are not read, only their boxes"
+        values, changed = values[:4], "poses, of which only the boxes are read"
     if max(map(abs, values)) > FAR:
         what = f"{max(values, key=abs):g} is no share of an image"
         raise UserError(what, where=where, fix="divide pixels by the side")

@@ -91,7 +91,7 @@ def test_there_is_nothing_to_complain_of(name, tmp_path):
         "boxes left out: car",
         "classes left out: no box is of them (parts)",
         "polygons and oriented boxes made upright boxes around them",
-        "poses: their points are not read, only their boxes",
+        "poses, of which only the boxes are read",
     }
     assert set(load(spec, split=options.split).reading.notes) <= expected
 

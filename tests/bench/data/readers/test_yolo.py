@@ -165,7 +165,7 @@ def test_the_box_of_a_pose_is_its_first_four_numbers(yolo, shape, line, box):
         (yolo / "labels" / role / "a.txt").write_text(line)
     result = whole(yolo)
     assert result.parts["test"][0].corners[0] == pytest.approx(box)
-    poses = result.notes["poses: their points are not read, only their boxes"]
+    poses = result.notes["poses, of which only the boxes are read"]
     assert poses == (0 if len(line.split()) == 5 else 3)
 
 
