@@ -30,7 +30,7 @@ def data_page(data: Dataset, most_classes: int | None = None) -> Page:
     found: Found = {split.role: counts(split) for split in data.splits}
     read = data.reading.layout if data.reading else "generated"
     head = Heading(printable(data.name), printable(read))
-    notes = [f"{count:,} {printable(what)}" for what, count in data.reading.notes.items()] if data.reading else []
+    notes = [f"{printable(what)}: {count:,}" for what, count in data.reading.notes.items()] if data.reading else []
     blocks: list[Block] = [head, _splits(data, found), _sizes(found), _classes(found, most_classes)]
     return Page(
         [*blocks, *[lines(notes)] * bool(notes)],

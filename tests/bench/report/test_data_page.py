@@ -76,7 +76,7 @@ def test_a_terminal_shows_it_in_100_columns(data):
     lines = printed(data_page(data))
     assert max(map(len, lines)) <= 100
     assert lines[0] == "planted: YOLO"
-    assert lines[-2:] == ["- 1,200 boxes clipped to the image", "- 3 images turned as EXIF asks"]
+    assert lines[-2:] == ["- boxes clipped to the image: 1,200", "- images turned as EXIF asks: 3"]
 
 
 def test_programs_get_every_count(data):
