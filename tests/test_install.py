@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiny import TOML
+
 ROOT = Path(__file__).resolve().parents[1]
 SESSION = """
 import bench
@@ -27,27 +29,6 @@ print(sorted(mine.to_pandas()["name"]), mine.folder)
 mine.pareto("mine.png")
 """
 
-SPEC = """
-name = "tiny"
-strategies = ["prune"]
-controls = []
-runtimes = ["eager"]
-threads = 1
-foundation = 0.0
-[data]
-sizes = [12, 4, 6]
-[model]
-size = 64
-[measure]
-images = 3
-repeats = 1
-warmup = 1
-resamples = 100
-[strategy.baseline]
-epochs = 1
-[strategy.prune]
-epochs = 1
-"""
 STRANGER = 12345  # a number that the system has no name for
 BECOME = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
 INTERPRETERS = (sys.executable, shutil.which("python{}.{}".format(*sys.version_info), path="/usr/local/bin:/usr/bin"))
@@ -118,7 +99,7 @@ def test_somebody_without_a_name_or_a_home_measures_from_a_place_that_cannot_be_
         work.mkdir()
         os.chmod(shared, 0o755)
         os.chown(work, STRANGER, STRANGER)
-        (work / "spec.toml").write_text(SPEC, encoding="utf-8")
+        (work / "spec.toml").write_text(TOML, encoding="utf-8")
         libraries = sysconfig.get_path("purelib")
         kept = {key: os.environ[key] for key in ("PATH", "OMP_NUM_THREADS") if key in os.environ}
         environment = kept | {"PYTHONPATH": f"{site}:{libraries}", "LC_ALL": "C", "TMPDIR": str(work)}

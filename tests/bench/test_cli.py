@@ -14,33 +14,10 @@ import pytest
 
 from bench import cli
 from tests.support.stored import DETECTOR, stored_run
+from tests.support.tiny import TOML
 
 ROOT = Path(__file__).resolve().parents[2]
 ASCII = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
-TINY = """
-name = "tiny"
-strategies = ["prune"]
-controls = []
-runtimes = ["eager"]
-threads = 1
-foundation = 0.0
-[data]
-sizes = [16, 4, 6]
-[model]
-size = 64
-[measure]
-images = 3
-repeats = 1
-warmup = 1
-resamples = 100
-[strategy.baseline]
-epochs = 1
-rate = 1e-3
-[strategy.prune]
-epochs = 1
-rate = 1e-3
-ratios = [0.5]
-"""
 
 
 def bench(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -55,7 +32,7 @@ def bench(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "spec.toml").write_text(TINY)
+    (folder / "spec.toml").write_text(TOML)
     done = subprocess.run(
         [sys.executable, "-m", "bench", "run", "--spec", str(folder / "spec.toml"), "--out", str(folder)],
         capture_output=True,
@@ -135,7 +112,7 @@ def test_an_existing_run_is_not_overwritten(monkeypatch, capsys, runs):
 def test_a_run_that_never_started_does_not_block_its_name(monkeypatch, capsys, tmp_path):
     tiny = tmp_path / "spec.toml"
     for data in ('source = "coco:/nowhere"', 'source = "coco:/elsewhere"'):
-        tiny.write_text(TINY.replace("sizes = [16, 4, 6]", data))
+        tiny.write_text(TOML.replace("sizes = [16, 4, 6]", data))
         code, _, err = bench(monkeypatch, capsys, "run", "--spec", str(tiny), "--out", str(tmp_path))
         assert code == 2
         assert "where" in err
@@ -254,7 +231,7 @@ def test_a_terminal_that_knows_ascii_only_can_be_printed_to(tmp_path, encoding):
 
 def test_a_file_whose_name_the_locale_has_no_letters_for_is_one_line(tmp_path):
     spec = tmp_path / "spec.toml"
-    spec.write_text(TINY.replace('"tiny"', '"für"'), encoding="utf-8")
+    spec.write_text(TOML.replace('"tiny"', '"für"'), encoding="utf-8")
     command = [sys.executable, "-m", "bench", "run", "--spec", str(spec), "--out", str(tmp_path)]
     done = subprocess.run(command, env=os.environ | ASCII, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -263,7 +240,7 @@ def test_a_file_whose_name_the_locale_has_no_letters_for_is_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_loses_nothing(tmp_path):
-    slow = TINY.replace("epochs = 1\nrate = 1e-3\n[strategy.prune]", "epochs = 500\nrate = 1e-3\n[strategy.prune]")
+    slow = TOML.replace("epochs = 1\nrate = 1e-3\n[strategy.prune]", "epochs = 500\nrate = 1e-3\n[strategy.prune]")
     (tmp_path / "spec.toml").write_text(slow)
     command = [sys.executable, "-m", "bench", "run", "--spec", str(tmp_path / "spec.toml"), "--out", str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

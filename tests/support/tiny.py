@@ -19,6 +19,31 @@ TINY = {
     "measure.risks": [0.9],
 }
 
+TOML = """
+name = "tiny"
+strategies = ["prune"]
+controls = []
+runtimes = ["eager"]
+threads = 1
+foundation = 0.0
+[data]
+sizes = [16, 4, 6]
+[model]
+size = 64
+[measure]
+images = 3
+repeats = 1
+warmup = 1
+resamples = 100
+[strategy.baseline]
+epochs = 1
+rate = 1e-3
+[strategy.prune]
+epochs = 1
+rate = 1e-3
+ratios = [0.5]
+"""
+
 
 def tiny(**changes) -> RunSpec:
     return read("smoke", None, TINY | changes)
