@@ -84,7 +84,7 @@ def check(name: str, size: int, weights: str | None, queries: int | None = None)
 
 
 def check_batch(family: str, images: int, *, where: str, fix: str) -> None:
-    """Refuse to train on fewer images at once than a family can learn from.
+    """Refuse to train on fewer images at once than a family can learn from; of one that is not listed nothing is known.
 
     Args:
         family: by name.
@@ -95,6 +95,8 @@ def check_batch(family: str, images: int, *, where: str, fix: str) -> None:
     Raises:
         UserError: unless there are enough.
     """
+    if family not in FAMILIES:
+        return
     found = FAMILIES.get(family)
     if images < found.smallest_batch:
         what = f"{images} image at once, and {found.title} learns from {found.smallest_batch} or more (batch norm)"

@@ -80,7 +80,7 @@ def test_a_stranger_measures_and_reads_outside_the_checkout(wheel, tmp_path):
     assert (work / "mine.png").stat().st_size > 10_000
     (work / "models").mkdir()
     (work / "models" / "__init__.py").touch()
-    shown = python("-m", "exitbench", "report", "smoke", "--out", "runs")
+    shown = python("-m", "exitbench", "report", "smoke", "--all", "--out", "runs")
     assert "prune" in shown
     assert "30pct" in shown
 

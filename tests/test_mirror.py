@@ -7,6 +7,7 @@ import pytest
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ACROSS = {  # about no single module
+    "bench/data/test_own_images.py": "a folder of one's own, with classes that the weights lack, to a verdict",
     "bench/data/readers/test_layouts.py": "every layout alike, whoever reads it",
     "bench/runtimes/test_other_family.py": "a family of another kind, from training to the exit table",
     "bench/test_start.py": "what a run starts from, from its weights to the options of its baseline",
@@ -18,7 +19,6 @@ ACROSS = {  # about no single module
     "test_install.py": "what is installed is all that a stranger needs",
     "test_intervals.py": "whether the intervals of several modules hold the truth as often as they say",
     "test_mirror.py": "this",
-    "test_own_images.py": "a folder of one's own, with classes that the weights lack, to a verdict",
     "test_photographs.py": "the baseline on real photographs, from the data to its mAP",
     "test_readme.py": "what the README promises",
     "test_second_family.py": "the main job on YOLOS, and that the harness names no family",

@@ -100,7 +100,7 @@ def test_other_text_is_one_line(tmp_path, content, message):
         (f"a = {2**63}", "integer of more than 64 bits"),
         (f"a = {'[' * 50_000}", "nested more than 100 deep"),
         (f"a = {'[' * 100}{']' * 100}", "nested more than 100 deep"),
-        (f"{'.'.join('a' * 50_000)} = 1", "nested more than 100 deep"),
+        (f"{'.'.join('a' * 2_000)} = 1", "nested more than 100 deep"),
     ],
 )
 def test_no_toml_is_one_line(tmp_path, text, message):

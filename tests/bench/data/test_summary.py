@@ -63,8 +63,8 @@ def test_the_lines_tell_what_was_read_and_changed():
     assert summary(boxed(parts, reading=reading)) == [
         "read as YOLO",
         "split 50/25/25 by folder, seed 7",
-        "train: 2 images, 1 boxes of 1 classes, 1 images without a box, 1 ignore regions, none of b",
-        "val: 1 images, 1 boxes of 1 classes, none of a",
-        "test: 1 images, 0 boxes of 0 classes, 1 images without a box, none of a, b",
-        "1,200 boxes clipped to the image",
+        "train: 2 images, 1 box of 1 class, 1 image without a box, 1 ignore region, none of b",
+        "val: 1 image, 1 box of 1 class, none of a",
+        "test: 1 image, 0 boxes of 0 classes, 1 image without a box, none of a, b",
+        "boxes clipped to the image: 1,200",
     ]

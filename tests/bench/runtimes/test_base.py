@@ -283,7 +283,7 @@ def test_every_exit_of_yolos_answers_as_pytorch_does(tmp_path, runtime, keep):
 def test_yolos_in_int8_runs_in_int8(tmp_path, runtime):
     layers = deployed_yolos(tmp_path, runtime, precision="int8").artifact.audit["layers_by_precision"]
     assert layers["i8"] > 100
-    assert layers.get("f32", 0) < 10
+    assert layers.get("f32", 0) <= 12  # without VNNI OpenVINO leaves one product of each layer's attention in fp32
 
 
 def test_other_packages_bring_runtimes(staged, tmp_path, monkeypatch):

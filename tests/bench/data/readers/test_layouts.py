@@ -88,8 +88,8 @@ def test_links_to_folders_are_followed(name, tmp_path):
 def test_there_is_nothing_to_complain_of(name, tmp_path):
     spec, options = made(name, tmp_path / "data")
     expected = {
-        "boxes left out: car",
-        "classes left out: no box is of them (parts)",
+        "boxes left out (car)",
+        "classes left out, as no box is of them (parts)",
         "polygons and oriented boxes made upright boxes around them",
         "poses, of which only the boxes are read",
     }

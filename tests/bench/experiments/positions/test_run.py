@@ -29,7 +29,7 @@ def test_the_frontier_is_what_nothing_beats():
 
 
 def test_a_folder_without_a_run_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match="not the spec of a run"):
+    with pytest.raises(UserError, match=r"spec\.json: there is no such file \(start one with bench run\)"):
         positions.scan_into(tmp_path, OPTIONS)
     with pytest.raises(UserError, match="no readable result"):
         load(Positions, tmp_path / FILE)

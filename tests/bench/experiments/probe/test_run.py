@@ -96,7 +96,7 @@ def test_positions_are_whole_numbers():
 
 
 def test_what_cannot_be_probed_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match="not the spec of a run"):
+    with pytest.raises(UserError, match=r"spec\.json: there is no such file \(start one with bench run\)"):
         from_run(tmp_path)
     (tmp_path / "spec.json").write_text(read("smoke", None, {}).model_dump_json())
     with pytest.raises(UserError, match="no trained baseline"):
