@@ -164,7 +164,8 @@ def rows_kept(model: str, weights: str | None, classes: tuple[str, ...]) -> str:
     """
     begins = start(model, weights, classes)
     if begins == "weights" and weights is not None and of_model(model).in_order(weights, classes):
-        return f"the weights name no classes: their {len(classes)} are taken for {listed(classes)}, in this order"
+        taken = f"{len(classes)} are taken for {listed(classes)}, in this order"
+        return f"the weights name no classes: their {taken if len(classes) > 1 else f'only one is taken for {classes[0]}'}"
     if begins != "new classes":
         return ""
     new = fresh(model, weights, classes)
