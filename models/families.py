@@ -164,8 +164,9 @@ def rows_kept(model: str, weights: str | None, classes: tuple[str, ...]) -> str:
     """
     begins = start(model, weights, classes)
     if begins == "weights" and weights is not None and of_model(model).in_order(weights, classes):
-        taken = f"{len(classes)} are taken for {listed(classes)}, in this order"
-        return f"the weights name no classes: their {taken if len(classes) > 1 else f'only one is taken for {classes[0]}'}"
+        many = f"{len(classes)} are taken for {listed(classes)}, in this order"
+        taken = many if len(classes) > 1 else f"only one is taken for {classes[0]}"
+        return f"the weights name no classes: their {taken}"
     if begins != "new classes":
         return ""
     new = fresh(model, weights, classes)
