@@ -75,15 +75,7 @@ def run(
     console.print("[bold]baseline[/]")
     options = strategy_options(spec.strategy, spec.model, data.classes)
     initial = initial_candidate(spec.model, data.classes, seed, detector)
-    fit = open_trainer(
-        data.train,
-        folder,
-        size=size,
-        batch_size=spec.batch_size,
-        seed=seed,
-        device=spec.device,
-        least=spec.least_epoch or 1,
-    )
+    fit = open_trainer(data.train, folder, spec)
     score = scorer(spec.runtimes, spec.threads, data.val, folder)
     baselines = apply_strategy("baseline", initial, options, data, fit, score, seed)
     base = deploy_to(spec.runtimes[0], baselines[-1], spec.threads, folder)
@@ -206,19 +198,13 @@ def open_data(settings: Data, folder: Path, *, size: int, seed: int, repaired: b
     return data
 
 
-def open_trainer(
-    train: Split, folder: Path, *, size: int, batch_size: int, seed: int, device: str, least: int = 1
-) -> Trainer:
+def open_trainer(train: Split, folder: Path, spec: RunSpec) -> Trainer:
     """Make what trains on a run's training split, and finds again what the run has trained.
 
     Args:
         train: the training split.
         folder: of the run; checkpoints lie in it.
-        size: side of the detector's input in pixels.
-        batch_size: images per step.
-        seed: of the order, the augmentation and the network's own randomness.
-        device: "cpu" or "cuda".
-        least: images that an epoch has at least.
+        spec: the run's: its input size, images per step and per epoch, seed and device.
 
     Raises:
         UserError: there is nothing to learn from.
@@ -226,9 +212,9 @@ def open_trainer(
     if not any((~example.crowd).any() for example in train.examples):
         fix = "check the labels, or the classes"
         raise UserError("there is no object in any training image", where="train", fix=fix)
-    batches = Batches(train, size, device, least)
+    batches = Batches(train, spec.model.size, spec.device, spec.least_epoch or 1)
     data = train.hash if batches.times == 1 else f"{train.hash} {batches.times} times"
-    return Trainer(batches, data, folder / "checkpoints", batch_size, seed, device)
+    return Trainer(batches, data, folder / "checkpoints", spec.batch_size, spec.seed, spec.device)
 
 
 def initial_candidate(model: Model, classes: tuple[str, ...], seed: int, detector: Detector | None = None) -> Candidate:

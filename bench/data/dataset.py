@@ -170,9 +170,8 @@ def numbered(parts: Mapping[Role, Sequence[Labelled]]) -> dict[Role, list[Labell
 
 
 def _notes(found: Found, classes: Sequence[str], facts: Mapping[Path, Facts]) -> dict[str, int]:
-    notes = Counter(found.notes)
-    unused = [name for label, name in enumerate(found.classes, 1) if label not in used_labels(found)]
-    idle = [name for name in unused if name not in classes]
+    notes, used = Counter(found.notes), used_labels(found)
+    idle = [name for label, name in enumerate(found.classes, 1) if label not in used and name not in classes]
     if idle:
         notes[f"classes left out, as no box is of them ({', '.join(idle[:5])}{', ...' * (len(idle) > 5)})"] = len(idle)
     notes["images turned as EXIF asks"] = sum(one.turned for one in facts.values())

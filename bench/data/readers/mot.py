@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.data.faults import Faults
 from bench.data.found import Box, Found, Labelled, inside, labelled
 from bench.data.options import Options
-from bench.data.readers.reading import entries, finite, folders, lines, whole
+from bench.data.readers.reading import deals_all, entries, finite, folders, lines, whole
 from bench.data.registry import Reader
 from bench.data.split import Role
 from bench.files import read_text
@@ -93,7 +93,7 @@ def read(place: str, options: Options) -> Found:
 
     Args:
         place: path of the folder.
-        options: as of `bench.data.spec.load`; where they deal, all sequences with ground truth are dealt.
+        options: as of `bench.data.spec.load`; where they deal all images anew, those of all sequences with ground truth.
 
     Raises:
         UserError: there is no such folder, or no sequence with ground truth in it.
@@ -102,7 +102,7 @@ def read(place: str, options: Options) -> Found:
     there = [number for number, folder in _folders(source).items() if _truth(folder).is_file()]
     if not there:
         raise UserError("there is no ground truth in it", where=str(source), fix=TRUTH)
-    if options.split is not None:
+    if deals_all(options):
         return read_mot17(source, sequences={None: there})
     kept = {role: [number for number in numbers if number in there] for role, numbers in SEQUENCES.items()}
     return read_mot17(source, sequences={role: numbers for role, numbers in kept.items() if numbers})

@@ -78,15 +78,7 @@ def scan(spec: RunSpec, run: Path, given: Mapping[str, Any]) -> Positions:
     options = options_of(of_model(spec.model.name), given)
     size, seed = spec.model.size, spec.seed
     data = open_data(spec.data, run, size=size, seed=seed)
-    fit = open_trainer(
-        data.train,
-        run,
-        size=size,
-        batch_size=spec.batch_size,
-        seed=seed,
-        device=spec.device,
-        least=spec.least_epoch or 1,
-    )
+    fit = open_trainer(data.train, run, spec)
     own = strategy_options(spec.strategy, spec.model, data.classes)
     initial = initial_candidate(spec.model, data.classes, seed)
     baseline = apply_strategy("baseline", initial, own, data, fit, unscored, seed)[-1]

@@ -120,10 +120,11 @@ def test_another_deal_takes_all_images(name, tmp_path):
 )
 def test_pipes_are_not_waited_for(name, tmp_path):
     spec, options = made(name, tmp_path / "data")
+    before = [split.hash for split in load(spec, split=options.split).splits]
     for folder in {path.parent for path in (tmp_path / "data").rglob("*")}:
         for suffix in ("txt", "xml", "json"):
             os.mkfifo(folder / f"pipe.{suffix}")
-    load(spec, split=options.split)
+    assert [split.hash for split in load(spec, split=options.split).splits] == before
 
 
 def test_two_layouts_in_one_folder(tmp_path):
@@ -143,3 +144,22 @@ def test_an_image_in_two_splits(tmp_path):
     with pytest.raises(UserError, match="train and val share 6 images"):
         load(str(tmp_path))
     assert [len(split) for split in load(str(tmp_path), split="80/10/10").splits] == [7, 1, 1]
+
+
+def test_coco_as_it_is_published_has_no_test_split(tmp_path):
+    """Its train is divided, and its val becomes test."""
+    LAYOUTS["coco-itself"].write(tmp_path)
+    whole = load(str(tmp_path))
+    (tmp_path / "annotations" / "instances_test2017.json").unlink()
+    with pytest.raises(UserError, match=r"but no test .*--split 90/10 divides train .* what is val here becomes test"):
+        load(str(tmp_path))
+    found = load(str(tmp_path), split="50/50")
+    assert set(found.test.image_hashes) == set(whole.val.image_hashes)
+    assert {*found.train.image_hashes, *found.val.image_hashes} == set(whole.train.image_hashes)
+    assert len(found.train) == len(found.val)
+
+
+def test_two_shares_divide_nothing_where_all_splits_are_there(tmp_path):
+    LAYOUTS["mot17"].write(tmp_path)
+    with pytest.raises(UserError, match=r"here is train .* and val .* and test"):
+        load(str(tmp_path), split="90/10")
