@@ -93,7 +93,8 @@ def read(place: str, options: Options) -> Found:
 
     Args:
         place: path of the folder.
-        options: as of `bench.data.spec.load`; where they deal all images anew, those of all sequences with ground truth.
+        options: as of `bench.data.spec.load`; where they deal all images anew, all sequences with ground truth are
+            taken.
 
     Raises:
         UserError: there is no such folder, or no sequence with ground truth in it.
